@@ -1,0 +1,94 @@
+"""Build of the Cython extensions; all metadata is in pyproject.toml.
+
+``SKBN_DEBUG=1`` builds with Cython's bounds, ``None``, wraparound and overflow
+checks on and without optimization: the same suite then runs on checked kernels.
+"""
+
+import os
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError, PlatformError
+
+DEBUG = os.environ.get("SKBN_DEBUG", "0") not in ("", "0")
+
+DIRECTIVES = {
+    "language_level": 3,
+    "binding": True,
+    "embedsignature": True,
+    "boundscheck": DEBUG,
+    "initializedcheck": DEBUG,
+    "nonecheck": DEBUG,
+    "overflowcheck": DEBUG,
+    "wraparound": False,
+    "cdivision": True,
+    "freethreading_compatible": True,
+}
+
+HELP = (
+    "skbn's kernels are compiled from C when it is installed from source, and {problem}.\n"
+    "Debian, Ubuntu:  apt-get install gcc python3-dev\n"
+    "Fedora:          dnf install gcc python3-devel\n"
+    "macOS:           xcode-select --install\n"
+    "Windows:         the Visual Studio Build Tools with 'Desktop development with C++'\n"
+    "conda:           conda install c-compiler python\n"
+    "See 'Troubleshooting' in README.md."
+)
+
+
+class BuildExtensions(build_ext):
+    """``build_ext`` that says in words what is missing before a compiler error can."""
+
+    def build_extensions(self):
+        compiler = getattr(self.compiler, "compiler_so", None)
+        if compiler and shutil.which(compiler[0]) is None:
+            raise PlatformError(
+                HELP.format(problem=f"the C compiler {compiler[0]!r} was not found")
+            )
+        include = Path(sysconfig.get_path("include"))
+        searched = [include, *map(Path, self.compiler.include_dirs)]
+        if not any((folder / "Python.h").is_file() for folder in searched):
+            raise PlatformError(
+                HELP.format(
+                    problem=f"Python's headers (Python.h) were not found in {include}"
+                )
+            )
+        try:
+            super().build_extensions()
+        except CompileError as error:
+            raise CompileError(
+                HELP.format(problem=f"the C compiler failed ({error})")
+            ) from error
+
+
+def compile_arguments():
+    if sys.platform == "win32":
+        return ["/Od"] if DEBUG else ["/O2"]
+    if DEBUG:
+        return ["-O1", "-g"]
+    # errno is never read after a mathematical function: without it sqrt vectorizes.
+    return ["-O3", "-fno-math-errno"]
+
+
+def extensions():
+    libraries = [] if sys.platform == "win32" else ["m"]
+    return [
+        Extension(
+            ".".join(path.with_suffix("").parts),
+            [path.as_posix()],
+            libraries=libraries,
+            extra_compile_args=compile_arguments(),
+        )
+        for path in sorted(Path("skbn").rglob("*.pyx"))
+    ]
+
+
+setup(
+    ext_modules=cythonize(extensions(), compiler_directives=DIRECTIVES),
+    cmdclass={"build_ext": BuildExtensions},
+)

@@ -1,0 +1,15 @@
+from cython cimport floating
+
+cdef enum Activation:
+    IDENTITY = 0
+    LOGISTIC = 1
+    TANH = 2
+    RELU = 3
+
+cdef void activation_forward(
+    floating* y, const floating* x, Py_ssize_t size, int activation,
+) noexcept nogil
+
+cdef void activation_backward(
+    floating* dx, const floating* dy, const floating* y, Py_ssize_t size, int activation,
+) noexcept nogil

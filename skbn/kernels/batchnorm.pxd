@@ -1,0 +1,35 @@
+from cython cimport floating
+
+# Columns of `floating` scratch that the affine form of d columns needs: 3 d values.
+cdef enum:
+    AFFINE_SCRATCH = 3
+
+cdef void inverse_std(
+    double* batch_invstd, const double* batch_var, Py_ssize_t d, double epsilon,
+) noexcept nogil
+
+cdef void batchnorm_forward(
+    floating* y, floating* scratch,
+    const floating* x,
+    const double* batch_mean, const double* batch_invstd,
+    const floating* gamma, const floating* beta,
+    Py_ssize_t n, Py_ssize_t d,
+) noexcept nogil
+
+cdef void batchnorm_gradient_sums(
+    double* sum_dy, double* sum_dy_xhat, floating* scratch,
+    const floating* dy, const floating* x,
+    const double* batch_mean, const double* batch_invstd,
+    Py_ssize_t n, Py_ssize_t d,
+) noexcept nogil
+
+cdef void batchnorm_backward(
+    floating* dx, floating* scratch,
+    const floating* dy, const floating* x,
+    const double* batch_mean, const double* batch_invstd,
+    const floating* gamma,
+    const double* sum_dy, const double* sum_dy_xhat,
+    const double* sample_weight,
+    Py_ssize_t n, Py_ssize_t d,
+    double total_weight,
+) noexcept nogil

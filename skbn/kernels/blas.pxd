@@ -1,0 +1,23 @@
+from cython cimport floating
+
+cdef void gemm(
+    floating* c, int ldc,
+    const floating* a, int lda,
+    const floating* b, int ldb,
+    int m, int n, int k,
+    bint transpose_a, bint transpose_b,
+    floating alpha, floating beta,
+) noexcept nogil
+
+cdef void gemv(
+    floating* y,
+    const floating* a, int lda,
+    const floating* x,
+    int m, int n,
+    bint transpose,
+    floating alpha, floating beta,
+) noexcept nogil
+
+cdef void axpy(floating* y, const floating* x, int size, floating alpha) noexcept nogil
+
+cdef floating dot(const floating* x, const floating* y, int size) noexcept nogil

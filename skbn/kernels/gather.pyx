@@ -1,0 +1,94 @@
+"""Rows of a table gathered into a mini-batch, normalized by fixed statistics and cast.
+
+The normalization of the inputs happens here, in float64 and row by row, so the table is
+never copied and float32 columns lose nothing to a large offset.
+"""
+
+from cython cimport floating
+
+import numpy as np
+
+
+cdef void gather_rows(
+    floating* y,
+    const input_floating* x, const Py_ssize_t* rows,
+    const double* mean, const double* invstd,
+    Py_ssize_t n, Py_ssize_t d, Py_ssize_t row_stride, Py_ssize_t column_stride,
+) noexcept nogil:
+    """y_i = (x_rows[i] - mean) * invstd.
+
+    `rows` may be NULL: the first n rows. `mean` may be NULL: no normalization.
+    """
+    cdef Py_ssize_t i, j
+    cdef const input_floating* row
+    for i in range(n):
+        row = x + (i if rows == NULL else rows[i]) * row_stride
+        if mean == NULL:
+            for j in range(d):
+                y[i * d + j] = <floating> row[j * column_stride]
+        elif column_stride == 1:
+            for j in range(d):
+                y[i * d + j] = <floating> ((row[j] - mean[j]) * invstd[j])
+        else:
+            for j in range(d):
+                y[i * d + j] = <floating> ((row[j * column_stride] - mean[j]) * invstd[j])
+
+
+def gather(x, rows=None, mean=None, invstd=None, dtype=np.float32):
+    """Gather rows of a table, normalize them by fixed statistics and cast them.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_samples, d), any strides
+        The table, float32 or float64.
+    rows : array-like of shape (n,), default=None
+        Numbers of the rows. ``None``: all, in order.
+    mean, invstd : array-like of shape (d,), default=None
+        What is subtracted, and what multiplies then. ``None`` for both: nothing.
+    dtype : {np.float32, np.float64}, default=np.float32
+        Of the result.
+
+    Returns
+    -------
+    y : ndarray of shape (n, d), C-ordered
+
+    Raises
+    ------
+    ValueError
+        If a row is out of range, or shapes or dtypes do not fit.
+    """
+    x = np.asarray(x)
+    if x.ndim != 2:
+        raise ValueError(f"x must have shape (n, d), got {x.ndim} dimension(s)")
+    if (mean is None) != (invstd is None):
+        raise ValueError("mean and invstd belong together: give both or none")
+    if rows is None:
+        rows = np.arange(x.shape[0], dtype=np.intp)
+    rows = np.ascontiguousarray(rows, dtype=np.intp)
+    if rows.size and not (0 <= rows.min() and rows.max() < x.shape[0]):
+        raise ValueError(f"rows must be in 0 to {x.shape[0] - 1}")
+    if mean is not None:
+        mean = np.ascontiguousarray(mean, dtype=np.float64)
+        invstd = np.ascontiguousarray(invstd, dtype=np.float64)
+        if mean.shape != x.shape[1:] or invstd.shape != x.shape[1:]:
+            raise ValueError(f"mean and invstd must have shape {x.shape[1:]}")
+    y = np.empty((rows.size, x.shape[1]), dtype=dtype)
+    if y.size > 0:
+        _gather(y, x, rows, mean, invstd)
+    return y
+
+
+def _gather(
+    floating[:, ::1] y, const input_floating[:, :] x, const Py_ssize_t[::1] rows,
+    const double[::1] mean, const double[::1] invstd,
+):
+    cdef Py_ssize_t row_stride = x.strides[0] // <Py_ssize_t> sizeof(input_floating)
+    cdef Py_ssize_t column_stride = x.strides[1] // <Py_ssize_t> sizeof(input_floating)
+    cdef const double* mean_pointer = NULL
+    cdef const double* invstd_pointer = NULL
+    if mean is not None:
+        mean_pointer = &mean[0]
+        invstd_pointer = &invstd[0]
+    with nogil:
+        gather_rows(&y[0, 0], &x[0, 0], &rows[0], mean_pointer, invstd_pointer,
+                    y.shape[0], y.shape[1], row_stride, column_stride)

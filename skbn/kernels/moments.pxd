@@ -1,0 +1,30 @@
+from cython cimport floating
+
+# Columns of double scratch that the moments of d columns need: 3 d values.
+cdef enum:
+    MOMENT_SCRATCH = 3
+
+cdef void moments_of_batch(
+    double* batch_mean, double* batch_var, double* scratch,
+    const floating* x,
+    Py_ssize_t n, Py_ssize_t d, Py_ssize_t row_stride, Py_ssize_t column_stride,
+) noexcept nogil
+
+cdef void moments_of_weighted(
+    double* batch_mean, double* batch_var, double* batch_weight, double* scratch,
+    const floating* x, const double* sample_weight,
+    Py_ssize_t n, Py_ssize_t d, Py_ssize_t row_stride, Py_ssize_t column_stride,
+) noexcept nogil
+
+cdef void moments_merge(
+    double* mean, double* var, double* weight,
+    const double* batch_mean, const double* batch_var, const double* batch_weight,
+    Py_ssize_t d,
+) noexcept nogil
+
+cdef void moments_update_running(
+    double* running_mean, double* running_var,
+    const double* batch_mean, const double* batch_var,
+    Py_ssize_t d,
+    double momentum,
+) noexcept nogil

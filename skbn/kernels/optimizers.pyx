@@ -1,0 +1,196 @@
+"""Optimizers: one loop over one flat vector of parameters, changed in place.
+
+The arithmetic is scikit-learn's. Its momentum is ``v' = m v - lr g``; its Adam adds epsilon
+to ``sqrt(v)`` before the bias correction (Kingma and Ba 2015, end of section 2), so
+PyTorch's epsilon at step t is ours divided by ``sqrt(1 - beta_2^t)``.
+
+References
+----------
+Kingma and Ba (2015), "Adam: a method for stochastic optimization".
+Loshchilov and Hutter (2019), "Decoupled weight decay regularization" (AdamW).
+Sutskever et al. (2013), "On the importance of initialization and momentum in deep learning".
+"""
+
+from cython cimport floating
+from libc.math cimport sqrt, sqrtf
+
+
+cdef void sgd_step(
+    floating* parameters, floating* velocity,
+    const floating* gradient,
+    Py_ssize_t size,
+    double learning_rate, double momentum, bint nesterov,
+) noexcept nogil:
+    """v' = m v - lr g; p' = p + v', with Nesterov p' = p + m v' - lr g."""
+    cdef Py_ssize_t i
+    cdef floating rate = <floating> learning_rate, m = <floating> momentum
+    if nesterov:
+        for i in range(size):
+            velocity[i] = m * velocity[i] - rate * gradient[i]
+            parameters[i] += m * velocity[i] - rate * gradient[i]
+    else:
+        for i in range(size):
+            velocity[i] = m * velocity[i] - rate * gradient[i]
+            parameters[i] += velocity[i]
+
+
+cdef double _power(double base, long long exponent) noexcept nogil:
+    cdef double result = 1.0
+    while exponent > 0:
+        if exponent & 1:
+            result *= base
+        base *= base
+        exponent >>= 1
+    return result
+
+
+cdef void adam_step(
+    floating* parameters, floating* first_moment, floating* second_moment,
+    const floating* gradient,
+    Py_ssize_t size,
+    double learning_rate, double beta_1, double beta_2, double epsilon, long long step,
+) noexcept nogil:
+    """m' = b1 m + (1 - b1) g, v' = b2 v + (1 - b2) g^2, p' = p - lr_t m' / (sqrt(v') + eps)
+
+    with lr_t = lr sqrt(1 - b2^t) / (1 - b1^t) at step t = 1, 2, ...
+    """
+    cdef Py_ssize_t i
+    cdef floating b1 = <floating> beta_1, b2 = <floating> beta_2
+    cdef floating c1 = <floating> (1.0 - beta_1), c2 = <floating> (1.0 - beta_2)
+    cdef floating eps = <floating> epsilon
+    cdef floating rate = <floating> (
+        learning_rate * sqrt(1.0 - _power(beta_2, step)) / (1.0 - _power(beta_1, step))
+    )
+    for i in range(size):
+        first_moment[i] = b1 * first_moment[i] + c1 * gradient[i]
+        second_moment[i] = b2 * second_moment[i] + c2 * gradient[i] * gradient[i]
+        if floating is float:
+            parameters[i] -= rate * first_moment[i] / (sqrtf(second_moment[i]) + eps)
+        else:
+            parameters[i] -= rate * first_moment[i] / (sqrt(second_moment[i]) + eps)
+
+
+cdef void decay_step(
+    floating* parameters, Py_ssize_t size, double learning_rate, double weight_decay,
+) noexcept nogil:
+    """p' = (1 - lr weight_decay) p, before the optimizer's own step."""
+    cdef Py_ssize_t i
+    cdef floating factor = <floating> (1.0 - learning_rate * weight_decay)
+    for i in range(size):
+        parameters[i] *= factor
+
+
+def _check_sizes(*vectors):
+    if len({vector.shape[0] for vector in vectors}) != 1:
+        raise ValueError("the vectors must have one size, got "
+                         + ", ".join(str(vector.shape[0]) for vector in vectors))
+
+
+def sgd(
+    floating[::1] parameters, floating[::1] velocity, const floating[::1] gradient,
+    double learning_rate, double momentum=0.0, bint nesterov=False,
+):
+    """One step of stochastic gradient descent with momentum, in place.
+
+    Parameters
+    ----------
+    parameters, velocity : ndarray of shape (size,), C-ordered
+        Changed in place; `velocity` starts at 0.
+    gradient : ndarray of shape (size,), C-ordered
+        Gradient of the loss, of the same dtype.
+    learning_rate : float
+        Step size.
+    momentum : float, default=0.0
+        Factor of the velocity, in [0, 1].
+    nesterov : bool, default=False
+        Whether to look ahead by the velocity.
+
+    Raises
+    ------
+    ValueError
+        If sizes or dtypes differ.
+    """
+    _check_sizes(parameters, velocity, gradient)
+    if parameters.shape[0] > 0:
+        sgd_step(&parameters[0], &velocity[0], &gradient[0], parameters.shape[0],
+                 learning_rate, momentum, nesterov)
+
+
+def adam(
+    floating[::1] parameters, floating[::1] first_moment, floating[::1] second_moment,
+    const floating[::1] gradient,
+    double learning_rate, long long step,
+    double beta_1=0.9, double beta_2=0.999, double epsilon=1e-8,
+):
+    """One step of Adam, in place.
+
+    Parameters
+    ----------
+    parameters, first_moment, second_moment : ndarray of shape (size,), C-ordered
+        Changed in place; the moments start at 0.
+    gradient : ndarray of shape (size,), C-ordered
+        Gradient of the loss, of the same dtype.
+    learning_rate : float
+        Step size.
+    step : int
+        Number of this step, from 1, for the bias correction.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Decay of the first and second moment, in [0, 1).
+    epsilon : float, default=1e-8
+        Added to the root of the second moment, before the bias correction.
+
+    Raises
+    ------
+    ValueError
+        If sizes or dtypes differ, or `step` is below 1.
+    """
+    _check_sizes(parameters, first_moment, second_moment, gradient)
+    if step < 1:
+        raise ValueError(f"step counts from 1, got {step}")
+    if parameters.shape[0] > 0:
+        adam_step(&parameters[0], &first_moment[0], &second_moment[0], &gradient[0],
+                  parameters.shape[0], learning_rate, beta_1, beta_2, epsilon, step)
+
+
+def adamw(
+    floating[::1] parameters, floating[::1] first_moment, floating[::1] second_moment,
+    const floating[::1] gradient,
+    double learning_rate, long long step, double weight_decay, Py_ssize_t n_weights,
+    double beta_1=0.9, double beta_2=0.999, double epsilon=1e-8,
+):
+    """One step of Adam with decoupled weight decay, in place.
+
+    Parameters
+    ----------
+    parameters, first_moment, second_moment : ndarray of shape (size,), C-ordered
+        Changed in place; the moments start at 0.
+    gradient : ndarray of shape (size,), C-ordered
+        Gradient of the loss without any penalty, of the same dtype.
+    learning_rate : float
+        Step size.
+    step : int
+        Number of this step, from 1, for the bias correction.
+    weight_decay : float
+        Rate of the decay; a weight shrinks by ``learning_rate * weight_decay`` a step.
+    n_weights : int
+        How many parameters, from the first, decay: the weights, never an intercept, gamma
+        or beta.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Decay of the first and second moment, in [0, 1).
+    epsilon : float, default=1e-8
+        Added to the root of the second moment, before the bias correction.
+
+    Raises
+    ------
+    ValueError
+        If sizes or dtypes differ, `step` is below 1, or `n_weights` is not in 0 to size.
+    """
+    _check_sizes(parameters, first_moment, second_moment, gradient)
+    if step < 1:
+        raise ValueError(f"step counts from 1, got {step}")
+    if not 0 <= n_weights <= parameters.shape[0]:
+        raise ValueError(f"n_weights must be in 0 to {parameters.shape[0]}, got {n_weights}")
+    if parameters.shape[0] > 0:
+        decay_step(&parameters[0], n_weights, learning_rate, weight_decay)
+        adam_step(&parameters[0], &first_moment[0], &second_moment[0], &gradient[0],
+                  parameters.shape[0], learning_rate, beta_1, beta_2, epsilon, step)
