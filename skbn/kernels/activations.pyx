@@ -70,9 +70,10 @@ cdef void relu_forward(floating* y, const floating* x, Py_ssize_t size) noexcept
 cdef void relu_backward(
     floating* dx, const floating* dy, const floating* y, Py_ssize_t size,
 ) noexcept nogil:
+    # A product, not a choice: a branch on random signs costs ten times the arithmetic.
     cdef Py_ssize_t i
     for i in range(size):
-        dx[i] = dy[i] if y[i] > 0 else 0
+        dx[i] = dy[i] * <floating> (y[i] > 0)
 
 
 cdef void activation_forward(
