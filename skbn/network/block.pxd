@@ -2,7 +2,8 @@ cdef enum OptimizerKind:
     SGD = 0
     ADAM = 1
 
-# Mirrors ``skbn.network.optimizer.OPTIMIZER``, field by field (a test compares them).
+# Mirrors ``skbn.network.optimizer.OPTIMIZER``: Cython compares the types and places of all
+# fields whenever a record is passed.
 cdef struct Optimizer:
     int kind
     int nesterov

@@ -19,8 +19,11 @@ from skbn.network.operations cimport (
     operations_update_running,
 )
 
+# The codes of an optimizer's record, for ``skbn.network.optimizer``.
+KINDS = {"sgd": SGD, "adam": ADAM}
 
-# The memory of one batch, beside the work memory; `dy` and `spare` hold data gradients.
+
+# Sizes of a network and of the table it is trained on, the same for every batch.
 cdef struct Shape:
     Py_ssize_t n_operations
     Py_ssize_t n_parameters

@@ -217,15 +217,18 @@ class Network:
         # block: the pages of fresh memory would cost more than a small block.
         if self._training_memory is None or self._training_memory[0] < n:
             dtype, sizes = self.parameters.dtype, self.sizes
-            self._training_memory = n, (
-                np.empty(sizes.n_parameters, dtype),
-                np.empty(n * sizes.work_columns, dtype),
-                np.empty((2, n * sizes.widest), dtype),
-                np.empty(n * n_targets, dtype),
-                np.empty(n),
-                np.empty(sizes.scratch),
-                self.plan,
-                sizes.n_weights,
+            self._training_memory = (
                 n,
+                (
+                    np.empty(sizes.n_parameters, dtype),
+                    np.empty(n * sizes.work_columns, dtype),
+                    np.empty((2, n * sizes.widest), dtype),
+                    np.empty(n * n_targets, dtype),
+                    np.empty(n),
+                    np.empty(sizes.scratch),
+                    self.plan,
+                    sizes.n_weights,
+                    n,
+                ),
             )
         return self._training_memory[1]

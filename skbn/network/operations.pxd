@@ -5,8 +5,8 @@ cdef enum OperationKind:
     BATCH_NORM = 1
     ACTIVATION = 2
 
-# Mirrors ``skbn.network.plan.OPERATION``, field by field (a test compares them). Offsets of
-# -1 stand for "none".
+# Mirrors ``skbn.network.plan.OPERATION``: Cython compares the types and places of all fields
+# whenever a plan is passed. Offsets of -1 stand for "none".
 cdef struct Operation:
     int kind                # an OperationKind
     int activation          # an Activation, of ACTIVATION

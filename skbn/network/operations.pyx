@@ -25,6 +25,10 @@ from skbn.kernels.moments cimport (
     moments_of_batch, moments_of_weighted, moments_update_running,
 )
 
+# The codes of a plan, and the scratch of a normalized unit, for ``skbn.network.plan``.
+KINDS = {"linear": LINEAR, "batch_norm": BATCH_NORM, "activation": ACTIVATION}
+SCRATCH_PER_UNIT = BATCH_NORM_SCRATCH
+
 
 # Where the scratch of a normalized layer of d units holds what, in multiples of d.
 cdef enum:

@@ -5,7 +5,7 @@ A record and its moments (an array of shape (2, n_parameters)) are all the state
 
 import numpy as np
 
-SGD, ADAM = 0, 1
+from skbn.network.block import KINDS
 
 OPTIMIZER = np.dtype(
     [
@@ -37,14 +37,18 @@ def sgd(*, momentum=0.9, nesterov=True, alpha=0.0, weight_decay=0.0):
     total weight as scikit-learn does; `weight_decay` the decoupled decay.
     """
     return _record(
-        kind=SGD, momentum=momentum, nesterov=nesterov, alpha=alpha, weight_decay=weight_decay
+        kind=KINDS["sgd"],
+        momentum=momentum,
+        nesterov=nesterov,
+        alpha=alpha,
+        weight_decay=weight_decay,
     )
 
 
 def adam(*, beta_1=0.9, beta_2=0.999, epsilon=1e-8, alpha=0.0, weight_decay=0.0):
     """Adam, or AdamW with a `weight_decay`; shape (1,), dtype `OPTIMIZER`."""
     return _record(
-        kind=ADAM,
+        kind=KINDS["adam"],
         beta_1=beta_1,
         beta_2=beta_2,
         epsilon=epsilon,

@@ -6,13 +6,15 @@ Everything else about a network's memory (how many parameters, statistics, colum
 memory it needs) is read off the plan by `Sizes`.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from skbn.kernels.activations import ACTIVATIONS
+from skbn.network.operations import KINDS, SCRATCH_PER_UNIT
 
-LINEAR, BATCH_NORM, ACTIVATION = 0, 1, 2
+LINEAR, BATCH_NORM, ACTIVATION = KINDS["linear"], KINDS["batch_norm"], KINDS["activation"]
 
 OPERATION = np.dtype(
     [
@@ -34,9 +36,6 @@ OPERATION = np.dtype(
     ],
     align=True,
 )
-
-# Doubles of scratch for one unit of a normalized layer (``operations.pxd``).
-BATCH_NORM_SCRATCH = 12
 
 
 class Sizes(NamedTuple):
@@ -62,7 +61,7 @@ class Sizes(NamedTuple):
             n_statistics=int(2 * (normalized["n_steps"] * normalized["n_out"]).sum()),
             work_columns=int((plan["y"] + plan["n_out"]).max()),
             widest=int(max(plan["n_in"].max(), plan["n_out"].max())),
-            scratch=int(BATCH_NORM_SCRATCH * normalized["n_out"].sum()),
+            scratch=int(SCRATCH_PER_UNIT * normalized["n_out"].sum()),
             n_outputs=int(plan["n_out"][-1]),
         )
 
@@ -100,7 +99,7 @@ def feed_forward(layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=
         rows.append(row | fields)
 
     last = len(layer_units) - 2
-    for layer, (n_in, n_out) in enumerate(zip(layer_units[:-1], layer_units[1:], strict=True)):
+    for layer, (n_in, n_out) in enumerate(pairwise(layer_units)):
         hidden = layer != last
         has_bias = not (hidden and batch_norm == "before")
         append(LINEAR, n_in, n_out, source, column, bias=0 if has_bias else -1)
@@ -142,5 +141,5 @@ def _place(rows):
             row["scratch"] = scratch
             parameter += 2 * row["n_out"]
             statistic += 2 * row["n_steps"] * row["n_out"]
-            scratch += BATCH_NORM_SCRATCH * row["n_out"]
+            scratch += SCRATCH_PER_UNIT * row["n_out"]
     return np.array([tuple(row[name] for name in OPERATION.names) for row in rows], OPERATION)

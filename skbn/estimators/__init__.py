@@ -1,0 +1,1 @@
+"""Estimators: scikit-learn manners on top of the networks."""
