@@ -59,7 +59,7 @@ class MLPWithBatchNormClassifier(ClassifierMixin, BaseMLPWithBatchNorm):
     >>> from skbn import MLPWithBatchNormClassifier
     >>> X, y = load_digits(return_X_y=True)
     >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
-    >>> clf = MLPWithBatchNormClassifier(max_iter=20, tol=0.1, random_state=0)
+    >>> clf = MLPWithBatchNormClassifier(tol=0.01, random_state=0)
     >>> clf.fit(X_train, y_train).score(X_test, y_test) > 0.95
     True
     """
@@ -333,13 +333,13 @@ class MLPWithBatchNormRegressor(RegressorMixin, BaseMLPWithBatchNorm):
 
     Examples
     --------
-    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.datasets import make_friedman1
     >>> from sklearn.model_selection import train_test_split
     >>> from skbn import MLPWithBatchNormRegressor
-    >>> X, y = load_diabetes(return_X_y=True)
+    >>> X, y = make_friedman1(1000, random_state=0)
     >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
-    >>> reg = MLPWithBatchNormRegressor(max_iter=20, tol=0.1, random_state=0)
-    >>> reg.fit(X_train, y_train).score(X_test, y_test) > 0.3
+    >>> reg = MLPWithBatchNormRegressor(learning_rate_init=0.01, tol=0.01, random_state=0)
+    >>> reg.fit(X_train, y_train).score(X_test, y_test) > 0.9
     True
     """
 
