@@ -24,6 +24,7 @@ from skbn.kernels.moments cimport MOMENT_SCRATCH, moments_of_batch, moments_of_w
 
 import numpy as np
 
+from skbn.kernels._operands import as_floating
 from skbn.kernels.moments import batch_moments, merge, update_running, weighted_moments
 
 __all__ = [
@@ -135,11 +136,9 @@ cdef void batchnorm_backward(
 
 def _as_operands(x, *vectors):
     # C-ordered operands of one dtype; copies only what is not.
-    x = np.ascontiguousarray(x)
+    x = as_floating("x", x, order="C")
     if x.ndim != 2:
         raise ValueError(f"x must have shape (n, d), got {x.ndim} dimension(s)")
-    if x.dtype not in (np.float32, np.float64):
-        raise ValueError(f"x must be float32 or float64, got {x.dtype}")
     vectors = [np.ascontiguousarray(vector) for vector in vectors]
     for vector in vectors:
         if vector.shape != x.shape[1:]:
