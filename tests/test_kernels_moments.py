@@ -184,6 +184,20 @@ def test_nan_makes_batch_moments_nan_in_its_column_alone(precision):
         np.testing.assert_array_equal(np.isnan(statistic), [False, True, False])
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+@pytest.mark.parametrize("row", [0, 1, 2])
+@pytest.mark.parametrize("sample_weight", [None, np.array([1.0, 2.0, 3.0])])
+def test_an_infinite_column_has_no_finite_variance(value, row, sample_weight):
+    x = np.arange(6.0).reshape(3, 2)
+    x[row, 0] = value
+    for mean, var, *_ in (
+        moments.batch_moments(x),
+        moments.weighted_moments(x, sample_weight),
+    ):
+        np.testing.assert_array_equal(np.isfinite(mean), [False, True])
+        np.testing.assert_array_equal(np.isfinite(var), [False, True])
+
+
 def test_a_row_of_weight_0_may_hold_anything():
     x = table(5)
     expected = moments.weighted_moments(x[1:], np.ones(4))

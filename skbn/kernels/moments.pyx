@@ -174,9 +174,10 @@ cdef void moments_of_weighted(
             continue
         row = x + i * row_stride
         for j in range(d):
-            t = row[j * column_stride] - batch_mean[j]
-            if isnan(t):
+            # The entry itself is asked: less an infinite mean, infinity is NaN too.
+            if isnan(row[j * column_stride]):
                 continue
+            t = row[j * column_stride] - batch_mean[j]
             s1[j] += w * t
             s2[j] += w * t * t
     for j in range(d):
