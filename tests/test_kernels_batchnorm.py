@@ -253,6 +253,8 @@ def test_nan_in_a_batch_reaches_its_whole_column(precision):
         (1, [3.0], 1),
         (3, [0.0, 0.0, 0.0], 0),
         (3, [0.0, 2.0, 0.0], 1),
+        (2, [1.0, -1.0], 1),
+        (2, [1.0, np.nan], 1),
     ],
 )
 def test_fewer_than_2_rows_of_positive_weight_are_refused(n, weight, rows):
