@@ -18,6 +18,8 @@ from libc.math cimport isnan
 
 import numpy as np
 
+from skbn.kernels._operands import as_floating
+
 # Rows of one block. A block is short enough that its rounding error stays below
 # BLOCK_ROWS * eps even when its first row is an outlier, long enough that the division at
 # its end costs nothing.
@@ -172,9 +174,10 @@ cdef void moments_of_weighted(
             continue
         row = x + i * row_stride
         for j in range(d):
-            t = row[j * column_stride] - batch_mean[j]
-            if isnan(t):
+            # The entry itself is asked: less an infinite mean, infinity is NaN too.
+            if isnan(row[j * column_stride]):
                 continue
+            t = row[j * column_stride] - batch_mean[j]
             s1[j] += w * t
             s2[j] += w * t * t
     for j in range(d):
@@ -228,11 +231,9 @@ cdef void moments_update_running(
 
 
 def _as_matrix(x):
-    x = np.asarray(x)
+    x = as_floating("x", x)
     if x.ndim != 2:
         raise ValueError(f"x must have shape (n, d), got {x.ndim} dimension(s)")
-    if x.dtype not in (np.float32, np.float64):
-        raise ValueError(f"x must be float32 or float64, got {x.dtype}")
     return x
 
 
