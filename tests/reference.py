@@ -26,6 +26,16 @@ class blas:
         return np.sum(x * y)
 
 
+class linear:
+    @staticmethod
+    def forward(x, weights, bias=None):
+        return x @ weights + (0.0 if bias is None else bias)
+
+    @staticmethod
+    def backward(dy, x, weights):
+        return dy @ weights.T, x.T @ dy, np.sum(dy, axis=0)
+
+
 class moments:
     @staticmethod
     def batch_moments(x):

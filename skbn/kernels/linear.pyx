@@ -11,6 +11,8 @@ from skbn.kernels.pointers cimport pointer
 
 import numpy as np
 
+from skbn.kernels._operands import as_floating
+
 
 cdef void linear_forward(
     floating* y,
@@ -50,7 +52,7 @@ cdef void linear_backward(
 
 
 def _as_layer(x, weights):
-    x = np.ascontiguousarray(x)
+    x = np.ascontiguousarray(as_floating("x", x))
     weights = np.ascontiguousarray(weights)
     if x.ndim != 2 or weights.ndim != 2 or x.shape[1] != weights.shape[0]:
         raise ValueError(
