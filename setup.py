@@ -20,7 +20,6 @@ DEBUG = os.environ.get("SKBN_DEBUG", "0") not in ("", "0")
 DIRECTIVES = {
     "language_level": 3,
     "binding": True,
-    "embedsignature": True,
     "boundscheck": DEBUG,
     "initializedcheck": DEBUG,
     "nonecheck": DEBUG,
@@ -42,7 +41,12 @@ HELP = (
 
 
 class BuildExtensions(build_ext):
-    """``build_ext`` that says in words what is missing before a compiler error can."""
+    """``build_ext`` on all cores that says in words what is missing to compile."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        if self.parallel is None:
+            self.parallel = True
 
     def build_extensions(self):
         compiler = getattr(self.compiler, "compiler_so", None)
@@ -73,19 +77,27 @@ def compile_arguments():
 
 
 def extensions():
+    """The extensions, cythonized; all anew where they were built with other settings."""
+    settings = repr((DIRECTIVES, compile_arguments()))
+    stamp = Path("build", "settings")
+    changed = not stamp.is_file() or stamp.read_text() != settings
     libraries = [] if sys.platform == "win32" else ["m"]
-    return [
+    modules = [
         Extension(
             ".".join(path.with_suffix("").parts),
             [path.as_posix()],
             libraries=libraries,
             extra_compile_args=compile_arguments(),
+            depends=[stamp.as_posix()],
         )
         for path in sorted(Path("skbn").rglob("*.pyx"))
     ]
+    modules = cythonize(modules, compiler_directives=DIRECTIVES, force=changed)
+    if changed:
+        stamp.parent.mkdir(exist_ok=True)
+        stamp.write_text(settings)
+    return modules
 
 
-setup(
-    ext_modules=cythonize(extensions(), compiler_directives=DIRECTIVES),
-    cmdclass={"build_ext": BuildExtensions},
-)
+if __name__ == "__main__":
+    setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExtensions})

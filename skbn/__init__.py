@@ -1,7 +1,15 @@
 """Batch normalization for scikit-learn."""
 
 from skbn.estimators.mlp import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
+from skbn.versions import __version__, show_versions
 
+# The classifier under the package's short name.
 MLPWithBatchNorm = MLPWithBatchNormClassifier
 
-__all__ = ["MLPWithBatchNorm", "MLPWithBatchNormClassifier", "MLPWithBatchNormRegressor"]
+__all__ = [
+    "MLPWithBatchNorm",
+    "MLPWithBatchNormClassifier",
+    "MLPWithBatchNormRegressor",
+    "__version__",
+    "show_versions",
+]
