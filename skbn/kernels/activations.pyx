@@ -1,18 +1,35 @@
-"""Activations, element by element: forward from the input, backward from the output.
+"""Activations, element by element: forward from the input, backward from input or output.
 
-The derivative of each is a function of the output y alone, so ``y`` may overwrite ``x``:
-identity 1, logistic y (1 - y), tanh 1 - y^2, relu [y > 0].
+Where the derivative is a function of the output y alone, ``y`` may overwrite ``x``: identity
+1, logistic y (1 - y), tanh 1 - y^2, relu [y > 0]. With s the logistic function, P and p the
+normal distribution and its density, the others need ``x``:
+
+    silu  y = x s(x),  y' = s(x) (1 + x (1 - s(x)))
+    gelu  y = x P(x),  y' = P(x) + x p(x)
+
+References
+----------
+Hendrycks and Gimpel (2016), "Gaussian error linear units" (both; the exact gelu, by erf).
 """
 
 from cython cimport floating
-from libc.math cimport exp, expf, tanh, tanhf
+from libc.math cimport erf, exp, expf, tanh, tanhf
 
 import numpy as np
 
 from skbn.kernels._operands import as_floating
 
 # Name in the estimators' parameters -> code in a plan.
-ACTIVATIONS = {"identity": IDENTITY, "logistic": LOGISTIC, "tanh": TANH, "relu": RELU}
+ACTIVATIONS = {
+    "identity": IDENTITY, "logistic": LOGISTIC, "tanh": TANH, "relu": RELU,
+    "silu": SILU, "gelu": GELU,
+}
+
+# Those whose output may overwrite their input.
+IN_PLACE = frozenset({"identity", "logistic", "tanh", "relu"})
+
+cdef double INVERSE_ROOT_2 = 0.70710678118654752440
+cdef double INVERSE_ROOT_2_PI = 0.39894228040143267794
 
 
 cdef void identity_forward(floating* y, const floating* x, Py_ssize_t size) noexcept nogil:
@@ -78,6 +95,46 @@ cdef void relu_backward(
         dx[i] = dy[i] * <floating> (y[i] > 0)
 
 
+cdef void silu_forward(floating* y, const floating* x, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(size):
+        if floating is float:
+            y[i] = x[i] / (1 + expf(-x[i]))
+        else:
+            y[i] = x[i] / (1 + exp(-x[i]))
+
+
+cdef void silu_backward(
+    floating* dx, const floating* dy, const floating* x, Py_ssize_t size,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef floating s
+    for i in range(size):
+        if floating is float:
+            s = 1 / (1 + expf(-x[i]))
+        else:
+            s = 1 / (1 + exp(-x[i]))
+        dx[i] = dy[i] * s * (1 + x[i] * (1 - s))
+
+
+cdef void gelu_forward(floating* y, const floating* x, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(size):
+        y[i] = <floating> (0.5 * x[i] * (1.0 + erf(x[i] * INVERSE_ROOT_2)))
+
+
+cdef void gelu_backward(
+    floating* dx, const floating* dy, const floating* x, Py_ssize_t size,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef double u
+    for i in range(size):
+        u = x[i]
+        dx[i] = <floating> (dy[i] * (
+            0.5 * (1.0 + erf(u * INVERSE_ROOT_2)) + u * INVERSE_ROOT_2_PI * exp(-0.5 * u * u)
+        ))
+
+
 cdef void activation_forward(
     floating* y, const floating* x, Py_ssize_t size, int activation,
 ) noexcept nogil:
@@ -88,20 +145,29 @@ cdef void activation_forward(
         logistic_forward(y, x, size)
     elif activation == TANH:
         tanh_forward(y, x, size)
+    elif activation == SILU:
+        silu_forward(y, x, size)
+    elif activation == GELU:
+        gelu_forward(y, x, size)
     else:
         identity_forward(y, x, size)
 
 
 cdef void activation_backward(
-    floating* dx, const floating* dy, const floating* y, Py_ssize_t size, int activation,
+    floating* dx, const floating* dy, const floating* x, const floating* y,
+    Py_ssize_t size, int activation,
 ) noexcept nogil:
-    """dx = f'(x) dy for `size` elements, from the output y; dx may be dy."""
+    """dx = f'(x) dy for `size` elements; dx may be dy."""
     if activation == RELU:
         relu_backward(dx, dy, y, size)
     elif activation == LOGISTIC:
         logistic_backward(dx, dy, y, size)
     elif activation == TANH:
         tanh_backward(dx, dy, y, size)
+    elif activation == SILU:
+        silu_backward(dx, dy, x, size)
+    elif activation == GELU:
+        gelu_backward(dx, dy, x, size)
     else:
         identity_backward(dx, dy, size)
 
@@ -119,7 +185,7 @@ def forward(x, activation):
     ----------
     x : ndarray of any shape
         float32 or float64; copied if it is not C-ordered.
-    activation : {"identity", "logistic", "tanh", "relu"}
+    activation : {"identity", "logistic", "tanh", "relu", "silu", "gelu"}
         Which one.
 
     Returns
@@ -143,16 +209,18 @@ def _forward(floating[::1] y, const floating[::1] x, int activation):
             activation_forward(&y[0], &x[0], x.shape[0], activation)
 
 
-def backward(dy, y, activation):
-    """Gradient of an activation, from its output.
+def backward(dy, x, y, activation):
+    """Gradient of an activation.
 
     Parameters
     ----------
     dy : array-like of the shape of `y`
         Gradient of the loss with respect to `y`.
+    x : array-like of the shape of `y`
+        What was given to ``forward``. Only silu and gelu look at it.
     y : ndarray of any shape
-        What ``forward`` returned.
-    activation : {"identity", "logistic", "tanh", "relu"}
+        What ``forward`` returned. Only the other activations look at it.
+    activation : {"identity", "logistic", "tanh", "relu", "silu", "gelu"}
         Which one.
 
     Returns
@@ -165,15 +233,21 @@ def backward(dy, y, activation):
         If the activation is not known, or shapes or dtypes do not fit.
     """
     y = as_floating("y", y, order="C")
+    x = np.asarray(x, dtype=y.dtype, order="C")
     dy = np.asarray(dy, dtype=y.dtype, order="C")
     if dy.shape != y.shape:
         raise ValueError(f"dy has shape {dy.shape}, y has {y.shape}")
+    if x.shape != y.shape:
+        raise ValueError(f"x has shape {x.shape}, y has {y.shape}")
     dx = np.empty_like(y)
-    _backward(dx.reshape(-1), dy.reshape(-1), y.reshape(-1), _code(activation))
+    _backward(dx.reshape(-1), dy.reshape(-1), x.reshape(-1), y.reshape(-1), _code(activation))
     return dx
 
 
-def _backward(floating[::1] dx, const floating[::1] dy, const floating[::1] y, int activation):
+def _backward(
+    floating[::1] dx, const floating[::1] dy, const floating[::1] x, const floating[::1] y,
+    int activation,
+):
     if y.shape[0] > 0:
         with nogil:
-            activation_backward(&dx[0], &dy[0], &y[0], y.shape[0], activation)
+            activation_backward(&dx[0], &dy[0], &x[0], &y[0], y.shape[0], activation)

@@ -4,6 +4,8 @@ cdef enum Loss:
     SOFTMAX_LOG_LOSS = 0
     LOGISTIC_LOG_LOSS = 1
     SQUARED_ERROR = 2
+    ABSOLUTE_ERROR = 3
+    POISSON = 4
 
 cdef double loss_forward_backward(
     floating* dz,

@@ -2,8 +2,8 @@
 
 Taking z, not a probability, is both faster and exact where the link saturates: no
 probability is ever clipped. With weights w and W their sum, every loss is
-``sum_i w_i l_i / W``, a sum over the k outputs, and dz its gradient. The gradients of all of
-them are ``w_i / W (prediction - y)``.
+``sum_i w_i l_i / W``, a sum over the k outputs, and dz its gradient: ``w_i / W (prediction -
+y)`` for all of them but the absolute error, where it is the sign of that difference.
 
 Shapes: ``z``, ``dz`` (n, k), row-major; ``sample_weight`` (n,) or NULL (all 1).
 """
@@ -20,6 +20,8 @@ LOSSES = {
     "softmax_log_loss": SOFTMAX_LOG_LOSS,
     "logistic_log_loss": LOGISTIC_LOG_LOSS,
     "squared_error": SQUARED_ERROR,
+    "absolute_error": ABSOLUTE_ERROR,
+    "poisson": POISSON,
 }
 
 
@@ -99,6 +101,46 @@ cdef double squared_error_rows(
     return loss
 
 
+cdef double absolute_error_rows(
+    floating* dz,
+    const floating* z, const floating* y, const double* sample_weight,
+    Py_ssize_t n, Py_ssize_t k,
+    double total_weight,
+) noexcept nogil:
+    # l_ij = |z - y|; its derivative at 0 is taken to be 0.
+    cdef Py_ssize_t i, j
+    cdef double share, error, loss = 0.0
+    for i in range(n):
+        share = (1.0 if sample_weight == NULL else sample_weight[i]) / total_weight
+        for j in range(i * k, i * k + k):
+            error = <double> z[j] - <double> y[j]
+            loss += share * fabs(error)
+            dz[j] = <floating> (share * ((error > 0.0) - (error < 0.0)))
+    return loss
+
+
+cdef double poisson_rows(
+    floating* dz,
+    const floating* z, const floating* y, const double* sample_weight,
+    Py_ssize_t n, Py_ssize_t k,
+    double total_weight,
+) noexcept nogil:
+    # Half the Poisson deviance with the log link, mean exp(z):
+    # l_ij = y log(y / exp(z)) - y + exp(z), where 0 log 0 is 0.
+    cdef Py_ssize_t i, j
+    cdef double share, mean, target, loss = 0.0
+    for i in range(n):
+        share = (1.0 if sample_weight == NULL else sample_weight[i]) / total_weight
+        for j in range(i * k, i * k + k):
+            target = y[j]
+            mean = exp(<double> z[j])
+            loss += share * (mean - target)
+            if target != 0.0:
+                loss += share * target * (log(target) - <double> z[j])
+            dz[j] = <floating> (share * (mean - target))
+    return loss
+
+
 cdef double loss_forward_backward(
     floating* dz,
     const floating* z, const floating* y, const double* sample_weight,
@@ -110,6 +152,10 @@ cdef double loss_forward_backward(
         return softmax_log_loss_rows(dz, z, y, sample_weight, n, k, total_weight)
     if loss == LOGISTIC_LOG_LOSS:
         return logistic_log_loss_rows(dz, z, y, sample_weight, n, k, total_weight)
+    if loss == ABSOLUTE_ERROR:
+        return absolute_error_rows(dz, z, y, sample_weight, n, k, total_weight)
+    if loss == POISSON:
+        return poisson_rows(dz, z, y, sample_weight, n, k, total_weight)
     return squared_error_rows(dz, z, y, sample_weight, n, k, total_weight)
 
 
@@ -233,3 +279,59 @@ def squared_error(z, y, sample_weight=None):
         If shapes or dtypes do not fit.
     """
     return _loss_and_gradient(z, y, lambda z: z.shape, sample_weight, "squared_error")
+
+
+def absolute_error(z, y, sample_weight=None):
+    """Absolute error, summed over the outputs.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n, k)
+        Raw outputs, float32 or float64.
+    y : array-like of shape (n, k)
+        Targets.
+    sample_weight : array-like of shape (n,), default=None
+        Weights >= 0 of the rows, with a positive sum. ``None``: all 1.
+
+    Returns
+    -------
+    loss : float
+        Weighted mean over the rows of the sum over the outputs.
+    dz : ndarray of shape (n, k)
+        Its gradient with respect to `z`; 0 where `z` equals `y`.
+
+    Raises
+    ------
+    ValueError
+        If shapes or dtypes do not fit.
+    """
+    return _loss_and_gradient(z, y, lambda z: z.shape, sample_weight, "absolute_error")
+
+
+def poisson(z, y, sample_weight=None):
+    """Half the Poisson deviance of the exponential of raw outputs, summed over the outputs.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n, k)
+        Raw outputs, float32 or float64: logarithms of the means.
+    y : array-like of shape (n, k)
+        Targets >= 0.
+    sample_weight : array-like of shape (n,), default=None
+        Weights >= 0 of the rows, with a positive sum. ``None``: all 1.
+
+    Returns
+    -------
+    loss : float
+        Weighted mean over the rows of the sum over the outputs.
+    dz : ndarray of shape (n, k)
+        Its gradient with respect to `z`.
+
+    Raises
+    ------
+    ValueError
+        If shapes or dtypes do not fit, or a target is negative.
+    """
+    if np.min(y, initial=0.0) < 0.0:
+        raise ValueError("the Poisson deviance is defined for targets >= 0")
+    return _loss_and_gradient(z, y, lambda z: z.shape, sample_weight, "poisson")

@@ -17,3 +17,7 @@ cdef void adam_step(
 cdef void decay_step(
     floating* parameters, Py_ssize_t size, double learning_rate, double weight_decay,
 ) noexcept nogil
+
+cdef double clip_norm(
+    floating* gradient, Py_ssize_t size, double max_norm,
+) noexcept nogil

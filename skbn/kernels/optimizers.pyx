@@ -7,12 +7,14 @@ PyTorch's epsilon at step t is ours divided by ``sqrt(1 - beta_2^t)``.
 References
 ----------
 Kingma and Ba (2015), "Adam: a method for stochastic optimization".
+Pascanu, Mikolov and Bengio (2013), "On the difficulty of training recurrent neural networks"
+(gradient clipping).
 Loshchilov and Hutter (2019), "Decoupled weight decay regularization" (AdamW).
 Sutskever et al. (2013), "On the importance of initialization and momentum in deep learning".
 """
 
 from cython cimport floating
-from libc.math cimport sqrt, sqrtf
+from libc.math cimport isfinite, sqrt, sqrtf
 
 
 cdef void sgd_step(
@@ -78,6 +80,26 @@ cdef void decay_step(
     cdef floating factor = <floating> (1.0 - learning_rate * weight_decay)
     for i in range(size):
         parameters[i] *= factor
+
+
+cdef double clip_norm(
+    floating* gradient, Py_ssize_t size, double max_norm,
+) noexcept nogil:
+    """Scale a gradient down to the Euclidean norm max_norm where it is longer.
+
+    Returns its norm before. A gradient that is not finite stays as it is.
+    """
+    cdef Py_ssize_t i
+    cdef double total = 0.0, norm
+    cdef floating factor
+    for i in range(size):
+        total += <double> gradient[i] * gradient[i]
+    norm = sqrt(total)
+    if norm > max_norm and isfinite(norm):
+        factor = <floating> (max_norm / norm)
+        for i in range(size):
+            gradient[i] *= factor
+    return norm
 
 
 def _check_sizes(*vectors):
@@ -194,3 +216,30 @@ def adamw(
         decay_step(&parameters[0], n_weights, learning_rate, weight_decay)
         adam_step(&parameters[0], &first_moment[0], &second_moment[0], &gradient[0],
                   parameters.shape[0], learning_rate, beta_1, beta_2, epsilon, step)
+
+
+def clip(floating[::1] gradient, double max_norm):
+    """Scale a gradient down to a Euclidean norm, in place, where it is longer.
+
+    Parameters
+    ----------
+    gradient : ndarray of shape (size,), C-ordered
+        Changed in place. One that is not finite stays as it is.
+    max_norm : float
+        The largest norm that is left alone.
+
+    Returns
+    -------
+    norm : float
+        The norm before.
+
+    Raises
+    ------
+    ValueError
+        If `max_norm` is not positive.
+    """
+    if not max_norm > 0.0:
+        raise ValueError(f"max_norm must be positive, got {max_norm}")
+    if gradient.shape[0] == 0:
+        return 0.0
+    return clip_norm(&gradient[0], gradient.shape[0], max_norm)

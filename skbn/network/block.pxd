@@ -13,4 +13,6 @@ cdef struct Optimizer:
     double epsilon
     double alpha
     double weight_decay
+    double max_grad_norm    # infinity: no clipping
     long long step
+    long long seed          # of the dropout masks

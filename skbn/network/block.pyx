@@ -1,21 +1,25 @@
 """The one training loop of every network: a block of mini-batches without the GIL.
 
-For each batch: gather, forward, loss, backward, step, running statistics. Nothing in here
+For each batch: gather (or, from a sparse table, the first product), forward, loss, backward, step, running statistics. Nothing in here
 knows what kind of network the plan describes; printing, schedules, stopping and Ctrl-C live
 in Python between blocks.
 """
 
 from cython cimport floating
-from libc.math cimport isfinite
+from libc.math cimport INFINITY, isfinite
+from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
 from skbn.kernels.blas cimport axpy, dot
 from skbn.kernels.gather cimport gather_rows, input_floating
 from skbn.kernels.losses cimport loss_forward_backward
-from skbn.kernels.optimizers cimport adam_step, decay_step, sgd_step
+from skbn.kernels.optimizers cimport adam_step, clip_norm, decay_step, sgd_step
 from skbn.kernels.pointers cimport pointer
+from skbn.kernels.sparse_linear cimport (
+    index_t, sparse_linear_backward, sparse_linear_forward,
+)
 from skbn.network.operations cimport (
-    BATCH_NORM, Operation, operations_backward, operations_forward,
+    BATCH_NORM, Operation, Pass, operations_backward, operations_forward,
     operations_update_running,
 )
 
@@ -32,7 +36,7 @@ cdef struct Shape:
     Py_ssize_t n_targets        # columns of y: 1 for the number of a class
     Py_ssize_t n_outputs
     Py_ssize_t capacity
-    Py_ssize_t row_stride       # of X, in elements
+    Py_ssize_t row_stride       # of a dense X, in elements
     Py_ssize_t column_stride
     bint normalized             # whether any operation is a batch norm
 
@@ -64,55 +68,80 @@ cdef void _loss_and_gradient(
     floating* work, floating* dy, floating* spare, floating* targets, double* weights,
     double* scratch,
     const Operation* plan, const floating* parameters, const double* statistics,
-    const input_floating* X, const floating* y, const double* sample_weight,
+    const input_floating* X, const index_t* indices, const index_t* indptr,
+    const floating* y, const double* sample_weight,
     const double* input_mean, const double* input_invstd,
     const Py_ssize_t* rows,
     Py_ssize_t n, const Shape* shape,
-    double alpha, int loss,
+    double alpha, int loss, uint64_t seed, uint64_t step,
 ) noexcept nogil:
-    """losses[0] = the weighted mean loss, losses[1] = the penalty; gradient of their sum."""
-    cdef Py_ssize_t i
-    cdef double total_weight = n
+    """losses[0] = the weighted mean loss, losses[1] = the penalty; gradient of their sum.
+
+    `indptr` of NULL: X is a dense table, otherwise the data of a sparse one.
+    """
+    cdef Py_ssize_t i, first = 0
     cdef double penalty = 0.0
-    # A single row has no variance: it is normalized by the running statistics.
-    cdef bint frozen = shape.normalized and n < 2
+    cdef const floating* bias = NULL
+    cdef floating* dbias = NULL
     cdef const floating* outputs = (
         work + (plan + shape.n_operations - 1).y * shape.capacity
     )
-
-    gather_rows(work, X, rows, input_mean, input_invstd, n, shape.n_features,
-                shape.row_stride, shape.column_stride)
-    gather_rows(targets, y, rows, NULL, NULL, n, shape.n_targets, shape.n_targets, 1)
+    cdef Pass mode
+    # A single row has no variance: it is normalized by the running statistics.
+    mode.frozen = shape.normalized and n < 2
+    mode.total_weight = n
+    mode.seed = seed
+    mode.step = step
     if sample_weight != NULL:
-        total_weight = 0.0
+        mode.total_weight = 0.0
         for i in range(n):
             weights[i] = sample_weight[rows[i]]
-            total_weight += weights[i]
+            mode.total_weight += weights[i]
     else:
         weights = NULL
 
+    gather_rows(targets, y, rows, NULL, NULL, n, shape.n_targets, shape.n_targets, 1)
+    if indptr == NULL:
+        gather_rows(work, X, rows, input_mean, input_invstd, n, shape.n_features,
+                    shape.row_stride, shape.column_stride)
+    else:
+        first = 1
+        if plan.bias >= 0:
+            bias = parameters + plan.bias
+            dbias = gradient + plan.bias
+        sparse_linear_forward(
+            work + plan.y * shape.capacity, scratch, X, indices, indptr, rows,
+            parameters + plan.weights, bias, input_mean, input_invstd,
+            n, plan.n_in, plan.n_out,
+        )
     operations_forward(work, scratch, plan, parameters, statistics, weights,
-                       shape.n_operations, n, shape.capacity, frozen)
+                       first, shape.n_operations, n, shape.capacity, &mode)
     losses[0] = loss_forward_backward(dy, outputs, targets, weights, n, shape.n_outputs,
-                                      total_weight, loss)
+                                      mode.total_weight, loss)
 
     memset(gradient, 0, shape.n_parameters * sizeof(floating))
     if alpha > 0.0:
-        penalty = alpha / total_weight
+        penalty = alpha / mode.total_weight
         axpy(gradient, parameters, <int> shape.n_weights, <floating> penalty)
         penalty *= 0.5 * dot(parameters, parameters, <int> shape.n_weights)
     losses[1] = penalty
-    operations_backward(gradient, dy, spare, scratch, plan, parameters, work, weights,
-                        shape.n_operations, n, shape.capacity, total_weight, frozen)
+    dy = operations_backward(gradient, dy, spare, scratch, plan, parameters, work, weights,
+                             first, shape.n_operations, n, shape.capacity, &mode)
+    if first == 1:
+        sparse_linear_backward(
+            gradient + plan.weights, dbias, scratch, dy, X, indices, indptr, rows,
+            input_mean, input_invstd, n, plan.n_in, plan.n_out,
+        )
 
 
 cdef void _step(
-    floating* parameters, floating* moments, Optimizer* optimizer,
-    const floating* gradient,
+    floating* parameters, floating* moments, Optimizer* optimizer, floating* gradient,
     const Shape* shape,
     double learning_rate,
 ) noexcept nogil:
     optimizer.step += 1
+    if optimizer.max_grad_norm != INFINITY:
+        clip_norm(gradient, shape.n_parameters, optimizer.max_grad_norm)
     if optimizer.weight_decay > 0.0:
         decay_step(parameters, shape.n_weights, learning_rate, optimizer.weight_decay)
     if optimizer.kind == ADAM:
@@ -131,12 +160,15 @@ def train(
     floating[::1] gradient, floating[::1] work, floating[:, ::1] data_gradients,
     floating[::1] targets, double[::1] weights, double[::1] scratch,
     const Operation[::1] plan, Py_ssize_t n_weights, Py_ssize_t capacity, int loss,
-    const input_floating[:, :] X, const floating[:, ::1] y, const double[::1] sample_weight,
+    const input_floating[:, :] X, const index_t[::1] indices, const index_t[::1] indptr,
+    const floating[:, ::1] y, const double[::1] sample_weight,
     const double[::1] input_mean, const double[::1] input_invstd,
     const Py_ssize_t[::1] rows, const Py_ssize_t[::1] bounds, const double[::1] learning_rates,
     Py_ssize_t n_batches_tracked,
 ):
     """Train on mini-batches ``rows[bounds[b]:bounds[b + 1]]``; called by ``Network.train``.
+
+    `X` is a dense table and `indptr` empty, or `X` is the data of a CSR table, of shape (1, nnz).
 
     Returns
     -------
@@ -156,6 +188,15 @@ def train(
     cdef const double* invstd_pointer = pointer(input_invstd)
     cdef double* statistics_pointer = <double*> pointer(statistics)
     cdef double* scratch_pointer = <double*> pointer(scratch)
+    cdef const input_floating* X_pointer = NULL
+    cdef const index_t* indices_pointer = NULL
+    cdef const index_t* indptr_pointer = NULL
+    if X.shape[0] > 0 and X.shape[1] > 0:
+        X_pointer = &X[0, 0]
+    if indices.shape[0] > 0:
+        indices_pointer = &indices[0]
+    if indptr.shape[0] > 0:
+        indptr_pointer = &indptr[0]
     with nogil:
         while b < bounds.shape[0] - 1:
             n = bounds[b + 1] - bounds[b]
@@ -163,8 +204,9 @@ def train(
                 &losses[b, 0], &gradient[0], &work[0], &data_gradients[0, 0],
                 &data_gradients[1, 0], &targets[0], &weights[0], scratch_pointer,
                 &plan[0], <const floating*> &parameters[0], statistics_pointer,
-                &X[0, 0], &y[0, 0], sample_weight_pointer, mean_pointer, invstd_pointer,
-                &rows[bounds[b]], n, &shape, optimizer[0].alpha, loss,
+                X_pointer, indices_pointer, indptr_pointer, &y[0, 0], sample_weight_pointer,
+                mean_pointer, invstd_pointer, &rows[bounds[b]], n, &shape,
+                optimizer[0].alpha, loss, optimizer[0].seed, optimizer[0].step,
             )
             if not isfinite(losses[b, 0] + losses[b, 1]):
                 break
@@ -184,9 +226,10 @@ def loss_and_gradient(
     floating[::1] gradient, floating[::1] work, floating[:, ::1] data_gradients,
     floating[::1] targets, double[::1] weights, double[::1] scratch,
     const Operation[::1] plan, Py_ssize_t n_weights, Py_ssize_t capacity, int loss,
-    const input_floating[:, :] X, const floating[:, ::1] y, const double[::1] sample_weight,
+    const input_floating[:, :] X, const index_t[::1] indices, const index_t[::1] indptr,
+    const floating[:, ::1] y, const double[::1] sample_weight,
     const double[::1] input_mean, const double[::1] input_invstd,
-    const Py_ssize_t[::1] rows, double alpha,
+    const Py_ssize_t[::1] rows, double alpha, long long seed, long long step,
 ):
     """Loss and gradient of one batch, nothing changed; called by ``Network.loss_and_gradient``.
     """
@@ -200,11 +243,20 @@ def loss_and_gradient(
     cdef const double* invstd_pointer = pointer(input_invstd)
     cdef const double* statistics_pointer = pointer(statistics)
     cdef double* scratch_pointer = <double*> pointer(scratch)
+    cdef const input_floating* X_pointer = NULL
+    cdef const index_t* indices_pointer = NULL
+    cdef const index_t* indptr_pointer = NULL
+    if X.shape[0] > 0 and X.shape[1] > 0:
+        X_pointer = &X[0, 0]
+    if indices.shape[0] > 0:
+        indices_pointer = &indices[0]
+    if indptr.shape[0] > 0:
+        indptr_pointer = &indptr[0]
     with nogil:
         _loss_and_gradient(
             &losses[0, 0], &gradient[0], &work[0], &data_gradients[0, 0],
             &data_gradients[1, 0], &targets[0], &weights[0], scratch_pointer,
-            &plan[0], &parameters[0], statistics_pointer, &X[0, 0], &y[0, 0],
-            sample_weight_pointer, mean_pointer, invstd_pointer,
-            &rows[0], rows.shape[0], &shape, alpha, loss,
+            &plan[0], &parameters[0], statistics_pointer, X_pointer, indices_pointer,
+            indptr_pointer, &y[0, 0], sample_weight_pointer, mean_pointer, invstd_pointer,
+            &rows[0], rows.shape[0], &shape, alpha, loss, seed, step,
         )

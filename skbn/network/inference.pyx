@@ -5,6 +5,7 @@ from libc.string cimport memcpy
 
 from skbn.kernels.gather cimport gather_rows, input_floating
 from skbn.kernels.pointers cimport pointer
+from skbn.kernels.sparse_linear cimport index_t, sparse_linear_forward
 from skbn.network.operations cimport Operation, operations_infer
 
 
@@ -12,12 +13,14 @@ def infer(
     floating[:, ::1] outputs,
     floating[::1] work, double[::1] scratch,
     const Operation[::1] plan, const floating[::1] parameters, const double[::1] statistics,
-    const input_floating[:, :] X, const double[::1] input_mean, const double[::1] input_invstd,
+    const input_floating[:, :] X, const index_t[::1] indices, const index_t[::1] indptr,
+    const double[::1] input_mean, const double[::1] input_invstd,
     const Py_ssize_t[::1] rows, Py_ssize_t n_operations, Py_ssize_t capacity,
 ):
     """Outputs of the first `n_operations` operations for all rows; by ``Network.infer``.
 
-    `work` has room for `capacity` rows; `rows` of ``None`` are all rows of X, in order.
+    `work` has room for `capacity` rows; `rows` of ``None`` are all rows of X, in order. `X` is
+    a dense table and `indptr` empty, or `X` is the data of a CSR table, of shape (1, nnz).
     """
     cdef Py_ssize_t row_stride = X.strides[0] // <Py_ssize_t> sizeof(input_floating)
     cdef Py_ssize_t column_stride = X.strides[1] // <Py_ssize_t> sizeof(input_floating)
@@ -27,18 +30,42 @@ def infer(
     cdef double* scratch_pointer = <double*> pointer(scratch)
     cdef const double* mean_pointer = pointer(input_mean)
     cdef const double* invstd_pointer = pointer(input_invstd)
+    cdef const input_floating* X_pointer = NULL
+    cdef const index_t* indices_pointer = NULL
+    cdef const index_t* indptr_pointer = NULL
+    cdef const floating* bias = NULL
+    cdef const Py_ssize_t* chosen = NULL
+    cdef Py_ssize_t first = 0
     if n_operations > 0:
         source = plan[n_operations - 1].y
+    if plan[0].bias >= 0:
+        bias = &parameters[plan[0].bias]
+    if X.shape[0] > 0 and X.shape[1] > 0:
+        X_pointer = &X[0, 0]
+    if indices.shape[0] > 0:
+        indices_pointer = &indices[0]
+    if indptr.shape[0] > 0:
+        indptr_pointer = &indptr[0]
+        first = 1
     with nogil:
         while start < n_rows:
             n = min(capacity, n_rows - start)
-            if rows is None:
-                gather_rows(&work[0], &X[start, 0], NULL, mean_pointer, invstd_pointer,
-                            n, plan[0].n_in, row_stride, column_stride)
+            if rows is not None:
+                chosen = &rows[start]
+            if first == 0:
+                gather_rows(
+                    &work[0], X_pointer if chosen != NULL else X_pointer + start * row_stride,
+                    chosen, mean_pointer, invstd_pointer, n, plan[0].n_in,
+                    row_stride, column_stride,
+                )
             else:
-                gather_rows(&work[0], &X[0, 0], &rows[start], mean_pointer, invstd_pointer,
-                            n, plan[0].n_in, row_stride, column_stride)
+                sparse_linear_forward(
+                    &work[plan[0].y * capacity], scratch_pointer, X_pointer, indices_pointer,
+                    indptr_pointer if chosen != NULL else indptr_pointer + start, chosen,
+                    &parameters[plan[0].weights], bias, mean_pointer, invstd_pointer,
+                    n, plan[0].n_in, plan[0].n_out,
+                )
             operations_infer(&work[0], scratch_pointer, &plan[0], &parameters[0],
-                             statistics_pointer, n_operations, n, capacity)
+                             statistics_pointer, first, n_operations, n, capacity)
             memcpy(&outputs[start, 0], &work[source * capacity], n * d * sizeof(floating))
             start += n

@@ -7,14 +7,17 @@ arrays (`parameters`, `statistics`, and the number of batches the statistics hav
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import issparse
 
 from skbn.kernels.losses import LOSSES
 from skbn.network import block, inference, views
-from skbn.network.plan import BATCH_NORM, LINEAR, Sizes
+from skbn.network.plan import BATCH_NORM, LINEAR, Sizes, without_inputs
 
 # Work memory of inference, in elements: small enough for a second-level cache.
 INFERENCE_WORK = 1 << 18
 INFERENCE_ROWS = (64, 4096)
+
+NO_INDEX = np.empty(0, np.int32)
 
 
 @dataclass
@@ -23,7 +26,7 @@ class Table:
 
     Attributes
     ----------
-    X : ndarray of shape (n_samples, n_features), any strides
+    X : ndarray of shape (n_samples, n_features), any strides, or CSR matrix or array
         float32 or float64, whatever the network computes in.
     y : ndarray of shape (n_samples, n_targets), C-ordered, or None
         In the dtype of the network; for a softmax one column of class numbers.
@@ -41,6 +44,16 @@ class Table:
     @property
     def n_rows(self):
         return self.X.shape[0]
+
+    @property
+    def is_sparse(self):
+        return issparse(self.X)
+
+    def arrays(self):
+        """X as the three arrays that blocks take: table or data, indices, indptr."""
+        if self.is_sparse:
+            return self.X.data.reshape(1, -1), self.X.indices, self.X.indptr
+        return self.X, NO_INDEX, NO_INDEX
 
     def total_weight(self):
         return self.n_rows if self.sample_weight is None else float(self.sample_weight.sum())
@@ -141,14 +154,14 @@ class Network:
         losses = np.empty((len(bounds) - 1, 2))
         n_trained, self.n_batches_tracked = block.train(
             losses, self.parameters, moments, optimizer, self.statistics,
-            *self._memory(int(np.diff(bounds).max(initial=1)), table.y.shape[1]),
+            *self._memory(int(np.diff(bounds).max(initial=1)), table),
             LOSSES[self.loss],
-            table.X, table.y, table.sample_weight, table.input_mean, table.input_invstd,
+            *table.arrays(), table.y, table.sample_weight, table.input_mean, table.input_invstd,
             rows, bounds, learning_rates, self.n_batches_tracked,
         )  # fmt: skip
         return losses[:n_trained]
 
-    def loss_and_gradient(self, table, rows=None, alpha=0.0):
+    def loss_and_gradient(self, table, rows=None, alpha=0.0, seed=0, step=0):
         """Loss of some rows as one batch, and its gradient; changes nothing.
 
         Parameters
@@ -159,6 +172,8 @@ class Network:
             Row numbers; ``None``: all.
         alpha : float, default=0.0
             L2 penalty.
+        seed, step : int, default=0
+            What the dropout masks depend on.
 
         Returns
         -------
@@ -170,11 +185,11 @@ class Network:
         if rows is None:
             rows = np.arange(table.n_rows)
         losses = np.empty((1, 2))
-        memory = self._memory(len(rows), table.y.shape[1])
+        memory = self._memory(len(rows), table)
         block.loss_and_gradient(
             losses, self.parameters, self.statistics, *memory, LOSSES[self.loss],
-            table.X, table.y, table.sample_weight, table.input_mean, table.input_invstd,
-            rows, alpha,
+            *table.arrays(), table.y, table.sample_weight, table.input_mean,
+            table.input_invstd, rows, alpha, seed, step,
         )  # fmt: skip
         return losses, memory[0].copy()
 
@@ -202,33 +217,40 @@ class Network:
         else:
             d = int(self.plan["n_out"][n_operations - 1])
         outputs = np.empty((n, d), self.parameters.dtype)
-        columns = self.sizes.work_columns
+        plan, columns = self._placed(table)
+        if table.is_sparse and n_operations == 0:
+            raise ValueError("the inputs of a sparse table are never gathered")
         capacity = int(min(n, np.clip(INFERENCE_WORK // columns, *INFERENCE_ROWS)))
         if n > 0:
             inference.infer(
                 outputs, np.empty(capacity * columns, self.parameters.dtype),
-                np.empty(self.sizes.scratch), self.plan, self.parameters, self.statistics,
-                table.X, table.input_mean, table.input_invstd, rows, n_operations, capacity,
+                np.empty(self.sizes.scratch), plan, self.parameters, self.statistics,
+                *table.arrays(), table.input_mean, table.input_invstd, rows, n_operations, capacity,
             )  # fmt: skip
         return outputs
 
-    def _memory(self, n, n_targets):
+    def _placed(self, table):
+        # The plan and the columns of its work memory: a sparse table's inputs take none.
+        if table.is_sparse:
+            return without_inputs(self.plan), self.sizes.work_columns - int(self.plan["n_in"][0])
+        return self.plan, self.sizes.work_columns
+
+    def _memory(self, n, table):
         # Everything a block writes to but parameters and statistics, kept from block to
         # block: the pages of fresh memory would cost more than a small block.
-        if self._training_memory is None or self._training_memory[0] < n:
+        kept = self._training_memory
+        if kept is None or kept[0] < n or kept[1] != table.is_sparse:
             dtype, sizes = self.parameters.dtype, self.sizes
-            self._training_memory = (
+            plan, columns = self._placed(table)
+            self._training_memory = n, table.is_sparse, (
+                np.empty(sizes.n_parameters, dtype),
+                np.empty(n * columns, dtype),
+                np.empty((2, n * sizes.widest), dtype),
+                np.empty(n * table.y.shape[1], dtype),
+                np.empty(n),
+                np.empty(sizes.scratch),
+                plan,
+                sizes.n_weights,
                 n,
-                (
-                    np.empty(sizes.n_parameters, dtype),
-                    np.empty(n * sizes.work_columns, dtype),
-                    np.empty((2, n * sizes.widest), dtype),
-                    np.empty(n * n_targets, dtype),
-                    np.empty(n),
-                    np.empty(sizes.scratch),
-                    self.plan,
-                    sizes.n_weights,
-                    n,
-                ),
             )
-        return self._training_memory[1]
+        return self._training_memory[2]

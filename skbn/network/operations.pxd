@@ -1,9 +1,11 @@
 from cython cimport floating
+from libc.stdint cimport uint64_t
 
 cdef enum OperationKind:
     LINEAR = 0
     BATCH_NORM = 1
     ACTIVATION = 2
+    DROPOUT = 3
 
 # Mirrors ``skbn.network.plan.OPERATION``: Cython compares the types and places of all fields
 # whenever a plan is passed. Offsets of -1 stand for "none".
@@ -23,32 +25,40 @@ cdef struct Operation:
     Py_ssize_t scratch      # BATCH_NORM_SCRATCH * n_out doubles
     double epsilon
     double momentum
+    double rate             # of DROPOUT
 
 # Doubles of scratch for one unit of a normalized layer: batch mean, variance, reciprocal
 # standard deviation and weight, two gradient sums, three for moments, three for affine forms.
 cdef enum:
     BATCH_NORM_SCRATCH = 12
 
+# What distinguishes one training-mode pass from another, beside its rows.
+cdef struct Pass:
+    bint frozen             # too few rows for a variance: the running statistics serve
+    double total_weight     # of the rows
+    uint64_t seed           # of the dropout masks, with `step`
+    uint64_t step
+
 cdef void operations_forward(
     floating* work, double* scratch,
     const Operation* plan, const floating* parameters, const double* statistics,
     const double* sample_weight,
-    Py_ssize_t n_operations, Py_ssize_t n, Py_ssize_t capacity,
-    bint frozen,
+    Py_ssize_t first, Py_ssize_t n_operations, Py_ssize_t n, Py_ssize_t capacity,
+    const Pass* mode,
 ) noexcept nogil
 
-cdef void operations_backward(
+cdef floating* operations_backward(
     floating* gradient, floating* dy, floating* spare, double* scratch,
     const Operation* plan, const floating* parameters, const floating* work,
     const double* sample_weight,
-    Py_ssize_t n_operations, Py_ssize_t n, Py_ssize_t capacity,
-    double total_weight, bint frozen,
+    Py_ssize_t first, Py_ssize_t n_operations, Py_ssize_t n, Py_ssize_t capacity,
+    const Pass* mode,
 ) noexcept nogil
 
 cdef void operations_infer(
     floating* work, double* scratch,
     const Operation* plan, const floating* parameters, const double* statistics,
-    Py_ssize_t n_operations, Py_ssize_t n, Py_ssize_t capacity,
+    Py_ssize_t first, Py_ssize_t n_operations, Py_ssize_t n, Py_ssize_t capacity,
 ) noexcept nogil
 
 cdef void operations_update_running(

@@ -15,18 +15,22 @@ flat memory:
 """
 
 from cython cimport floating
+from libc.string cimport memcpy
 
 from skbn.kernels.activations cimport activation_backward, activation_forward
 from skbn.kernels.batchnorm cimport (
     batchnorm_backward, batchnorm_forward, batchnorm_gradient_sums, inverse_std,
 )
+from skbn.kernels.dropout cimport dropout_apply, dropout_key
 from skbn.kernels.linear cimport linear_backward, linear_forward
 from skbn.kernels.moments cimport (
     moments_of_batch, moments_of_weighted, moments_update_running,
 )
 
 # The codes of a plan, and the scratch of a normalized unit, for ``skbn.network.plan``.
-KINDS = {"linear": LINEAR, "batch_norm": BATCH_NORM, "activation": ACTIVATION}
+KINDS = {
+    "linear": LINEAR, "batch_norm": BATCH_NORM, "activation": ACTIVATION, "dropout": DROPOUT,
+}
 SCRATCH_PER_UNIT = BATCH_NORM_SCRATCH
 
 
@@ -99,16 +103,20 @@ cdef void operations_forward(
     floating* work, double* scratch,
     const Operation* plan, const floating* parameters, const double* statistics,
     const double* sample_weight,
-    Py_ssize_t n_operations, Py_ssize_t n, Py_ssize_t capacity,
-    bint frozen,
+    Py_ssize_t first, Py_ssize_t n_operations, Py_ssize_t n, Py_ssize_t capacity,
+    const Pass* mode,
 ) noexcept nogil:
-    """The training-mode forward pass of a batch whose inputs are at column 0 of `work`."""
+    """The forward pass of operations `first` to `n_operations` - 1 in training mode.
+
+    `mode` of NULL is inference: every row by the running statistics alone, no dropout.
+    """
     cdef Py_ssize_t o
     cdef const Operation* operation
     cdef const floating* bias
     cdef floating* x
     cdef floating* y
-    for o in range(n_operations):
+    cdef bint frozen = mode == NULL or mode.frozen
+    for o in range(first, n_operations):
         operation = plan + o
         x = work + operation.x * capacity
         y = work + operation.y * capacity
@@ -121,54 +129,65 @@ cdef void operations_forward(
         elif operation.kind == BATCH_NORM:
             _batch_norm_forward(y, scratch + operation.scratch, operation, x, parameters,
                                 statistics, sample_weight, n, frozen)
-        else:
+        elif operation.kind == ACTIVATION:
             activation_forward(y, x, n * operation.n_out, operation.activation)
+        elif mode == NULL:
+            memcpy(y, x, n * operation.n_out * sizeof(floating))
+        else:
+            dropout_apply(y, x, n * operation.n_out, operation.rate,
+                          dropout_key(mode.seed, mode.step, o))
 
 
-cdef void operations_backward(
+cdef floating* operations_backward(
     floating* gradient, floating* dy, floating* spare, double* scratch,
     const Operation* plan, const floating* parameters, const floating* work,
     const double* sample_weight,
-    Py_ssize_t n_operations, Py_ssize_t n, Py_ssize_t capacity,
-    double total_weight, bint frozen,
+    Py_ssize_t first, Py_ssize_t n_operations, Py_ssize_t n, Py_ssize_t capacity,
+    const Pass* mode,
 ) noexcept nogil:
     """The forward pass reversed: adds to `gradient` from the outputs' gradient `dy`.
 
     Only the linear map changes the width of the data gradient, so it alone writes to
-    `spare`, and the two change places; the others work in place.
+    `spare`, and the two change places; the others work in place. Returns the gradient of
+    the input of operation `first`; NULL for that of the network, which nobody needs.
     """
     cdef Py_ssize_t o
     cdef const Operation* operation
     cdef const floating* x
     cdef const floating* y
     cdef floating* dx
-    for o in range(n_operations - 1, -1, -1):
+    cdef floating* dbias
+    for o in range(n_operations - 1, first - 1, -1):
         operation = plan + o
         x = work + operation.x * capacity
         y = work + operation.y * capacity
         if operation.kind == LINEAR:
-            dx = NULL if operation.x == 0 else spare
-            linear_backward(dx, gradient + operation.weights,
-                            NULL if operation.bias < 0 else gradient + operation.bias,
-                            dy, x, parameters + operation.weights,
+            dx = NULL if o == 0 else spare
+            dbias = NULL if operation.bias < 0 else gradient + operation.bias
+            linear_backward(dx, gradient + operation.weights, dbias, dy, x,
+                            parameters + operation.weights,
                             n, operation.n_in, operation.n_out)
             spare = dy
             dy = dx
         elif operation.kind == BATCH_NORM:
             _batch_norm_backward(dy, gradient, scratch + operation.scratch, operation, x,
-                                 parameters, sample_weight, n, total_weight, frozen)
+                                 parameters, sample_weight, n, mode.total_weight, mode.frozen)
+        elif operation.kind == ACTIVATION:
+            activation_backward(dy, dy, x, y, n * operation.n_out, operation.activation)
         else:
-            activation_backward(dy, dy, y, n * operation.n_out, operation.activation)
+            dropout_apply(dy, dy, n * operation.n_out, operation.rate,
+                          dropout_key(mode.seed, mode.step, o))
+    return dy
 
 
 cdef void operations_infer(
     floating* work, double* scratch,
     const Operation* plan, const floating* parameters, const double* statistics,
-    Py_ssize_t n_operations, Py_ssize_t n, Py_ssize_t capacity,
+    Py_ssize_t first, Py_ssize_t n_operations, Py_ssize_t n, Py_ssize_t capacity,
 ) noexcept nogil:
-    """The inference-mode forward pass: every row by the running statistics alone."""
+    """The inference-mode forward pass of operations `first` to `n_operations` - 1."""
     operations_forward(work, scratch, plan, parameters, statistics, NULL,
-                       n_operations, n, capacity, True)
+                       first, n_operations, n, capacity, NULL)
 
 
 cdef void operations_update_running(

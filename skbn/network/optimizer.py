@@ -17,7 +17,9 @@ OPTIMIZER = np.dtype(
         ("epsilon", np.float64),
         ("alpha", np.float64),
         ("weight_decay", np.float64),
+        ("max_grad_norm", np.float64),
         ("step", np.int64),
+        ("seed", np.int64),
     ],
     align=True,
 )
@@ -30,11 +32,20 @@ def _record(**fields):
     return record
 
 
-def sgd(*, momentum=0.9, nesterov=True, alpha=0.0, weight_decay=0.0):
+def sgd(
+    *,
+    momentum=0.9,
+    nesterov=True,
+    alpha=0.0,
+    weight_decay=0.0,
+    max_grad_norm=np.inf,
+    seed=0,
+):
     """Stochastic gradient descent with momentum; shape (1,), dtype `OPTIMIZER`.
 
     `alpha` is the L2 penalty ``alpha / 2 ||W||^2`` on the weights, divided by the batch's
-    total weight as scikit-learn does; `weight_decay` the decoupled decay.
+    total weight as scikit-learn does; `weight_decay` the decoupled decay; `max_grad_norm` the
+    norm that gradients are clipped to; `seed` that of the dropout masks.
     """
     return _record(
         kind=KINDS["sgd"],
@@ -42,10 +53,21 @@ def sgd(*, momentum=0.9, nesterov=True, alpha=0.0, weight_decay=0.0):
         nesterov=nesterov,
         alpha=alpha,
         weight_decay=weight_decay,
+        max_grad_norm=max_grad_norm,
+        seed=seed,
     )
 
 
-def adam(*, beta_1=0.9, beta_2=0.999, epsilon=1e-8, alpha=0.0, weight_decay=0.0):
+def adam(
+    *,
+    beta_1=0.9,
+    beta_2=0.999,
+    epsilon=1e-8,
+    alpha=0.0,
+    weight_decay=0.0,
+    max_grad_norm=np.inf,
+    seed=0,
+):
     """Adam, or AdamW with a `weight_decay`; shape (1,), dtype `OPTIMIZER`."""
     return _record(
         kind=KINDS["adam"],
@@ -54,4 +76,6 @@ def adam(*, beta_1=0.9, beta_2=0.999, epsilon=1e-8, alpha=0.0, weight_decay=0.0)
         epsilon=epsilon,
         alpha=alpha,
         weight_decay=weight_decay,
+        max_grad_norm=max_grad_norm,
+        seed=seed,
     )

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skbn.kernels.activations import ACTIVATIONS
+from skbn.kernels.activations import ACTIVATIONS, IN_PLACE
 from skbn.network.operations import KINDS, SCRATCH_PER_UNIT
 
-LINEAR, BATCH_NORM, ACTIVATION = KINDS["linear"], KINDS["batch_norm"], KINDS["activation"]
+LINEAR, BATCH_NORM = KINDS["linear"], KINDS["batch_norm"]
+ACTIVATION, DROPOUT = KINDS["activation"], KINDS["dropout"]
 
 OPERATION = np.dtype(
     [
@@ -33,6 +34,7 @@ OPERATION = np.dtype(
         ("scratch", np.intp),
         ("epsilon", np.float64),
         ("momentum", np.float64),
+        ("rate", np.float64),
     ],
     align=True,
 )
@@ -45,7 +47,7 @@ class Sizes(NamedTuple):
     n_weights: int  # the first of the parameters: those that a penalty is on
     n_statistics: int
     work_columns: int  # each of as many rows as a batch has
-    widest: int  # columns of the widest operation: of a data gradient
+    widest: int  # columns of the widest data gradient; the inputs have none
     scratch: int
     n_outputs: int
 
@@ -60,20 +62,25 @@ class Sizes(NamedTuple):
             n_weights=n_weights,
             n_statistics=int(2 * (normalized["n_steps"] * normalized["n_out"]).sum()),
             work_columns=int((plan["y"] + plan["n_out"]).max()),
-            widest=int(max(plan["n_in"].max(), plan["n_out"].max())),
-            scratch=int(SCRATCH_PER_UNIT * normalized["n_out"].sum()),
+            widest=int(plan["n_out"].max()),
+            # A sparse first product borrows a row of the scratch.
+            scratch=max(
+                int(SCRATCH_PER_UNIT * normalized["n_out"].sum()), int(plan["n_out"][0])
+            ),
             n_outputs=int(plan["n_out"][-1]),
         )
 
 
-def feed_forward(layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=0.1):
+def feed_forward(
+    layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=0.1, dropout=0.0
+):
     """Plan of a multi-layer perceptron.
 
     Parameters
     ----------
     layer_units : sequence of int
         Inputs, units of each hidden layer, outputs.
-    activation : {"identity", "logistic", "tanh", "relu"}
+    activation : {"identity", "logistic", "tanh", "relu", "silu", "gelu"}
         Of the hidden layers.
     batch_norm : {"before", "after", None}
         Where hidden layers are normalized: the pre-activation (its linear map then has no
@@ -82,6 +89,9 @@ def feed_forward(layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=
         Added to the variances.
     momentum : float, default=0.1
         Weight of the newest batch in the running statistics.
+    dropout : float, default=0.0
+        Rate at which the outputs of hidden layers are dropped, last thing in a layer: before a
+        batch norm it would change the variances that inference sees.
 
     Returns
     -------
@@ -94,7 +104,7 @@ def feed_forward(layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=
     def append(kind, n_in, n_out, x, y, **fields):
         row = dict.fromkeys(OPERATION.names, -1) | {
             "kind": kind, "n_in": n_in, "n_out": n_out, "x": x, "y": y,
-            "n_steps": 1, "epsilon": epsilon, "momentum": momentum,
+            "n_steps": 1, "epsilon": epsilon, "momentum": momentum, "rate": dropout,
         }  # fmt: skip
         rows.append(row | fields)
 
@@ -107,18 +117,30 @@ def feed_forward(layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=
         column += n_out
         if not hidden:
             break
-        # Every activation's derivative is a function of its output, so it works in place;
-        # the input of a batch norm is needed again by its backward pass.
+        # A step writes to a new buffer only where the backward pass needs its input again.
         if batch_norm == "before":
             append(BATCH_NORM, n_out, n_out, source, column)
-            source = column
-            column += n_out
-        append(ACTIVATION, n_out, n_out, source, source, activation=ACTIVATIONS[activation])
+            source, column = column, column + n_out
+        if activation in IN_PLACE:
+            append(ACTIVATION, n_out, n_out, source, source, activation=ACTIVATIONS[activation])
+        else:
+            append(ACTIVATION, n_out, n_out, source, column, activation=ACTIVATIONS[activation])
+            source, column = column, column + n_out
         if batch_norm == "after":
             append(BATCH_NORM, n_out, n_out, source, column)
-            source = column
-            column += n_out
+            source, column = column, column + n_out
+        if dropout > 0.0:
+            append(DROPOUT, n_out, n_out, source, column)
+            source, column = column, column + n_out
     return _place(rows)
+
+
+def without_inputs(plan):
+    """The plan for sparse tables, whose inputs are never in the work memory."""
+    plan = plan.copy()
+    plan["x"] -= plan["n_in"][0]
+    plan["y"] -= plan["n_in"][0]
+    return plan
 
 
 def _place(rows):

@@ -1,0 +1,85 @@
+"""Dropout with counter-based random numbers: nothing is stored, nothing has an order.
+
+Whether an element is kept is a hash of (seed, step, operation, element). Forward and backward
+compute it anew, whatever the blocks and threads. The hash is the output function of
+SplitMix64 over the element's place in the sequence that the key begins.
+
+References
+----------
+Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from overfitting"
+(scaled at training, so that inference has nothing to do).
+Steele, Lea and Flood (2014), "Fast splittable pseudorandom number generators" (SplitMix64).
+"""
+
+from cython cimport floating
+from libc.stdint cimport uint64_t
+
+import numpy as np
+
+from skbn.kernels._operands import as_floating
+
+cdef uint64_t GOLDEN = 0x9E3779B97F4A7C15ULL
+
+
+cdef inline uint64_t _mixed(uint64_t z) noexcept nogil:
+    z = (z ^ (z >> 30)) * <uint64_t> 0xBF58476D1CE4E5B9ULL
+    z = (z ^ (z >> 27)) * <uint64_t> 0x94D049BB133111EBULL
+    return z ^ (z >> 31)
+
+
+cdef uint64_t dropout_key(uint64_t seed, uint64_t step, uint64_t operation) noexcept nogil:
+    """One number from the three that tell masks apart."""
+    return _mixed(_mixed(_mixed(seed + GOLDEN) + step * GOLDEN) + (operation + 1) * GOLDEN)
+
+
+cdef void dropout_apply(
+    floating* y, const floating* x, Py_ssize_t size, double rate, uint64_t key,
+) noexcept nogil:
+    """y = x / (1 - rate) where kept, 0 where dropped; y may be x. Its own backward pass."""
+    cdef Py_ssize_t i
+    cdef floating scale = <floating> (1.0 / (1.0 - rate))
+    # 2^64 rate: at most 2^64 - 2^11 for the largest double below 1, so it fits.
+    cdef uint64_t bound = <uint64_t> (rate * 18446744073709551616.0)
+    for i in range(size):
+        y[i] = x[i] * (
+            scale if _mixed(key + <uint64_t> (i + 1) * GOLDEN) >= bound else <floating> 0
+        )
+
+
+def apply(x, double rate, long long seed, long long step, int operation):
+    """Drop elements at random, and scale the others so that the mean stays.
+
+    Parameters
+    ----------
+    x : ndarray of any shape
+        Activations, or the gradient of the loss with respect to what was returned for them:
+        dropout is its own backward pass. float32 or float64.
+    rate : float
+        Probability that an element is dropped, in [0, 1).
+    seed, step, operation : int
+        What the mask is a function of, together with an element's place.
+
+    Returns
+    -------
+    y : ndarray of the shape and dtype of `x`
+
+    Raises
+    ------
+    ValueError
+        If `rate` is not in [0, 1), or the dtype is not float32 or float64.
+    """
+    if not 0.0 <= rate < 1.0:
+        raise ValueError(f"rate must be in [0, 1), got {rate}")
+    x = as_floating("x", x, order="C")
+    y = np.empty_like(x)
+    _apply(y.reshape(-1), x.reshape(-1), rate, seed, step, operation)
+    return y
+
+
+def _apply(
+    floating[::1] y, const floating[::1] x, double rate,
+    long long seed, long long step, int operation,
+):
+    if x.shape[0] > 0:
+        with nogil:
+            dropout_apply(&y[0], &x[0], x.shape[0], rate, dropout_key(seed, step, operation))
