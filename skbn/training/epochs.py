@@ -5,6 +5,7 @@ whole, so an exception raised there (Ctrl-C) leaves a usable one.
 """
 
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,19 +25,30 @@ class History:
     ----------
     loss_curve : list of float
         Mean loss of each epoch.
+    learning_rate_curve : list of float
+        Learning rate at the start of each epoch.
     n_epochs : int
         Epochs of this run.
     n_rows_seen : int
         Rows trained on, over all runs (scikit-learn's ``t_``).
-    converged, interrupted : bool
-        How it ended: neither if it ran through all its epochs.
+    converged, stopped, interrupted : bool
+        How it ended: on a plateau, by a callback, by Ctrl-C; none if it ran through all its
+        epochs.
     """
 
     loss_curve: list = field(default_factory=list)
+    learning_rate_curve: list = field(default_factory=list)
     n_epochs: int = 0
     n_rows_seen: int = 0
     converged: bool = False
+    stopped: bool = False
     interrupted: bool = False
+
+
+@contextmanager
+def no_hook(history):
+    """Nothing to do around an epoch."""
+    yield lambda: False
 
 
 def run_epochs(
@@ -54,6 +66,7 @@ def run_epochs(
     shuffle,
     random_state,
     verbose,
+    epoch_hook=no_hook,
 ):
     """Train a network over epochs, in place.
 
@@ -81,6 +94,9 @@ def run_epochs(
         One permutation is drawn from it in each epoch, as scikit-learn does.
     verbose : bool
         Whether to print the loss of each epoch.
+    epoch_hook : callable, default=no_hook
+        Context manager around each epoch, given the history. Its ``as`` value is a callable
+        without arguments, called at the end of the epoch: true stops training.
 
     Raises
     ------
@@ -96,21 +112,26 @@ def run_epochs(
     rows = np.arange(table.n_rows)
     try:
         for _ in range(max_epochs):
-            if shuffle:
-                rows = rows[random_state.permutation(table.n_rows)]
-            rates = schedule.rates(len(bounds) - 1)
-            losses = [
-                _train_block(network, table, optimizer, moments, rows, bounds, rates, block)
-                for block in blocks(bounds, network.flops_per_row)
-            ]
-            loss = float(np.average(np.concatenate(losses), weights=np.diff(bounds)))
-            history.n_epochs += 1
-            history.n_rows_seen += table.n_rows
-            history.loss_curve.append(loss)
-            if verbose:
-                print(f"Iteration {history.n_epochs}, loss = {loss:.8f}")
-            plateau = stopping.epoch_ended(loss)
-            schedule.epoch_ended(history.n_rows_seen)
+            with epoch_hook(history) as stop:
+                if shuffle:
+                    rows = rows[random_state.permutation(table.n_rows)]
+                rates = schedule.rates(len(bounds) - 1)
+                losses = [
+                    _train_block(network, table, optimizer, moments, rows, bounds, rates, block)
+                    for block in blocks(bounds, network.flops_per_row)
+                ]
+                loss = float(np.average(np.concatenate(losses), weights=np.diff(bounds)))
+                history.n_epochs += 1
+                history.n_rows_seen += table.n_rows
+                history.loss_curve.append(loss)
+                history.learning_rate_curve.append(float(rates[0]))
+                if verbose:
+                    print(f"Iteration {history.n_epochs}, loss = {loss:.8f}")
+                plateau = stopping.epoch_ended(loss)
+                schedule.epoch_ended(history.n_rows_seen)
+                history.stopped = bool(stop())
+            if history.stopped:
+                break
             if plateau and schedule.plateau(stopping.message, verbose):
                 history.converged = True
                 break

@@ -1,8 +1,10 @@
 """Learning rates: what they are in an epoch, and what becomes of them at its end.
 
-The three schedules of scikit-learn. A schedule has ``rates(n_batches)``, the learning rate of
-each batch of the coming epoch; ``epoch_ended(n_rows_seen)``; and ``plateau(message, verbose)``,
-called when the loss has stopped improving, which tells whether to stop.
+A schedule has ``rates(n_batches)``, the learning rate of each batch of the coming epoch;
+``epoch_ended(n_rows_seen)``; and ``plateau(message, verbose)``, called when the loss has
+stopped improving, which tells whether to stop. Three are scikit-learn's. The others run to the
+last epoch whatever the training loss does: a plateau under a high learning rate is no reason
+to skip the low ones.
 """
 
 import numpy as np
@@ -10,6 +12,8 @@ import numpy as np
 
 class Constant:
     """The same learning rate throughout."""
+
+    runs_to_the_end = False
 
     def __init__(self, learning_rate):
         self.learning_rate = learning_rate
@@ -50,3 +54,62 @@ class Adaptive(Constant):
         if verbose:
             print(message + f" Setting learning rate to {self.learning_rate:f}")
         return False
+
+
+class Planned:
+    """A learning rate that is a function of the share of training that is done.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The highest.
+    n_epochs : int
+        Epochs of the whole training.
+    """
+
+    runs_to_the_end = True
+
+    def __init__(self, learning_rate, n_epochs):
+        self.learning_rate = self.highest = learning_rate
+        self.n_epochs = n_epochs
+        self.epoch = 0
+
+    def rates(self, n_batches):
+        done = (self.epoch * n_batches + np.arange(n_batches)) / (self.n_epochs * n_batches)
+        rates = self.highest * self.factor(done)
+        self.learning_rate = rates[0]
+        return rates
+
+    def epoch_ended(self, n_rows_seen):
+        self.epoch += 1
+
+    def plateau(self, message, verbose):
+        if verbose:
+            print(message + " Stopping.")
+        return True
+
+
+class Cosine(Planned):
+    """From the highest to 0 along half a cosine (Loshchilov and Hutter 2017, SGDR)."""
+
+    def factor(self, done):
+        return 0.5 * (1.0 + np.cos(np.pi * done))
+
+
+class OneCycle(Planned):
+    """Up from a 25th of the highest in the first 30 %, then down to a 250,000th.
+
+    Both along half a cosine (Smith and Topin 2018, "Super-convergence"; the shares are those
+    of PyTorch's ``OneCycleLR``).
+    """
+
+    warm_up = 0.3
+    initial = 1.0 / 25.0
+    final = initial / 1e4
+
+    def factor(self, done):
+        up = np.clip(done / self.warm_up, 0.0, 1.0)
+        down = np.clip((done - self.warm_up) / (1.0 - self.warm_up), 0.0, 1.0)
+        rising = 1.0 + (self.initial - 1.0) * 0.5 * (1.0 + np.cos(np.pi * up))
+        falling = self.final + (1.0 - self.final) * 0.5 * (1.0 + np.cos(np.pi * down))
+        return np.where(done < self.warm_up, rising, falling)

@@ -1,4 +1,7 @@
-"""When to stop: the criteria that end training before its last epoch."""
+"""When to stop: the criteria that end training before its last epoch.
+
+A criterion has ``epoch_ended(loss)``, which tells whether this is a plateau, and ``message``.
+"""
 
 import numpy as np
 
@@ -34,7 +37,7 @@ class LossPlateau:
         )
 
     def epoch_ended(self, loss):
-        """Take note of an epoch's `loss`; tell whether this is a plateau."""
+        """Take note of an epoch's training `loss`; tell whether this is a plateau."""
         if loss > self.best_loss - self.tol:
             self.n_without_improvement += 1
         else:
@@ -42,6 +45,70 @@ class LossPlateau:
         self.best_loss = min(self.best_loss, loss)
         if self.n_without_improvement > self.n_iter_no_change:
             # The count starts anew should the schedule go on at another learning rate.
+            self.n_without_improvement = 0
+            return True
+        return False
+
+
+class ValidationPlateau:
+    """Stops when the score on validation rows has not improved for some epochs.
+
+    Parameters
+    ----------
+    tol : float
+        An improvement of less does not count.
+    n_iter_no_change : int
+        More epochs in a row than that without an improvement are a plateau.
+    evaluate : callable
+        Gives the score and the loss of the network as it is.
+    snapshot : callable
+        Gives a copy of the network as it is.
+    verbose : bool
+        Whether to print the scores.
+
+    Attributes
+    ----------
+    scores, losses : list of float
+        Of each epoch.
+    best_score : float
+    best : object
+        The snapshot of the epoch with the best score; None before there is a finite one.
+    """
+
+    def __init__(self, tol, n_iter_no_change, evaluate, snapshot, verbose, scores=(), losses=()):
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.evaluate = evaluate
+        self.snapshot = snapshot
+        self.verbose = verbose
+        self.scores = list(scores)
+        self.losses = list(losses)
+        self.best_score = max(self.scores, default=-np.inf)
+        self.best = None
+        self.n_without_improvement = 0
+
+    @property
+    def message(self):
+        return (
+            f"Validation score did not improve more than tol={self.tol:f} for "
+            f"{self.n_iter_no_change} consecutive epochs."
+        )
+
+    def epoch_ended(self, loss):
+        """Score the network; keep a copy if it is the best; tell whether this is a plateau."""
+        score, validation_loss = self.evaluate()
+        self.scores.append(score)
+        self.losses.append(validation_loss)
+        if self.verbose:
+            print(f"Validation score: {score:f}")
+        if score < self.best_score + self.tol:
+            self.n_without_improvement += 1
+        else:
+            self.n_without_improvement = 0
+        if score > self.best_score:
+            self.best_score = score
+            self.best = self.snapshot()
+        if self.n_without_improvement > self.n_iter_no_change:
             self.n_without_improvement = 0
             return True
         return False
