@@ -16,6 +16,14 @@ cdef void batchnorm_forward(
     Py_ssize_t n, Py_ssize_t d,
 ) noexcept nogil
 
+cdef bint batchnorm_affine(
+    floating* y,
+    const floating* x, const double* mean, const double* scale, const double* shift,
+    Py_ssize_t n, Py_ssize_t d,
+    Py_ssize_t y_row_stride, Py_ssize_t y_column_stride,
+    Py_ssize_t x_row_stride, Py_ssize_t x_column_stride,
+) noexcept nogil
+
 cdef void batchnorm_gradient_sums(
     double* sum_dy, double* sum_dy_xhat, floating* scratch,
     const floating* dy, const floating* x,

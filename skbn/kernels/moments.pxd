@@ -10,6 +10,18 @@ cdef void moments_of_batch(
     Py_ssize_t n, Py_ssize_t d, Py_ssize_t row_stride, Py_ssize_t column_stride,
 ) noexcept nogil
 
+cdef void moments_about(
+    double* batch_mean, double* batch_var, double* scratch,
+    const floating* x,
+    Py_ssize_t n, Py_ssize_t d, Py_ssize_t row_stride, Py_ssize_t column_stride,
+) noexcept nogil
+
+cdef void moments_of_table(
+    double* batch_mean, double* batch_var, double* scratch,
+    const floating* x,
+    Py_ssize_t n, Py_ssize_t d, Py_ssize_t row_stride, Py_ssize_t column_stride,
+) noexcept nogil
+
 cdef void moments_of_weighted(
     double* batch_mean, double* batch_var, double* batch_weight, double* scratch,
     const floating* x, const double* sample_weight,
@@ -17,6 +29,12 @@ cdef void moments_of_weighted(
 ) noexcept nogil
 
 cdef void moments_merge(
+    double* mean, double* var, double* weight,
+    const double* batch_mean, const double* batch_var, const double* batch_weight,
+    Py_ssize_t d,
+) noexcept nogil
+
+cdef void moments_merge_pairs(
     double* mean, double* var, double* weight,
     const double* batch_mean, const double* batch_var, const double* batch_weight,
     Py_ssize_t d,

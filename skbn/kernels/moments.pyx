@@ -14,7 +14,7 @@ Ioffe and Szegedy (2015), "Batch normalization", Algorithms 1 and 2.
 """
 
 from cython cimport floating
-from libc.math cimport isnan
+from libc.math cimport NAN, isinf, isnan
 
 import numpy as np
 
@@ -26,34 +26,90 @@ from skbn.kernels._operands import as_floating
 cdef enum:
     BLOCK_ROWS = 256
 
+# The loops that read a whole array: compiled for several instruction sets where GCC can
+# choose among them at run time, and asking for the cache lines PREFETCH_BYTES ahead, since
+# the hardware alone keeps too few reads in flight beside this much arithmetic.
+cdef extern from *:
+    """
+    #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12 \
+        && defined(__x86_64__) && defined(__gnu_linux__)
+    #define SKBN_CLONES \
+        __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+    #else
+    #define SKBN_CLONES
+    #endif
+    #if defined(__GNUC__) || defined(__clang__)
+    #define SKBN_PREFETCH(address) __builtin_prefetch((const char*) (address))
+    #else
+    #define SKBN_PREFETCH(address)
+    #endif
+    SKBN_CLONES static void __pyx_fuse_0skbn_add_deviations(
+        double*, double*, const float*, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t);
+    SKBN_CLONES static void __pyx_fuse_1skbn_add_deviations(
+        double*, double*, const double*, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t);
+    SKBN_CLONES static void __pyx_fuse_0skbn_add_column_deviations(
+        double*, double*, const float*, double, Py_ssize_t, Py_ssize_t);
+    SKBN_CLONES static void __pyx_fuse_1skbn_add_column_deviations(
+        double*, double*, const double*, double, Py_ssize_t, Py_ssize_t);
+    SKBN_CLONES static void __pyx_fuse_0skbn_add_valid(
+        double*, double*, double*, const float*, const double*, const double*,
+        Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t);
+    SKBN_CLONES static void __pyx_fuse_1skbn_add_valid(
+        double*, double*, double*, const double*, const double*, const double*,
+        Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t);
+    """
+    void prefetch "SKBN_PREFETCH"(const void* address) noexcept nogil
 
-cdef void _add_deviations(
+cdef enum:
+    PREFETCH_BYTES = 4096
+    CACHE_LINE = 64
+    LANES = 16
+
+
+cdef void _add_deviations "skbn_add_deviations"(
     double* s1, double* s2,
     const floating* x, const double* shift,
     Py_ssize_t n, Py_ssize_t d, Py_ssize_t row_stride,
 ) noexcept nogil:
     # s1_j += sum_i (x_ij - shift_j), s2_j += sum_i (x_ij - shift_j)^2 over rows whose
     # columns are contiguous. Rows outer, units inner: the sums vectorize over the units
-    # with no change of the order of addition. Four rows share one load and store of a sum.
-    cdef Py_ssize_t i = 0, j
+    # with no change of the order of addition. Rows share one load and store of a sum: four
+    # of float32, but two of float64, where more streams than that outrun the prefetching.
+    cdef Py_ssize_t i = 0, j, line
     cdef double t0, t1, t2, t3
     cdef const floating* x0
     cdef const floating* x1
     cdef const floating* x2
     cdef const floating* x3
-    while i + 4 <= n:
-        x0 = x + i * row_stride
-        x1 = x0 + row_stride
-        x2 = x1 + row_stride
-        x3 = x2 + row_stride
-        for j in range(d):
-            t0 = x0[j] - shift[j]
-            t1 = x1[j] - shift[j]
-            t2 = x2[j] - shift[j]
-            t3 = x3[j] - shift[j]
-            s1[j] += (t0 + t1) + (t2 + t3)
-            s2[j] += (t0 * t0 + t1 * t1) + (t2 * t2 + t3 * t3)
-        i += 4
+    cdef Py_ssize_t row_bytes = d * <Py_ssize_t> sizeof(floating)
+    if floating is float:
+        while i + 4 <= n:
+            x0 = x + i * row_stride
+            x1 = x0 + row_stride
+            x2 = x1 + row_stride
+            x3 = x2 + row_stride
+            for line in range(4 * row_bytes // CACHE_LINE + 1):
+                prefetch(<const char*> x0 + line * CACHE_LINE + PREFETCH_BYTES)
+            for j in range(d):
+                t0 = x0[j] - shift[j]
+                t1 = x1[j] - shift[j]
+                t2 = x2[j] - shift[j]
+                t3 = x3[j] - shift[j]
+                s1[j] += (t0 + t1) + (t2 + t3)
+                s2[j] += (t0 * t0 + t1 * t1) + (t2 * t2 + t3 * t3)
+            i += 4
+    else:
+        while i + 2 <= n:
+            x0 = x + i * row_stride
+            x1 = x0 + row_stride
+            for line in range(2 * row_bytes // CACHE_LINE + 1):
+                prefetch(<const char*> x0 + line * CACHE_LINE + PREFETCH_BYTES)
+            for j in range(d):
+                t0 = x0[j] - shift[j]
+                t1 = x1[j] - shift[j]
+                s1[j] += t0 + t1
+                s2[j] += t0 * t0 + t1 * t1
+            i += 2
     while i < n:
         x0 = x + i * row_stride
         for j in range(d):
@@ -63,25 +119,109 @@ cdef void _add_deviations(
         i += 1
 
 
-cdef void _add_column_deviations(
+cdef void _add_column_deviations "skbn_add_column_deviations"(
     double* s1, double* s2,
-    const floating* x, const double* shift,
+    const floating* column, double shift,
+    Py_ssize_t n, Py_ssize_t row_stride,
+) noexcept nogil:
+    # The same for one column. Where its rows are contiguous (Fortran order) LANES partial
+    # sums vectorize over the rows and are added up at the end.
+    cdef Py_ssize_t i = 0, k
+    cdef double t, total1 = 0.0, total2 = 0.0
+    cdef double[LANES] sum1
+    cdef double[LANES] sum2
+    if row_stride == 1 and n >= LANES:
+        for k in range(LANES):
+            sum1[k] = 0.0
+            sum2[k] = 0.0
+        while i + LANES <= n:
+            prefetch(column + i + PREFETCH_BYTES // <Py_ssize_t> sizeof(floating))
+            prefetch(column + i + (PREFETCH_BYTES + CACHE_LINE) // <Py_ssize_t> sizeof(floating))
+            for k in range(LANES):
+                t = column[i + k] - shift
+                sum1[k] += t
+                sum2[k] += t * t
+            i += LANES
+        for k in range(LANES):
+            total1 += sum1[k]
+            total2 += sum2[k]
+    while i < n:
+        t = column[i * row_stride] - shift
+        total1 += t
+        total2 += t * t
+        i += 1
+    s1[0] += total1
+    s2[0] += total2
+
+
+cdef inline void _add_to_pair(double* high, double* low, double change) noexcept nogil:
+    # high + low += change without rounding (Knuth's two-sum); |low| <= half an ulp of high.
+    cdef double step = low[0] + change
+    cdef double total = high[0] + step
+    cdef double part = total - high[0]
+    low[0] = (high[0] - (total - part)) + (step - part)
+    high[0] = total
+
+
+cdef inline bint _is_columnwise(Py_ssize_t row_stride, Py_ssize_t column_stride) noexcept nogil:
+    # Whether walking down a column touches nearer memory than walking along a row.
+    return row_stride * row_stride < column_stride * column_stride
+
+
+cdef void moments_about(
+    double* batch_mean, double* batch_var, double* scratch,
+    const floating* x,
     Py_ssize_t n, Py_ssize_t d, Py_ssize_t row_stride, Py_ssize_t column_stride,
 ) noexcept nogil:
-    # The same for columns that lie apart (Fortran order, slices): columns outer.
-    cdef Py_ssize_t i, j
-    cdef double t, sum1, sum2
-    cdef const floating* column
+    """Mean and biased variance of n >= 1 unweighted rows in one pass over x.
+
+    ``batch_mean`` holds on entry a number of about the size of the column's: the shift of the
+    first block. Every later block's shift is the running mean m of the N rows before it. With
+    ``s1 = sum(x - m)``, ``s2 = sum((x - m)^2)`` over the block's b rows, Chan's merge of the
+    block (mean m + s1/b, squares s2 - s1^2/b) collapses to
+
+        m' = m + s1 / (N + b),   M2' = M2 + s2 - s1^2 / (N + b),
+
+    which holds for the first block too. m is kept as a pair of doubles: the returned mean is
+    rounded once, however many blocks. A column with NaN or infinity gives a mean or a
+    variance that is not finite.
+    """
+    cdef double* s1 = scratch
+    cdef double* s2 = scratch + d
+    cdef double* low = scratch + 2 * d
+    cdef Py_ssize_t start, rows, j
+    cdef double total, first, square
+    cdef const floating* block
+    if d > 1 and _is_columnwise(row_stride, column_stride):
+        for j in range(d):
+            moments_about(batch_mean + j, batch_var + j, scratch, x + j * column_stride,
+                          n, 1, row_stride, column_stride)
+        return
     for j in range(d):
-        column = x + j * column_stride
-        sum1 = 0.0
-        sum2 = 0.0
-        for i in range(n):
-            t = column[i * row_stride] - shift[j]
-            sum1 += t
-            sum2 += t * t
-        s1[j] += sum1
-        s2[j] += sum2
+        batch_var[j] = 0.0
+        low[j] = 0.0
+    start = 0
+    while start < n:
+        rows = min(<Py_ssize_t> BLOCK_ROWS, n - start)
+        block = x + start * row_stride
+        for j in range(2 * d):
+            s1[j] = 0.0
+        if column_stride == 1 and d > 1:
+            _add_deviations(s1, s2, block, batch_mean, rows, d, row_stride)
+        else:
+            for j in range(d):
+                _add_column_deviations(s1 + j, s2 + j, block + j * column_stride,
+                                       batch_mean[j], rows, row_stride)
+        total = <double> (start + rows)
+        for j in range(d):
+            # The sums are about the upper half of m: move them to m.
+            first = s1[j] - rows * low[j]
+            square = s2[j] - low[j] * (2.0 * s1[j] - rows * low[j])
+            batch_var[j] += square - first * (first / total)
+            _add_to_pair(batch_mean + j, low + j, first / total)
+        start += rows
+    for j in range(d):
+        batch_var[j] = max(batch_var[j], 0.0) / n
 
 
 cdef void moments_of_batch(
@@ -89,41 +229,69 @@ cdef void moments_of_batch(
     const floating* x,
     Py_ssize_t n, Py_ssize_t d, Py_ssize_t row_stride, Py_ssize_t column_stride,
 ) noexcept nogil:
-    """Mean and biased variance of n >= 1 unweighted rows in one pass over x.
-
-    Block by block with the running mean m of the N rows before it as the shift. With
-    ``s1 = sum(x - m)``, ``s2 = sum((x - m)^2)`` over the block's b rows, Chan's merge of the
-    block (mean m + s1/b, squares s2 - s1^2/b) collapses to
-
-        m' = m + s1 / (N + b),   M2' = M2 + s2 - s1^2 / (N + b).
-
-    The first block's shift is the first row, so a constant column has exactly variance 0.
-    """
-    cdef double* s1 = scratch
-    cdef double* s2 = scratch + d
-    cdef Py_ssize_t start, rows, j
-    cdef double total
-    cdef const floating* block
+    """``moments_about`` the first row: one pass, and a constant column has variance 0."""
+    cdef Py_ssize_t j
     for j in range(d):
         batch_mean[j] = x[j * column_stride]
-        batch_var[j] = 0.0
-    start = 0
-    while start < n:
-        rows = min(<Py_ssize_t> BLOCK_ROWS, n - start)
-        block = x + start * row_stride
-        for j in range(2 * d):
-            s1[j] = 0.0
-        if column_stride == 1:
-            _add_deviations(s1, s2, block, batch_mean, rows, d, row_stride)
-        else:
-            _add_column_deviations(s1, s2, block, batch_mean, rows, d, row_stride, column_stride)
-        total = <double> (start + rows)
+    moments_about(batch_mean, batch_var, scratch, x, n, d, row_stride, column_stride)
+
+
+cdef void moments_of_table(
+    double* batch_mean, double* batch_var, double* scratch,
+    const floating* x,
+    Py_ssize_t n, Py_ssize_t d, Py_ssize_t row_stride, Py_ssize_t column_stride,
+) noexcept nogil:
+    """``moments_about`` the mean of the first block, which is read twice for it.
+
+    A first row far from the mean, as in sorted columns, costs the variance a few digits;
+    this saves them. In a batch of one block it doubles the work.
+    """
+    moments_of_batch(batch_mean, batch_var, scratch, x, min(<Py_ssize_t> BLOCK_ROWS, n), d,
+                     row_stride, column_stride)
+    moments_about(batch_mean, batch_var, scratch, x, n, d, row_stride, column_stride)
+
+
+cdef void _add_valid "skbn_add_valid"(
+    double* s0, double* s1, double* s2,
+    const floating* x, const double* shift, const double* sample_weight,
+    Py_ssize_t n, Py_ssize_t d, Py_ssize_t row_stride, Py_ssize_t column_stride,
+) noexcept nogil:
+    # s0, s1, s2 += the sums of w, w (x - shift), w (x - shift)^2 over entries that are not
+    # NaN. NaN is the one value that differs from itself; it becomes an entry 0 of weight 0,
+    # so the loop has no jumps. The entry itself is asked: less an infinite shift, infinity is
+    # NaN too.
+    cdef Py_ssize_t i, j
+    cdef double w, v, t, e, sum0 = 0.0, sum1 = 0.0, sum2 = 0.0
+    cdef const floating* row
+    if d == 1:
+        for i in range(n):
+            v = 1.0 if sample_weight == NULL else sample_weight[i]
+            if v == 0.0:
+                continue
+            e = x[i * row_stride]
+            t = e - shift[0]
+            v = v if e == e else 0.0
+            t = t if e == e else 0.0
+            sum0 += v
+            sum1 += v * t
+            sum2 += v * t * t
+        s0[0] += sum0
+        s1[0] += sum1
+        s2[0] += sum2
+        return
+    for i in range(n):
+        w = 1.0 if sample_weight == NULL else sample_weight[i]
+        if w == 0.0:
+            continue
+        row = x + i * row_stride
         for j in range(d):
-            batch_mean[j] += s1[j] / total
-            batch_var[j] += s2[j] - s1[j] * (s1[j] / total)
-        start += rows
-    for j in range(d):
-        batch_var[j] = max(batch_var[j], 0.0) / n
+            e = row[j * column_stride]
+            t = e - shift[j]
+            v = w if e == e else 0.0
+            t = t if e == e else 0.0
+            s0[j] += v
+            s1[j] += v * t
+            s2[j] += v * t * t
 
 
 cdef void moments_of_weighted(
@@ -141,50 +309,48 @@ cdef void moments_of_weighted(
     cdef double* s1 = scratch
     cdef double* s2 = scratch + d
     cdef double* shift = scratch + 2 * d
-    cdef Py_ssize_t i, j
-    cdef double w, t
-    cdef const floating* row
+    cdef Py_ssize_t i, j, missing
+    cdef double t
+    if d > 1 and _is_columnwise(row_stride, column_stride):
+        for j in range(d):
+            moments_of_weighted(batch_mean + j, batch_var + j, batch_weight + j, scratch,
+                                x + j * column_stride, sample_weight, n, 1, row_stride,
+                                column_stride)
+        return
+    for j in range(d):
+        shift[j] = NAN
+    # Almost always the first row has an entry in every column.
+    missing = d
+    i = 0
+    while i < n and missing > 0:
+        if sample_weight == NULL or sample_weight[i] != 0.0:
+            for j in range(d):
+                t = x[i * row_stride + j * column_stride]
+                if isnan(shift[j]) and not isnan(t):
+                    shift[j] = t
+                    missing -= 1
+        i += 1
     for j in range(d):
         batch_weight[j] = 0.0
         s1[j] = 0.0
         s2[j] = 0.0
-        shift[j] = 0.0
-    for i in range(n):
-        w = 1.0 if sample_weight == NULL else sample_weight[i]
-        if w == 0.0:
-            continue
-        row = x + i * row_stride
-        for j in range(d):
-            t = row[j * column_stride]
-            if isnan(t):
-                continue
-            if batch_weight[j] == 0.0:
-                shift[j] = t
-            batch_weight[j] += w
-            s1[j] += w * (t - shift[j])
+    _add_valid(batch_weight, s1, s2, x, shift, sample_weight, n, d, row_stride, column_stride)
     for j in range(d):
-        if batch_weight[j] > 0.0:
-            batch_mean[j] = shift[j] + s1[j] / batch_weight[j]
-        else:
-            batch_mean[j] = 0.0
+        batch_mean[j] = shift[j] + s1[j] / batch_weight[j] if batch_weight[j] > 0.0 else 0.0
         s1[j] = 0.0
-    for i in range(n):
-        w = 1.0 if sample_weight == NULL else sample_weight[i]
-        if w == 0.0:
-            continue
-        row = x + i * row_stride
-        for j in range(d):
-            # The entry itself is asked: less an infinite mean, infinity is NaN too.
-            if isnan(row[j * column_stride]):
-                continue
-            t = row[j * column_stride] - batch_mean[j]
-            s1[j] += w * t
-            s2[j] += w * t * t
+        s2[j] = 0.0
+    # The weights are known by now, and less an infinite mean even an entry may look missing:
+    # what this pass adds up of them is not used.
+    _add_valid(shift, s1, s2, x, batch_mean, sample_weight, n, d, row_stride, column_stride)
     for j in range(d):
         if batch_weight[j] > 0.0:
             t = s1[j] / batch_weight[j]
             batch_mean[j] += t
-            batch_var[j] = max(s2[j] / batch_weight[j] - t * t, 0.0)
+            batch_var[j] = s2[j] / batch_weight[j]
+            if isinf(batch_mean[j]) or isnan(batch_mean[j]):
+                batch_var[j] = NAN
+            elif not isinf(batch_var[j]):
+                batch_var[j] = max(batch_var[j] - t * t, 0.0)
         else:
             batch_var[j] = 0.0
 
@@ -214,6 +380,38 @@ cdef void moments_merge(
         delta = batch_mean[j] - mean[j]
         mean[j] += fraction * delta
         var[j] += fraction * ((batch_var[j] - var[j]) + delta * delta * (weight[j] / total))
+        weight[j] = total
+
+
+cdef void moments_merge_pairs(
+    double* mean, double* var, double* weight,
+    const double* batch_mean, const double* batch_var, const double* batch_weight,
+    Py_ssize_t d,
+) noexcept nogil:
+    """``moments_merge`` whose means and variances are pairs of doubles.
+
+    ``mean`` and ``var`` hold 2 d values: the numbers, then what was lost when they were
+    rounded. So a stream of a million single rows ends where one batch of them does.
+    """
+    cdef Py_ssize_t j
+    cdef double total, fraction, delta, change
+    for j in range(d):
+        if batch_weight[j] == 0.0:
+            continue
+        if weight[j] == 0.0:
+            mean[j] = batch_mean[j]
+            mean[d + j] = batch_mean[d + j]
+            var[j] = batch_var[j]
+            var[d + j] = batch_var[d + j]
+            weight[j] = batch_weight[j]
+            continue
+        total = weight[j] + batch_weight[j]
+        fraction = batch_weight[j] / total
+        delta = (batch_mean[j] - mean[j]) + (batch_mean[d + j] - mean[d + j])
+        change = (batch_var[j] - var[j]) + (batch_var[d + j] - var[d + j])
+        change = fraction * (change + delta * delta * (weight[j] / total))
+        _add_to_pair(mean + j, mean + d + j, fraction * delta)
+        _add_to_pair(var + j, var + d + j, change)
         weight[j] = total
 
 
@@ -268,7 +466,7 @@ def _batch_moments(double[::1] mean, double[::1] var, double[::1] scratch, const
     cdef Py_ssize_t row_stride = x.strides[0] // <Py_ssize_t> sizeof(floating)
     cdef Py_ssize_t column_stride = x.strides[1] // <Py_ssize_t> sizeof(floating)
     with nogil:
-        moments_of_batch(&mean[0], &var[0], &scratch[0], &x[0, 0],
+        moments_of_table(&mean[0], &var[0], &scratch[0], &x[0, 0],
                          x.shape[0], x.shape[1], row_stride, column_stride)
 
 
@@ -356,6 +554,49 @@ def merge(
     if mean.shape[0] > 0:
         moments_merge(&mean[0], &var[0], &weight[0], &batch_mean[0], &batch_var[0],
                       &batch_weight[0], mean.shape[0])
+
+
+def merge_pairs(
+    double[:, ::1] mean, double[:, ::1] var, double[::1] weight,
+    const double[:, ::1] batch_mean, const double[:, ::1] batch_var,
+    const double[::1] batch_weight,
+):
+    """Merge moments as ``merge`` does, keeping means and variances as pairs of doubles.
+
+    Row 0 of a pair is the number, row 1 what was lost when it was rounded; their sum is the
+    value. Rounding then does not grow with the number of merges.
+
+    Parameters
+    ----------
+    mean, var : ndarray of shape (2, d), float64, C-ordered
+        Mean and biased variance so far; changed in place.
+    weight : ndarray of shape (d,), float64, C-ordered
+        Total weight so far; changed in place.
+    batch_mean, batch_var : ndarray of shape (2, d), float64, C-ordered
+        Those of the batch.
+    batch_weight : ndarray of shape (d,), float64, C-ordered
+        Total weight of the batch; columns where it is 0 stay as they are.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    References
+    ----------
+    Chan, Golub and LeVeque (1983), equation 2.1; the pairs are Knuth's two-sum, "The Art of
+    Computer Programming", volume 2, section 4.2.2.
+    """
+    cdef Py_ssize_t d = weight.shape[0], i
+    cdef Py_ssize_t[4] rows = [mean.shape[0], var.shape[0], batch_mean.shape[0],
+                               batch_var.shape[0]]
+    _check_statistics(weight, batch_weight, mean[0], var[0], batch_mean[0], batch_var[0])
+    for i in range(4):
+        if rows[i] != 2:
+            raise ValueError(f"a pair of statistics has 2 rows, got {rows[i]}")
+    if d > 0:
+        moments_merge_pairs(&mean[0, 0], &var[0, 0], &weight[0], &batch_mean[0, 0],
+                            &batch_var[0, 0], &batch_weight[0], d)
 
 
 def update_running(

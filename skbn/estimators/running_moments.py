@@ -1,0 +1,185 @@
+"""What a transformer has learned: moments of rows, and how two of them become one.
+
+A set of moments is never changed, only replaced: whoever holds one may keep it, so that a
+failed update has nothing to undo.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skbn.kernels import batchnorm
+
+EPS = np.finfo(np.float64).eps
+
+
+def as_matrices(X, shared, contiguous):
+    """Rows of every shape as matrices, each with the statistics that its columns belong to.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d) or (n, t, d)
+    shared : bool
+        Whether the time steps have their statistics in common.
+    contiguous : bool
+        Whether `X` is C-ordered, and the steps can be seen as more rows or more columns.
+
+    Yields
+    ------
+    matrix : ndarray of shape (rows, columns)
+        A view of `X`.
+    columns : slice
+        Which of the d or t * d statistics the columns of `matrix` are.
+    """
+    if X.ndim == 2:
+        yield X, slice(None)
+        return
+    n, t, d = X.shape
+    if contiguous:
+        yield (X.reshape(n * t, d) if shared else X.reshape(n, t * d)), slice(None)
+        return
+    for step in range(t):
+        yield X[:, step], (slice(None) if shared else slice(step * d, (step + 1) * d))
+
+
+@dataclass(frozen=True)
+class RunningMoments:
+    """Mean, biased variance and weight of each of m columns.
+
+    Parameters
+    ----------
+    mean, var : ndarray of shape (2, m)
+        Pairs of float64: the numbers, and what was lost when they were rounded.
+    weight : ndarray of shape (m,)
+        Total weight of the entries of each column; 0 where there was none.
+    weighted : bool
+        Whether weights other than 1 were given, so that the total is no count.
+    exact : bool
+        Whether these are the moments of all rows, not exponential averages.
+    """
+
+    mean: np.ndarray
+    var: np.ndarray
+    weight: np.ndarray
+    weighted: bool = False
+    exact: bool = True
+
+    @classmethod
+    def of_rows(cls, X, shared, sample_weight=None):
+        """Moments of one batch, NaN ignored.
+
+        An entry that is infinite makes its column's moments not finite.
+        """
+        contiguous = X.flags.c_contiguous
+        m = X.shape[-1] if X.ndim == 2 or shared else X.shape[1] * X.shape[2]
+        moments = cls.empty(m)
+        for matrix, columns in as_matrices(X, shared, contiguous):
+            weight = sample_weight
+            if weight is not None and matrix.shape[0] != weight.shape[0]:
+                weight = np.repeat(weight, X.shape[1])
+            piece = cls._of_matrix(matrix, weight)
+            if piece.weight.shape[0] == m:
+                # One matrix only, or one time step after the other into the same columns.
+                moments = moments.merged(piece)
+            else:
+                moments.mean[:, columns] = piece.mean
+                moments.var[:, columns] = piece.var
+                moments.weight[columns] = piece.weight
+        return replace(moments, weighted=sample_weight is not None)
+
+    @classmethod
+    def _of_matrix(cls, X, sample_weight):
+        if sample_weight is None:
+            mean, var = batchnorm.batch_moments(X)
+            if np.isfinite(mean).all() and np.isfinite(var).all():
+                return cls(_pair(mean), _pair(var), np.full(X.shape[1], float(X.shape[0])))
+        # There is NaN (or infinity, or a sum beyond the largest double): entry by entry.
+        mean, var, weight = batchnorm.weighted_moments(X, sample_weight)
+        return cls(_pair(mean), _pair(var), weight)
+
+    @classmethod
+    def empty(cls, m):
+        """Moments of no rows at all."""
+        return cls(np.zeros((2, m)), np.zeros((2, m)), np.zeros(m))
+
+    @property
+    def is_finite(self):
+        """Whether every column's mean and variance is a number."""
+        return bool(np.isfinite(self.mean[0]).all() and np.isfinite(self.var[0]).all())
+
+    def merged(self, other):
+        """Moments of the rows of both (Chan et al. 1983)."""
+        m = other.weight.shape[0]
+        mean, var, weight = self.mean.copy(), self.var.copy(), self.weight.copy()
+        head = mean[:, :m].copy(), var[:, :m].copy(), weight[:m].copy()
+        batchnorm.merge_pairs(*head, other.mean, other.var, other.weight)
+        mean[:, :m], var[:, :m], weight[:m] = head
+        return RunningMoments(
+            mean, var, weight, self.weighted or other.weighted, self.exact and other.exact
+        )
+
+    def averaged(self, batch, momentum):
+        """Exponential running averages with one more batch; its weight is `momentum`.
+
+        A column's first batch sets it, and a batch without an entry leaves it as it is.
+        """
+        m = batch.weight.shape[0]
+        mean, var = self.mean[0, :m].copy(), self.var[0, :m].copy()
+        batchnorm.update_running(mean, var, batch.mean[0], batch.var[0], momentum)
+        first, none = self.weight[:m] == 0.0, batch.weight == 0.0
+        result = RunningMoments(
+            self.mean.copy(),
+            self.var.copy(),
+            self.weight.copy(),
+            self.weighted or batch.weighted,
+            exact=False,
+        )
+        for running, old, new, averaged in (
+            (result.mean, self.mean, batch.mean, mean),
+            (result.var, self.var, batch.var, var),
+        ):
+            averaged = np.where(first, new[0], averaged)
+            running[0, :m] = np.where(none, old[0, :m], averaged)
+            running[1, :m] = np.where(none, old[1, :m], 0.0)
+        result.weight[:m] += batch.weight
+        return result
+
+    def running_mean(self):
+        """The means, shape (m,); NaN in a column without any entry."""
+        return np.where(self.weight > 0.0, self.mean[0], np.nan)
+
+    def running_var(self):
+        """The biased variances, shape (m,); NaN in a column without any entry."""
+        return np.where(self.weight > 0.0, np.maximum(self.var[0], 0.0), np.nan)
+
+    def n_samples_seen(self):
+        """Rows seen: one number, or an array of shape (m,) where the columns differ."""
+        seen = self.weight if self.weighted else self.weight.astype(np.int64)
+        return seen[0].item() if (seen == seen[0]).all() else seen
+
+
+def _pair(values):
+    return np.stack([values, np.zeros_like(values)])
+
+
+def divisor(mean, var, weight, epsilon):
+    """What ``x - mean`` is divided by: ``sqrt(var + epsilon)``, and 1 in a constant column.
+
+    The bound is StandardScaler's: a variance that rounding alone could have left behind is
+    none (Chan et al. 1983).
+
+    Parameters
+    ----------
+    mean, var : ndarray of shape (m,)
+    weight : float or ndarray of shape (m,)
+        Total weight of the entries behind each column.
+    epsilon : float
+
+    Returns
+    -------
+    divisor : ndarray of shape (m,)
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        bound = weight * EPS * var + (weight * mean * EPS) ** 2
+        constant = (var <= bound) & np.isfinite(var)
+        return np.where(constant, 1.0, np.sqrt(var + epsilon))

@@ -1,0 +1,620 @@
+"""Batch normalization of columns, as a transformer."""
+
+from contextlib import contextmanager
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn import config_context
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
+from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._set_output import _get_output_config, _wrap_data_with_container
+from sklearn.utils.validation import (
+    FLOAT_DTYPES,
+    _check_sample_weight,
+    check_is_fitted,
+    validate_data,
+)
+
+from skbn.estimators.running_moments import RunningMoments, as_matrices, divisor
+from skbn.kernels import batchnorm
+
+FLOATS = [np.float64, np.float32]
+
+
+class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Normalize columns by running averages of their mean and variance.
+
+    ``y = gamma * (x - running_mean) / sqrt(running_var + epsilon) + beta``
+
+    With ``momentum=None`` the running averages are the exact moments of all rows seen so far,
+    in whatever order and portions they came: what
+    :class:`~sklearn.preprocessing.StandardScaler` computes. With a number they are
+    exponential averages over mini-batches, as in the batch normalization layers of neural
+    networks.
+
+    A constant column, and one whose variance rounding alone could have left behind
+    (StandardScaler's bound), is divided by 1: it gives `beta`, and a value not seen before is
+    not blown up.
+
+    Parameters
+    ----------
+    momentum : float in (0, 1], default=None
+        ``None``: running averages are the exact moments of all rows seen. A number: they are
+        exponential averages, and it is the weight of the **newest** mini-batch, as in PyTorch
+        (Keras writes it the other way round: its ``momentum`` is ``1 - momentum``). The first
+        mini-batch sets them, so they are not biased towards 0 and 1. The variance of a
+        mini-batch of one row is 0.
+
+    epsilon : float >= 0, default=1e-5
+        Added to the variance. 0 is allowed, and gives StandardScaler's values.
+
+    gamma : float or array-like of shape (n_features,), default=1.0
+        Scale after normalizing.
+
+    beta : float or array-like of shape (n_features,), default=0.0
+        Shift after scaling.
+
+    batch_size : int, default=None
+        Rows of a mini-batch in :meth:`fit`. ``None``: all rows are one mini-batch. With
+        exponential averages a last mini-batch of one row, which has no variance, joins the
+        one before it.
+
+    time_statistics : {"per_step", "shared"}, default="per_step"
+        For `X` of shape (n_samples, n_steps, n_features). ``"per_step"``: each time step has
+        statistics of its own, of shape (n_steps, n_features); later `X` may have fewer steps,
+        which are taken to be the first ones, but not more. ``"shared"``: statistics over rows
+        and time together, of shape (n_features,); they also serve any other number of steps,
+        and rows of shape (n_samples, n_features).
+
+    copy : bool, default=True
+        ``False``: :meth:`transform`, :meth:`partial_fit_transform` and
+        :meth:`inverse_transform` write into `X` where it is a writable array of floats.
+
+    Attributes
+    ----------
+    running_mean_ : ndarray of shape (n_features,) or (n_steps, n_features), float64
+        Running averages of the means, in the unit of the column. NaN in a column without any
+        entry.
+
+    running_var_ : ndarray of shape (n_features,) or (n_steps, n_features), float64
+        Running averages of the biased variances (divided by n, not n - 1), in the unit of the
+        column squared. NaN in a column without any entry.
+
+    gamma_ : ndarray of shape (n_features,), float64
+        Scale of each feature.
+
+    beta_ : ndarray of shape (n_features,), float64
+        Shift of each feature.
+
+    n_samples_seen_ : int, float or ndarray of the shape of `running_mean_`
+        Entries behind each statistic: an array where NaN, or sequences of different lengths,
+        make them differ between the columns. With `sample_weight` the sum of the weights.
+        With shared time statistics every time step of a row is an entry.
+
+    n_batches_seen_ : int
+        Mini-batches seen.
+
+    n_features_in_ : int
+        Number of features, the length of the last axis of `X`.
+
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the features, where `X` had column names that are all strings.
+
+    See Also
+    --------
+    sklearn.preprocessing.StandardScaler : The same with exact moments and no gamma and beta.
+
+    Notes
+    -----
+    NaN are taken to be missing values: the statistics ignore them, :meth:`transform` keeps
+    them. Infinity is refused.
+
+    float32 and float64 keep their dtype, everything else becomes float64. All arithmetic is
+    in float64, and nothing is lost to columns that lie far from 0.
+
+    References
+    ----------
+    Ioffe and Szegedy (2015), "Batch normalization: accelerating deep network training by
+    reducing internal covariate shift", https://arxiv.org/abs/1502.03167.
+
+    Chan, Golub and LeVeque (1983), "Algorithms for computing the sample variance: analysis
+    and recommendations", The American Statistician 37(3), 242-247.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbn import BatchNormTransformer
+    >>> X = np.array([[1.0, 10.0], [2.0, 10.0], [3.0, 10.0]])
+    >>> transformer = BatchNormTransformer(epsilon=0.0).fit(X)
+    >>> transformer.running_mean_
+    array([ 2., 10.])
+    >>> transformer.transform([[4.0, 12.0]])
+    array([[2.44948974, 2.        ]])
+
+    Rows may come in portions, of any size:
+
+    >>> stream = BatchNormTransformer(epsilon=0.0)
+    >>> for row in X:
+    ...     stream = stream.partial_fit(row.reshape(1, -1))
+    >>> stream.n_samples_seen_
+    3
+    >>> bool(np.allclose(stream.running_var_, transformer.running_var_))
+    True
+    """
+
+    _parameter_constraints = {
+        "momentum": [Interval(Real, 0, 1, closed="right"), None],
+        "epsilon": [Interval(Real, 0, None, closed="left")],
+        "gamma": [Interval(Real, None, None, closed="neither"), "array-like"],
+        "beta": [Interval(Real, None, None, closed="neither"), "array-like"],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "time_statistics": [StrOptions({"per_step", "shared"})],
+        "copy": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        *,
+        momentum=None,
+        epsilon=1e-5,
+        gamma=1.0,
+        beta=0.0,
+        batch_size=None,
+        time_statistics="per_step",
+        copy=True,
+    ):
+        self.momentum = momentum
+        self.epsilon = epsilon
+        self.gamma = gamma
+        self.beta = beta
+        self.batch_size = batch_size
+        self.time_statistics = time_statistics
+        self.copy = copy
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None):
+        """Learn the running averages anew, in mini-batches of `batch_size` rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, n_steps, n_features)
+            The rows. NaN are ignored.
+
+        y : None
+            Ignored.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0 of the rows: a weight of 2 is the row twice in its mini-batch.
+
+        Returns
+        -------
+        self : BatchNormTransformer
+
+        Raises
+        ------
+        ValueError
+            If `X` is sparse, holds infinity, or has neither two nor three dimensions; if
+            `gamma` or `beta` does not fit its features; if a weight is negative or all are 0.
+            The transformer is then as it was before.
+        InvalidParameterError
+            If a parameter of the constructor is out of its range.
+        """
+        with self._as_before_on_failure():
+            self._update(X, sample_weight, first=True, batch_size=self.batch_size)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Update the running averages with one mini-batch.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, n_steps, n_features)
+            The mini-batch. NaN are ignored.
+
+        y : None
+            Ignored.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0 of the rows: a weight of 2 is the row twice.
+
+        Returns
+        -------
+        self : BatchNormTransformer
+
+        Raises
+        ------
+        ValueError
+            As :meth:`fit`; also if `X` has other features than the mini-batches before it, or
+            more time steps.
+        InvalidParameterError
+            If a parameter of the constructor is out of its range.
+        """
+        with self._as_before_on_failure():
+            self._update(X, sample_weight, first=not hasattr(self, "_moments"))
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit_transform(self, X, y=None, sample_weight=None):
+        """Normalize a mini-batch by its own statistics, and update the running averages.
+
+        This is the forward pass of a batch normalization layer in training.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, n_steps, n_features)
+            The mini-batch. NaN are ignored by the statistics and kept.
+
+        y : None
+            Ignored.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0 of the rows in the statistics.
+
+        Returns
+        -------
+        X_new : ndarray or DataFrame of the shape of `X`
+
+        Raises
+        ------
+        ValueError
+            As :meth:`partial_fit`; also if the mini-batch has only one row (of positive
+            weight), which has no variance, or if `X` is three-dimensional and the output is
+            to be a DataFrame.
+        InvalidParameterError
+            If a parameter of the constructor is out of its range.
+        """
+        with self._as_before_on_failure():
+            rows, batch = self._update(
+                X, sample_weight, first=not hasattr(self, "_moments"), for_output=True
+            )
+            mean, var = batch.running_mean(), batch.running_var()
+            scale = self._tiled(self.gamma_, mean) / divisor(mean, var, batch.weight, self.epsilon)
+            result = self._affine(rows, mean, scale, self._tiled(self.beta_, mean))
+        return _wrap_data_with_container("transform", result, X, self)
+
+    def transform(self, X):
+        """Normalize rows by the running averages.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, n_steps, n_features)
+            The rows. NaN are kept.
+
+        Returns
+        -------
+        X_new : ndarray or DataFrame of the shape of `X`
+            In the dtype of `X` if that is float32 or float64, else in float64.
+
+        Raises
+        ------
+        NotFittedError
+            If nothing was fitted before.
+        ValueError
+            If `X` has other features than the rows fitted, or more time steps; if it is
+            sparse or holds infinity; if it is three-dimensional and the output is to be a
+            DataFrame.
+        """
+        check_is_fitted(self)
+        rows = self._validated(X, first=False, for_output=True)
+        mean, spread = self._running(rows)
+        scale = self._tiled(self.gamma_, mean) / spread
+        return self._affine(rows, mean, scale, self._tiled(self.beta_, mean))
+
+    def inverse_transform(self, X):
+        """Undo :meth:`transform`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, n_steps, n_features)
+            Normalized rows. NaN are kept.
+
+        Returns
+        -------
+        X_original : ndarray of the shape of `X`
+            In the dtype of `X` if that is float32 or float64, else in float64.
+
+        Raises
+        ------
+        NotFittedError
+            If nothing was fitted before.
+        ValueError
+            If gamma is 0 in a feature, which has then lost its values; if `X` does not fit, as
+            in :meth:`transform`.
+        """
+        check_is_fitted(self)
+        lost = np.flatnonzero(self.gamma_ == 0.0)
+        if lost.size > 0:
+            raise ValueError(
+                "transform cannot be undone where gamma is 0, which is the case in the "
+                f"feature(s) {', '.join(map(str, lost[:5]))}{', ...' if lost.size > 5 else ''}."
+            )
+        rows = self._validated(X, first=False, for_output=True, named=False)
+        mean, spread = self._running(rows)
+        scale = spread / self._tiled(self.gamma_, mean)
+        return self._affine(rows, self._tiled(self.beta_, mean), scale, mean)
+
+    def merge(self, other):
+        """Take in, exactly and in place, what another transformer has seen.
+
+        `gamma_` and `beta_` stay as they are, and `other` too.
+
+        Parameters
+        ----------
+        other : BatchNormTransformer
+            Fitted on other rows of the same features, with ``momentum=None``.
+
+        Returns
+        -------
+        self : BatchNormTransformer
+
+        Raises
+        ------
+        NotFittedError
+            If one of the two is not fitted.
+        TypeError
+            If `other` is not a BatchNormTransformer.
+        ValueError
+            If one of the two holds exponential running averages, which depend on the order of
+            the mini-batches, or if their features or time steps differ.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from functools import reduce
+        >>> from skbn import BatchNormTransformer
+        >>> X = np.arange(12.0).reshape(6, 2)
+        >>> parts = [BatchNormTransformer().fit(part) for part in np.split(X, 3)]
+        >>> merged = reduce(BatchNormTransformer.merge, parts)
+        >>> bool(np.allclose(merged.running_var_, X.var(axis=0)))
+        True
+        """
+        if not isinstance(other, BatchNormTransformer):
+            raise TypeError(
+                f"only a BatchNormTransformer can be merged, got {type(other).__name__}."
+            )
+        for one in (self, other):
+            check_is_fitted(one)
+            if one.momentum is not None or not one._moments.exact:
+                raise ValueError(
+                    "Exponential running averages cannot be merged: they depend on the order "
+                    "of the mini-batches. Only exact ones can, with momentum=None in both."
+                )
+        if self.n_features_in_ != other.n_features_in_:
+            raise ValueError(
+                f"Different features cannot be merged: {self.n_features_in_} features here, "
+                f"{other.n_features_in_} in the other."
+            )
+        names = getattr(self, "feature_names_in_", None)
+        other_names = getattr(other, "feature_names_in_", None)
+        if names is not None and other_names is not None and list(names) != list(other_names):
+            raise ValueError(
+                f"Different features cannot be merged: {list(names)} here, "
+                f"{list(other_names)} in the other."
+            )
+        if self.running_mean_.shape != other.running_mean_.shape:
+            raise ValueError(
+                "Statistics of different time steps cannot be merged: shape "
+                f"{self.running_mean_.shape} here, {other.running_mean_.shape} in the other."
+            )
+        self._store(
+            self._moments.merged(other._moments),
+            self.running_mean_.shape,
+            self.n_batches_seen_ + other.n_batches_seen_,
+        )
+        return self
+
+    @contextmanager
+    def _as_before_on_failure(self):
+        # Attributes are only ever replaced, so a shallow copy holds all there is.
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _validated(self, X, *, first, for_output=False, finite=False, named=True):
+        """`X` as an array of floats, its shape and its feature names checked.
+
+        Infinity is looked for here only if `finite` is asked for: the kernels see it on
+        their way, and another pass over `X` would double the time.
+        """
+        if issparse(X):
+            raise ValueError(
+                "Cannot center sparse matrices: centering would make them dense. Pass "
+                "`X.toarray()` instead, or scale without centering, for instance by "
+                "sklearn.preprocessing.MaxAbsScaler."
+            )
+        if named:
+            # Names alone: the number of features is the last axis, not always the second.
+            validate_data(self, X, reset=first, skip_check_array=True, ensure_2d=False)
+        # The kernels work on memory of this process: tensors become arrays, or say why not.
+        with config_context(array_api_dispatch=False):
+            X = check_array(
+                X,
+                dtype=FLOAT_DTYPES[:2],
+                force_writeable=for_output and not self.copy,
+                ensure_all_finite="allow-nan" if finite else False,
+                allow_nd=True,
+                estimator=self,
+                input_name="X",
+            )
+        if X.ndim > 3:
+            raise ValueError(
+                f"Found array with dim {X.ndim}, while {type(self).__name__} expects 2 "
+                "(n_samples, n_features) or 3 (n_samples, n_steps, n_features)."
+            )
+        if X.size == 0:
+            raise ValueError(
+                f"Found array with 0 feature(s) or 0 step(s) (shape={X.shape}) while a "
+                f"minimum of 1 is required by {type(self).__name__}."
+            )
+        if any(stride % X.itemsize for stride in X.strides):
+            # A field of records: the kernels step over whole numbers.
+            X = X.copy()
+        if first:
+            self.n_features_in_ = X.shape[-1]
+        else:
+            self._check_shape(X)
+        if for_output and X.ndim == 3:
+            container = _get_output_config("transform", self)["dense"]
+            if container != "default":
+                raise ValueError(
+                    f"Three-dimensional output does not fit into a {container} DataFrame. Use "
+                    "set_output(transform='default') for X of shape (n_samples, n_steps, "
+                    "n_features)."
+                )
+        return X
+
+    def _check_shape(self, X):
+        name = type(self).__name__
+        if X.shape[-1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {X.shape[-1]} features, but {name} is expecting "
+                f"{self.n_features_in_} features as input."
+            )
+        if self.running_mean_.ndim == 2:
+            if X.ndim == 2:
+                raise ValueError(
+                    f"X has shape (n_samples, n_features), but {name} was fitted with "
+                    "statistics for each time step and expects (n_samples, n_steps, "
+                    "n_features). With time_statistics='shared' both are possible."
+                )
+            if X.shape[1] > self.running_mean_.shape[0]:
+                raise ValueError(
+                    f"X has {X.shape[1]} time steps, but {name} was fitted on "
+                    f"{self.running_mean_.shape[0]}: there are no statistics for the others."
+                )
+        elif X.ndim == 3 and self.time_statistics != "shared":
+            raise ValueError(
+                f"X has shape (n_samples, n_steps, n_features), but {name} was fitted on "
+                "(n_samples, n_features). With time_statistics='shared' the same statistics "
+                "serve every time step."
+            )
+
+    def _update(self, X, sample_weight, *, first, batch_size=None, for_output=False):
+        """Update the running averages; return the validated rows and the last mini-batch."""
+        X = self._validated(X, first=first, for_output=for_output, finite=sample_weight is not None)
+        n = X.shape[0]
+        if sample_weight is not None:
+            with config_context(array_api_dispatch=False):
+                sample_weight = _check_sample_weight(
+                    sample_weight, X, dtype=np.float64, ensure_non_negative=True
+                )
+            if not sample_weight.any():
+                raise ValueError("Sample weights must contain at least one non-zero number.")
+        shared = self._is_shared(X, first)
+        if for_output:
+            positive = n if sample_weight is None else np.count_nonzero(sample_weight)
+            if positive * (X.shape[1] if X.ndim == 3 and shared else 1) < 2:
+                raise ValueError(
+                    f"partial_fit_transform got 1 sample{'' if n == 1 else ' of positive weight'}"
+                    ", which has no variance to normalize by: at least 2 are needed."
+                )
+        if first:
+            self.gamma_ = self._per_feature("gamma")
+            self.beta_ = self._per_feature("beta")
+            shape = X.shape[-1:] if X.ndim == 2 or shared else X.shape[1:]
+            moments, n_batches = RunningMoments.empty(int(np.prod(shape))), 0
+        else:
+            shape = self.running_mean_.shape
+            moments, n_batches = self._moments, self.n_batches_seen_
+        for rows in self._batches(n, batch_size):
+            weight = None if sample_weight is None else sample_weight[rows]
+            if weight is not None and not weight.any():
+                continue
+            batch = RunningMoments.of_rows(X[rows], shared, weight)
+            if not batch.is_finite:
+                self._refuse_infinity(X)
+            if self.momentum is None:
+                moments = moments.merged(batch)
+            else:
+                moments = moments.averaged(batch, self.momentum)
+            n_batches += 1
+        self._store(moments, shape, n_batches)
+        return X, batch
+
+    def _is_shared(self, X, first):
+        # A fitted transformer keeps to the layout of the statistics it has.
+        if first:
+            return self.time_statistics == "shared"
+        return self.running_mean_.ndim == 1
+
+    def _batches(self, n, batch_size):
+        if batch_size is None or batch_size >= n:
+            return [slice(0, n)]
+        starts = list(range(0, n, batch_size))
+        if self.momentum is not None and n - starts[-1] == 1:
+            # One row has no variance and would pull the running average towards 0.
+            starts.pop()
+        return [slice(a, b) for a, b in zip(starts, [*starts[1:], n], strict=True)]
+
+    def _per_feature(self, name):
+        value = np.array(getattr(self, name), dtype=np.float64)
+        d = self.n_features_in_
+        if value.shape not in ((), (d,)):
+            raise ValueError(
+                f"{name} has shape {value.shape}, expected a float or an array of shape "
+                f"({d},), one number for each feature of X."
+            )
+        assert_all_finite(value, input_name=name)
+        return np.full(d, value) if value.ndim == 0 else value
+
+    def _store(self, moments, shape, n_batches):
+        self._moments = moments
+        self.running_mean_ = moments.running_mean().reshape(shape)
+        self.running_var_ = moments.running_var().reshape(shape)
+        seen = moments.n_samples_seen()
+        self.n_samples_seen_ = seen.reshape(shape) if isinstance(seen, np.ndarray) else seen
+        self.n_batches_seen_ = n_batches
+
+    def _running(self, X):
+        """Mean and divisor of each column of the matrices that `X` is seen as."""
+        m = X.shape[-1] if self.running_mean_.ndim == 1 else X.shape[1] * X.shape[2]
+        mean, var = self.running_mean_.ravel()[:m], self.running_var_.ravel()[:m]
+        seen = self.n_samples_seen_
+        if isinstance(seen, np.ndarray):
+            seen = seen.ravel()[:m]
+        return mean, divisor(mean, var, seen, self.epsilon)
+
+    def _refuse_infinity(self, X):
+        # Its quick test is a sum, which warns where infinities of both signs meet.
+        with np.errstate(invalid="ignore"):
+            assert_all_finite(X, allow_nan=True, estimator_name=type(self).__name__, input_name="X")
+
+    def _tiled(self, values, mean):
+        # gamma and beta of every time step.
+        return np.tile(values, mean.shape[0] // values.shape[0])
+
+    def _affine(self, X, mean, scale, shift):
+        """(X - mean) * scale + shift, in `X` itself if the user allows it."""
+        if not self.copy:
+            # What is overwritten must be found good before.
+            self._refuse_infinity(X)
+        result = np.empty_like(X) if self.copy else X
+        contiguous = X.flags.c_contiguous and result.flags.c_contiguous
+        shared = mean.shape[0] == X.shape[-1]
+        finite = True
+        for (rows, columns), (out, _) in zip(
+            as_matrices(X, shared, contiguous),
+            as_matrices(result, shared, contiguous),
+            strict=True,
+        ):
+            finite &= batchnorm.affine(
+                rows, mean[columns], scale[columns], shift[columns], out=out
+            )[1]
+        if not finite:
+            self._refuse_infinity(X)
+        return result
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
+        tags.input_tags.sparse = False
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,94 @@
+"""scikit-learn's own checks, and those it keeps from third parties."""
+
+import warnings
+
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import SkipTestWarning
+from sklearn.utils import estimator_checks as checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skbn import (
+    BatchNormTransformer,
+    MLPWithBatchNormClassifier,
+    MLPWithBatchNormRegressor,
+)
+
+# copy=False is not among them: checks transform one X twice and want the same result, which
+# StandardScaler(copy=False) does not give either.
+# batch_size is, but with exact averages only: there a weight of 2 is the row twice wherever
+# the mini-batches end.
+TRANSFORMERS = [
+    BatchNormTransformer(),
+    BatchNormTransformer(momentum=0.1),
+    BatchNormTransformer(momentum=1.0, epsilon=0.0),
+    BatchNormTransformer(batch_size=4, epsilon=0.0),
+    BatchNormTransformer(time_statistics="shared", gamma=2.0, beta=-1.0),
+]
+
+NETWORKS = [
+    cls(max_iter=30, **parameters)
+    for cls in (MLPWithBatchNormClassifier, MLPWithBatchNormRegressor)
+    for parameters in (
+        {},
+        {"dtype": "float64"},
+        {"batch_norm": "after", "solver": "sgd", "dtype": "float64"},
+        {"batch_norm": None, "dtype": "float64"},
+    )
+]
+
+
+def expected_failures(estimator):
+    # Upstream's networks are excused from this check too. Ours pass it in float64 (the
+    # variants above run it), where a weight of 2 and the row twice differ by less than the
+    # check's 1e-7.
+    if getattr(estimator, "dtype", None) == "float32":
+        return {"check_sample_weight_equivalence_on_dense_data": "sums of another order in float32"}
+    return {}
+
+
+UPSTREAM_ONLY = [
+    checks.check_param_validation,
+    checks.check_set_output_transform,
+    checks.check_set_output_transform_pandas,
+    checks.check_set_output_transform_polars,
+    checks.check_global_output_transform_pandas,
+    checks.check_global_set_output_transform_polars,
+    checks.check_transformer_get_feature_names_out,
+    checks.check_transformer_get_feature_names_out_pandas,
+    checks.check_dataframe_column_names_consistency,
+]
+
+
+@parametrize_with_checks(
+    [*TRANSFORMERS, *NETWORKS], expected_failed_checks=expected_failures, xfail_strict=True
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_scikit_learn_checks(estimator, check):
+    with warnings.catch_warnings():
+        # Checks that do not apply (array API) say so by a warning.
+        warnings.simplefilter("ignore", SkipTestWarning)
+        check(estimator)
+
+
+@pytest.mark.parametrize("estimator", TRANSFORMERS, ids=repr)
+@pytest.mark.parametrize("check", UPSTREAM_ONLY, ids=lambda check: check.__name__)
+@pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names:UserWarning")
+def test_checks_upstream_keeps_to_itself(estimator, check):
+    check(type(estimator).__name__, clone(estimator))
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_read_only_input_is_never_written_to(copy):
+    checks.check_inplace_ensure_writeable("BatchNormTransformer", BatchNormTransformer(copy=copy))
+
+
+def test_no_check_is_switched_off():
+    tags = BatchNormTransformer().__sklearn_tags__()
+    assert tags.input_tags.two_d_array
+    assert tags.input_tags.three_d_array
+    assert tags.input_tags.allow_nan
+    assert not tags.input_tags.sparse
+    assert not tags.non_deterministic
+    assert not tags.no_validation
+    assert sorted(tags.transformer_tags.preserves_dtype) == ["float32", "float64"]
