@@ -4,7 +4,10 @@ import numpy as np
 from scipy.sparse import issparse
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
     check_classification_targets,
@@ -20,17 +23,32 @@ from skbn.estimators.running_moments import divisor
 from skbn.network import views
 
 
+def has_partial_fit(estimator):
+    """Whether the solver trains on mini-batches; used by ``available_if``."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers. "
+            f"{estimator.solver} is not stochastic."
+        )
+    return True
+
+
 @shares_documentation
 class MLPWithBatchNormClassifier(ClassifierMixin, BaseMLPWithBatchNorm):
     """Multi-layer perceptron classifier with batch normalization.
 
-    Minimizes the log loss by stochastic gradient descent. Parameters, methods and attributes
+    Minimizes the log loss by stochastic gradient descent or L-BFGS. Parameters, methods and
+    attributes
     are those of :class:`sklearn.neural_network.MLPClassifier` where both have them. The short
     name ``skbn.MLPWithBatchNorm`` is this class.
 
     Parameters
     ----------
     {shared}
+
+    class_weight : dict, list of dict, 'balanced' or None, default=None
+        Weights of the classes, multiplied into `sample_weight`, statistics included; 'balanced'
+        is ``n_samples / (n_classes * np.bincount(y))``.
 
     Attributes
     ----------
@@ -65,6 +83,11 @@ class MLPWithBatchNormClassifier(ClassifierMixin, BaseMLPWithBatchNorm):
     True
     """
 
+    _parameter_constraints: dict = {
+        **BaseMLPWithBatchNorm._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+    }
+
     def __init__(
         self,
         hidden_layer_sizes=(100,),
@@ -84,14 +107,22 @@ class MLPWithBatchNormClassifier(ClassifierMixin, BaseMLPWithBatchNorm):
         warm_start=False,
         momentum=0.9,
         nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
         beta_1=0.9,
         beta_2=0.999,
         epsilon=1e-8,
         n_iter_no_change=10,
+        max_fun=15000,
         batch_norm="before",
         bn_momentum=0.1,
         bn_epsilon=1e-5,
         normalize_input="standard",
+        dropout=0.0,
+        weight_decay=0.0,
+        max_grad_norm=None,
+        class_weight=None,
+        init_scale=1.0,
         dtype="float32",
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -110,28 +141,42 @@ class MLPWithBatchNormClassifier(ClassifierMixin, BaseMLPWithBatchNorm):
         self.warm_start = warm_start
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
         self.batch_norm = batch_norm
         self.bn_momentum = bn_momentum
         self.bn_epsilon = bn_epsilon
         self.normalize_input = normalize_input
+        self.dropout = dropout
+        self.weight_decay = weight_decay
+        self.max_grad_norm = max_grad_norm
+        self.class_weight = class_weight
+        self.init_scale = init_scale
         self.dtype = dtype
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Train the network.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows, at least two with batch norm. Need not be scaled.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Class labels, or 0 and 1 for each label.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights >= 0 of the rows, in the loss and in all statistics.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Validation rows, for `early_stopping`. None: a part of `X` is set aside.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Their targets.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights, in score and loss.
 
         Returns
         -------
@@ -148,17 +193,30 @@ class MLPWithBatchNormClassifier(ClassifierMixin, BaseMLPWithBatchNorm):
         ConvergenceWarning
             If the loss still improves after `max_iter` epochs.
         UserWarning
-            On Ctrl-C; the model is that of the last complete block of mini-batches.
+            On Ctrl-C; the model is that of the last complete block of mini-batches. If `X_val`
+            is given without `early_stopping`.
         """
-        return self._fit(X, y, sample_weight, incremental=False)
+        validation = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, validation, incremental=False)
 
+    @available_if(has_partial_fit)
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    def partial_fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        classes=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+    ):
         """Train for one epoch on the given rows.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows. A single row is normalized by the running statistics.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Class labels; not all of them need to occur.
@@ -166,6 +224,9 @@ class MLPWithBatchNormClassifier(ClassifierMixin, BaseMLPWithBatchNorm):
             Weights >= 0 of the rows.
         classes : array-like of shape (n_classes,), default=None
             All class labels. Needed in the first call.
+        X_val, y_val, sample_weight_val : default=None
+            Validation rows, as in ``fit``: each call adds to `validation_scores_` and
+            `validation_loss_curve_`. The rows to stop at are the caller's to choose.
 
         Returns
         -------
@@ -178,14 +239,15 @@ class MLPWithBatchNormClassifier(ClassifierMixin, BaseMLPWithBatchNorm):
         """
         with unchanged_on_failure(self):
             _check_partial_fit_first_call(self, classes)
-            return self._fit(X, y, sample_weight, incremental=True)
+            validation = (X_val, y_val, sample_weight_val)
+            return self._fit(X, y, sample_weight, validation, incremental=True)
 
     def predict(self, X):
         """Most probable class of each row.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows.
 
         Returns
@@ -193,19 +255,27 @@ class MLPWithBatchNormClassifier(ClassifierMixin, BaseMLPWithBatchNorm):
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
         """
         z, _ = self._raw_outputs(X)
+        codes = self._predicted_codes(z)
+        return codes if self._is_multilabel else self.classes_[codes]
+
+    def _predicted_codes(self, z):
         if self._is_multilabel:
             return (z > 0).astype(int)
         if self.n_outputs_ > 1:
-            return self.classes_[z.argmax(axis=1)]
+            return z.argmax(axis=1)
         # With one class there is nothing to decide.
-        return self.classes_[np.minimum(z[:, 0] > 0, len(self.classes_) - 1).astype(int)]
+        return np.minimum(z[:, 0] > 0, len(self.classes_) - 1).astype(int)
+
+    def _score_outputs(self, z, rows):
+        targets = rows.targets if self._is_multilabel else rows.targets[:, 0]
+        return accuracy_score(targets, self._predicted_codes(z), sample_weight=rows.sample_weight)
 
     def predict_proba(self, X):
         """Probability of each class.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows.
 
         Returns
@@ -230,7 +300,7 @@ class MLPWithBatchNormClassifier(ClassifierMixin, BaseMLPWithBatchNorm):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows.
 
         Returns
@@ -241,7 +311,17 @@ class MLPWithBatchNormClassifier(ClassifierMixin, BaseMLPWithBatchNorm):
         with np.errstate(divide="ignore"):
             return np.log(probabilities, out=probabilities)
 
-    def _encode(self, y, sample_weight, fresh, incremental):
+    def _class_weight(self, y, incremental):
+        if self.class_weight is None:
+            return None
+        if incremental and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is not supported by partial_fit, which does not see all "
+                "rows: give the weights as a dict"
+            )
+        return compute_sample_weight(self.class_weight, y)
+
+    def _encode(self, y, fresh, incremental):
         if issparse(y):
             y = y.toarray()
         if y.ndim == 2 and y.shape[1] == 1:
@@ -285,6 +365,8 @@ class MLPWithBatchNormClassifier(ClassifierMixin, BaseMLPWithBatchNorm):
     def _loss_name(self):
         return f"{self._out_activation()}_log_loss"
 
+    _plain_parameters = {"batch_norm": None, "normalize_input": None, "dtype": "float64"}
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
@@ -295,18 +377,22 @@ class MLPWithBatchNormClassifier(ClassifierMixin, BaseMLPWithBatchNorm):
 class MLPWithBatchNormRegressor(RegressorMixin, BaseMLPWithBatchNorm):
     """Multi-layer perceptron regressor with batch normalization.
 
-    Minimizes the squared error by stochastic gradient descent. Parameters, methods and
+    Minimizes a loss by stochastic gradient descent or L-BFGS. Parameters, methods and
     attributes are those of :class:`sklearn.neural_network.MLPRegressor` where both have them.
 
     Parameters
     ----------
-    loss : {'squared_error'}, default='squared_error'
-        The loss: half the squared error, a mean over outputs where it is reported.
+    loss : {'squared_error', 'poisson', 'absolute_error'}, default='squared_error'
+        Half the squared error; half the Poisson deviance of a mean that is the exponential of
+        the network's output, for counts and other targets >= 0; or the absolute error, which
+        outliers in the target do not dominate. The first and the last are a mean over outputs
+        where they are reported.
 
     {shared}
 
     normalize_target : bool, default=True
-        Whether the network learns the standardized target. Predictions are in the target's own
+        Whether the network learns the standardized target (with ``loss='poisson'`` the target
+        divided by its mean). Predictions are in the target's own
         unit; `loss_curve_` and `tol` in the standardized one.
 
     Attributes
@@ -346,7 +432,7 @@ class MLPWithBatchNormRegressor(RegressorMixin, BaseMLPWithBatchNorm):
 
     _parameter_constraints: dict = {
         **BaseMLPWithBatchNorm._parameter_constraints,
-        "loss": [StrOptions({"squared_error"})],
+        "loss": [StrOptions({"squared_error", "poisson", "absolute_error"})],
         "normalize_target": ["boolean"],
     }
 
@@ -370,15 +456,22 @@ class MLPWithBatchNormRegressor(RegressorMixin, BaseMLPWithBatchNorm):
         warm_start=False,
         momentum=0.9,
         nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
         beta_1=0.9,
         beta_2=0.999,
         epsilon=1e-8,
         n_iter_no_change=10,
+        max_fun=15000,
         batch_norm="before",
         bn_momentum=0.1,
         bn_epsilon=1e-5,
         normalize_input="standard",
         normalize_target=True,
+        dropout=0.0,
+        weight_decay=0.0,
+        max_grad_norm=None,
+        init_scale=1.0,
         dtype="float32",
     ):
         self.loss = loss
@@ -398,29 +491,42 @@ class MLPWithBatchNormRegressor(RegressorMixin, BaseMLPWithBatchNorm):
         self.warm_start = warm_start
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
         self.batch_norm = batch_norm
         self.bn_momentum = bn_momentum
         self.bn_epsilon = bn_epsilon
         self.normalize_input = normalize_input
         self.normalize_target = normalize_target
+        self.dropout = dropout
+        self.weight_decay = weight_decay
+        self.max_grad_norm = max_grad_norm
+        self.init_scale = init_scale
         self.dtype = dtype
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Train the network.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows, at least two with batch norm. Need not be scaled.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights >= 0 of the rows, in the loss and in all statistics.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Validation rows, for `early_stopping`. None: a part of `X` is set aside.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Their targets.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights, in score and loss.
 
         Returns
         -------
@@ -437,22 +543,30 @@ class MLPWithBatchNormRegressor(RegressorMixin, BaseMLPWithBatchNorm):
         ConvergenceWarning
             If the loss still improves after `max_iter` epochs.
         UserWarning
-            On Ctrl-C; the model is that of the last complete block of mini-batches.
+            On Ctrl-C; the model is that of the last complete block of mini-batches. If `X_val`
+            is given without `early_stopping`.
         """
-        return self._fit(X, y, sample_weight, incremental=False)
+        validation = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, validation, incremental=False)
 
+    @available_if(has_partial_fit)
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(
+        self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None
+    ):
         """Train for one epoch on the given rows.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows. A single row is normalized by the running statistics.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights >= 0 of the rows.
+        X_val, y_val, sample_weight_val : default=None
+            Validation rows, as in ``fit``: each call adds to `validation_scores_` and
+            `validation_loss_curve_`. The rows to stop at are the caller's to choose.
 
         Returns
         -------
@@ -463,14 +577,15 @@ class MLPWithBatchNormRegressor(RegressorMixin, BaseMLPWithBatchNorm):
         ValueError
             As ``fit``, and for another number of outputs than before.
         """
-        return self._fit(X, y, sample_weight, incremental=True)
+        validation = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, validation, incremental=True)
 
     def predict(self, X):
         """Predicted targets.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows.
 
         Returns
@@ -479,13 +594,21 @@ class MLPWithBatchNormRegressor(RegressorMixin, BaseMLPWithBatchNorm):
             In the target's own unit; float32 for float32 `X`, float64 otherwise.
         """
         z, dtype = self._raw_outputs(X)
-        if self._target_moments is not None:
-            mean, var, weight = self._target_moments
-            z = z * divisor(mean, var, weight, epsilon=0.0) + mean
-        z = z.astype(dtype, copy=False)
+        z = self._predictions(z).astype(dtype, copy=False)
         return z.ravel() if self.n_outputs_ == 1 else z
 
-    def _encode(self, y, sample_weight, fresh, incremental):
+    def _predictions(self, z):
+        scale, shift = self._output_affine()
+        z = z * scale + shift
+        return np.exp(z) if self.loss == "poisson" else z
+
+    def _score_outputs(self, z, rows):
+        prediction = self._predictions(z)
+        if not np.isfinite(prediction).all():
+            return np.nan
+        return r2_score(rows.targets, prediction, sample_weight=rows.sample_weight)
+
+    def _encode(self, y, fresh, incremental):
         y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -495,33 +618,62 @@ class MLPWithBatchNormRegressor(RegressorMixin, BaseMLPWithBatchNorm):
                 f"y has {y.shape[1]} output(s), but {type(self).__name__} was fitted with "
                 f"{self.n_outputs_}."
             )
-        if fresh:
-            self._target_moments = None
-        if not self.normalize_target:
-            return y
-        previous = self._target_moments
-        self._target_moments = merged(previous, column_moments(y, sample_weight))
-        if previous is not None:
-            self._rescale_outputs(previous, self._target_moments)
-        return (y - self._target_moments[0]) / divisor(*self._target_moments, epsilon=0.0)
+        if self.loss == "poisson" and (y < 0).any():
+            raise ValueError("loss='poisson' needs targets >= 0, got a negative one")
+        return y
 
-    def _rescale_outputs(self, previous, current):
+    def _update_moments(self, rows, fresh):
+        super()._update_moments(rows, fresh)
+        previous = None if fresh else self._target_moments
+        self._target_moments = None
+        if not self.normalize_target:
+            return
+        scale, shift = (1.0, 0.0) if previous is None else self._affine_of(previous)
+        self._target_moments = merged(previous, column_moments(rows.targets, rows.sample_weight))
+        if previous is not None:
+            self._rescale_outputs(scale, shift)
+
+    def _affine_of(self, moments):
+        """Scale and shift from the normalized target, or its logarithm, to the target."""
+        mean, var, weight = moments
+        if self.loss == "poisson":
+            # The target is divided by its mean; all of it 0, by 1.
+            return np.ones_like(mean), np.log(np.where(mean > 0, mean, 1.0))
+        return divisor(mean, var, weight, epsilon=0.0), mean
+
+    def _output_affine(self):
+        if self._target_moments is None:
+            return 1.0, 0.0
+        return self._affine_of(self._target_moments)
+
+    def _normalized_targets(self, targets):
+        scale, shift = self._output_affine()
+        return targets / np.exp(shift) if self.loss == "poisson" else (targets - shift) / scale
+
+    def _rescale_outputs(self, scale, shift):
         # z s + m = z' s' + m' for every row where W' = W s / s', b' = (b s + m - m') / s'.
-        s, s_new = divisor(*previous, epsilon=0.0), divisor(*current, epsilon=0.0)
+        new_scale, new_shift = self._output_affine()
         self._parameters = self._parameters.copy()
         weight = views.weights(self._plan, self._parameters)[-1]
         bias = views.biases(self._plan, self._parameters)[-1]
-        weight *= s / s_new
-        bias[:] = (bias * s + previous[0] - current[0]) / s_new
+        weight *= scale / new_scale
+        bias[:] = (bias * scale + shift - new_shift) / new_scale
 
     def _count_outputs(self, targets):
         return targets.shape[1]
 
     def _out_activation(self):
-        return "identity"
+        return "exp" if self.loss == "poisson" else "identity"
 
     def _loss_name(self):
         return self.loss
+
+    _plain_parameters = {
+        "batch_norm": None,
+        "normalize_input": None,
+        "normalize_target": False,
+        "dtype": "float64",
+    }
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

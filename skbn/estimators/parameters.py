@@ -6,11 +6,13 @@ SHARED = """
     hidden_layer_sizes : array-like of shape (n_layers - 2,), default=(100,)
         Units of each hidden layer.
 
-    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
-        Activation function of the hidden layers.
+    activation : {'identity', 'logistic', 'tanh', 'relu', 'silu', 'gelu'}, default='relu'
+        Activation function of the hidden layers. 'silu' is ``x * logistic(x)``, 'gelu' the
+        exact ``x * Phi(x)``: smooth relatives of 'relu' that leave no unit dead.
 
-    solver : {'sgd', 'adam'}, default='adam'
-        The optimizer: stochastic gradient descent with momentum, or Adam [3]_.
+    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
+        The optimizer: L-BFGS on all rows at once, whose statistics are then those of all rows
+        (for small data); stochastic gradient descent with momentum; or Adam [3]_.
 
     alpha : float, default=0.0001
         Strength of the L2 penalty on the weights (never on intercepts, gamma or beta), divided
@@ -20,10 +22,15 @@ SHARED = """
         Rows of a mini-batch; 'auto' is ``min(200, n_samples)``. A last mini-batch of one row
         joins the one before it under batch norm. With batch norm at least 2.
 
-    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
-        Schedule of the learning rate of ``solver='sgd'``: 'constant'; 'invscaling',
+    learning_rate : {'constant', 'invscaling', 'adaptive', 'cosine', 'one_cycle'}, \
+            default='constant'
+        Schedule of the learning rate. For ``solver='sgd'``: 'invscaling',
         ``learning_rate_init / (t + 1) ** power_t`` after t rows; 'adaptive', divided by 5 each
-        time the loss stops improving.
+        time the loss stops improving. For Adam too: 'cosine', from `learning_rate_init` to 0
+        along half a cosine, which often ends at a better score than a constant one;
+        'one_cycle', up to `learning_rate_init` for 30 % of the epochs and down again, for few
+        epochs at a high rate. These two run for `max_iter` epochs whatever the training loss
+        does; ``partial_fit`` takes them for 'constant'.
 
     learning_rate_init : float, default=0.001
         The (initial) learning rate.
@@ -60,6 +67,14 @@ SHARED = """
     nesterovs_momentum : bool, default=True
         Whether that momentum is Nesterov's.
 
+    early_stopping : bool or 'auto', default=False
+        Whether training ends when the score on validation rows (accuracy, R2) has not improved
+        by `tol` for `n_iter_no_change` epochs, and the best epoch is restored: weights, gamma,
+        beta and statistics. 'auto' does so for more than 10,000 rows or where `X_val` is given.
+
+    validation_fraction : float, default=0.1
+        Share of the rows set aside for it where no `X_val` is given.
+
     beta_1, beta_2 : float, default=0.9, 0.999
         Decay of the first and second moment estimates of ``solver='adam'``, in [0, 1).
 
@@ -69,6 +84,9 @@ SHARED = """
 
     n_iter_no_change : int, default=10
         Epochs without an improvement of `tol` that end training.
+
+    max_fun : int, default=15000
+        Evaluations of the loss at most with ``solver='lbfgs'``.
 
     batch_norm : {'before', 'after'} or None, default='before'
         Whether hidden layers are normalized *before* their activation [1]_ (they then have no
@@ -86,6 +104,23 @@ SHARED = """
         Whether the columns of `X` are standardized in front of the network, by the exact
         (weighted) moments of the training rows. Constant columns are only centered.
 
+    dropout : float, default=0.0
+        Share of the outputs of each hidden layer that is dropped at random in training, in
+        [0, 1): against overfitting.
+
+    weight_decay : float, default=0.0
+        Decoupled decay: before each step weights (never intercepts, gamma or beta) shrink by
+        ``learning_rate * weight_decay``. With Adam this is AdamW, where `alpha` would be
+        divided by the gradient's size. Not with ``solver='lbfgs'``, nor is `dropout`.
+
+    max_grad_norm : float or None, default=None
+        Euclidean norm that the gradient of a mini-batch is scaled down to where it is longer:
+        keeps one bad batch from throwing the weights far away.
+
+    init_scale : float, default=1.0
+        Factor on the initial weights (not on intercepts): to see how little a network with
+        batch norm depends on them.
+
     dtype : {'float32', 'float64'} or None, default='float32'
         What the network computes in; None follows the dtype of `X`.
 """
@@ -94,11 +129,21 @@ ATTRIBUTES = """
     loss_ : float
         Loss of the last epoch.
 
-    best_loss_ : float
-        Least loss of an epoch.
+    best_loss_ : float or None
+        Least loss of an epoch; None with early stopping.
 
     loss_curve_ : list of float
         Mean training loss of each epoch, penalty included.
+
+    learning_rate_curve_ : list of float
+        Learning rate at the start of each epoch.
+
+    validation_scores_, validation_loss_curve_ : list of float or None
+        Score and loss (without the penalty) on the validation rows after each epoch; None
+        without any.
+
+    best_validation_score_ : float or None
+        The best of those scores.
 
     t_ : int
         Rows trained on.

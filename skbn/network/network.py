@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import issparse
 
+from skbn.kernels import losses as loss_kernels
 from skbn.kernels.losses import LOSSES
 from skbn.network import block, inference, views
 from skbn.network.plan import BATCH_NORM, LINEAR, Sizes, without_inputs
@@ -66,7 +67,7 @@ class Network:
     ----------
     plan : ndarray of dtype `OPERATION`
         What it consists of.
-    loss : {"softmax_log_loss", "logistic_log_loss", "squared_error"}
+    loss : {"softmax_log_loss", "logistic_log_loss", "squared_error", "absolute_error", "poisson"}
         Of its raw outputs.
     parameters : ndarray of shape (n_parameters,)
         Its dtype is what the network computes in.
@@ -109,11 +110,19 @@ class Network:
     def loss_value(self, losses):
         """scikit-learn's loss of batches from their two parts, of shape (n_batches, 2).
 
-        The squared error is reported as a mean over the outputs; its gradient is that of the
-        sum, as upstream.
+        The squared (and the absolute) error is reported as a mean over the outputs; its
+        gradient is that of the sum, as upstream.
         """
-        divisor = self.sizes.n_outputs if self.loss == "squared_error" else 1
-        return losses[:, 0] / divisor + losses[:, 1]
+        return losses[:, 0] / self._loss_divisor + losses[:, 1]
+
+    def loss_of(self, z, table):
+        """Mean loss of raw outputs for the targets of a table, without the penalty."""
+        y = table.y[:, 0] if self.loss == "softmax_log_loss" else table.y
+        return getattr(loss_kernels, self.loss)(z, y, table.sample_weight)[0] / self._loss_divisor
+
+    @property
+    def _loss_divisor(self):
+        return self.sizes.n_outputs if self.loss in ("squared_error", "absolute_error") else 1
 
     def snapshot(self):
         """Copy of all that training changes but the optimizer's moments."""
@@ -242,15 +251,19 @@ class Network:
         if kept is None or kept[0] < n or kept[1] != table.is_sparse:
             dtype, sizes = self.parameters.dtype, self.sizes
             plan, columns = self._placed(table)
-            self._training_memory = n, table.is_sparse, (
-                np.empty(sizes.n_parameters, dtype),
-                np.empty(n * columns, dtype),
-                np.empty((2, n * sizes.widest), dtype),
-                np.empty(n * table.y.shape[1], dtype),
-                np.empty(n),
-                np.empty(sizes.scratch),
-                plan,
-                sizes.n_weights,
+            self._training_memory = (
                 n,
+                table.is_sparse,
+                (
+                    np.empty(sizes.n_parameters, dtype),
+                    np.empty(n * columns, dtype),
+                    np.empty((2, n * sizes.widest), dtype),
+                    np.empty(n * table.y.shape[1], dtype),
+                    np.empty(n),
+                    np.empty(sizes.scratch),
+                    plan,
+                    sizes.n_weights,
+                    n,
+                ),
             )
         return self._training_memory[2]

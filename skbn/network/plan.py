@@ -64,16 +64,12 @@ class Sizes(NamedTuple):
             work_columns=int((plan["y"] + plan["n_out"]).max()),
             widest=int(plan["n_out"].max()),
             # A sparse first product borrows a row of the scratch.
-            scratch=max(
-                int(SCRATCH_PER_UNIT * normalized["n_out"].sum()), int(plan["n_out"][0])
-            ),
+            scratch=max(int(SCRATCH_PER_UNIT * normalized["n_out"].sum()), int(plan["n_out"][0])),
             n_outputs=int(plan["n_out"][-1]),
         )
 
 
-def feed_forward(
-    layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=0.1, dropout=0.0
-):
+def feed_forward(layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=0.1, dropout=0.0):
     """Plan of a multi-layer perceptron.
 
     Parameters

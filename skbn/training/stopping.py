@@ -112,3 +112,49 @@ class ValidationPlateau:
             self.n_without_improvement = 0
             return True
         return False
+
+
+class Recorded:
+    """A criterion on the training loss, while scores on validation rows are recorded.
+
+    Parameters
+    ----------
+    criterion : LossPlateau
+        What ends training.
+    recorder : ValidationPlateau
+        What is asked in each epoch, and not listened to.
+    """
+
+    def __init__(self, criterion, recorder):
+        self.criterion = criterion
+        self.recorder = recorder
+        self.message = criterion.message
+
+    @property
+    def best_loss(self):
+        return self.criterion.best_loss
+
+    @property
+    def scores(self):
+        return self.recorder.scores
+
+    @property
+    def losses(self):
+        return self.recorder.losses
+
+    @property
+    def best_score(self):
+        return self.recorder.best_score
+
+    @property
+    def n_without_improvement(self):
+        return self.criterion.n_without_improvement
+
+    @n_without_improvement.setter
+    def n_without_improvement(self, value):
+        self.criterion.n_without_improvement = value
+
+    def epoch_ended(self, loss):
+        """As the criterion's; a new score is recorded."""
+        self.recorder.epoch_ended(loss)
+        return self.criterion.epoch_ended(loss)

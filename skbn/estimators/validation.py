@@ -1,0 +1,93 @@
+"""Validation rows: where they come from, and what a network is worth on them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from skbn.network.network import Table
+from skbn.network.statistics import set_exact_statistics
+
+# The rows that the exact statistics before each score are taken over, at most: 10^3 to 10^4
+# are enough (Wu and Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 3).
+STATISTICS_ROWS = 10_000
+
+
+@dataclass
+class Rows:
+    """Rows of checked data: `X`, targets of shape (n, n_targets), weights or None."""
+
+    X: object
+    targets: np.ndarray
+    sample_weight: np.ndarray | None = None
+
+    @property
+    def n(self):
+        return self.X.shape[0]
+
+
+def split_off(rows, fraction, random_state, stratified):
+    """Training and validation rows, drawn as scikit-learn draws them.
+
+    Raises
+    ------
+    ValueError
+        If there would be fewer than two validation rows.
+    """
+    given = [rows.X, rows.targets]
+    if rows.sample_weight is not None:
+        given.append(rows.sample_weight)
+    parts = train_test_split(
+        *given,
+        random_state=random_state,
+        test_size=fraction,
+        stratify=rows.targets if stratified else None,
+    )
+    training, validation = Rows(*parts[0::2]), Rows(*parts[1::2])
+    if validation.n < 2:
+        raise ValueError(
+            "The validation set is too small. Increase 'validation_fraction' "
+            "or the size of your dataset."
+        )
+    return training, validation
+
+
+class Validation:
+    """Scores a network on validation rows by exact statistics of training rows.
+
+    Parameters
+    ----------
+    network : Network
+        The one in training. Its running statistics are replaced at each score.
+    training : Table
+        What it is trained on.
+    validation : Table
+        The validation rows, normalized like those.
+    score : callable
+        Of raw outputs: their score.
+    random_state : numpy.random.RandomState
+        Draws the rows that statistics are taken over, once, if there are too many.
+    """
+
+    def __init__(self, network, training, validation, score, random_state):
+        self.network = network
+        self.training = training
+        self.validation = validation
+        self.score = score
+        self.rows = None
+        if network.is_normalized and training.n_rows > STATISTICS_ROWS:
+            chosen = random_state.permutation(training.n_rows)[:STATISTICS_ROWS]
+            self.rows = np.sort(chosen)
+
+    def evaluate(self, exact=True):
+        """Score and loss, without the penalty, of the network as it is."""
+        if exact:
+            set_exact_statistics(self.network, self.training, self.rows)
+        z = self.network.infer(self.validation)
+        return float(self.score(z)), self.network.loss_of(z, self.validation)
+
+
+def table_of(rows, dtype, mean=None, invstd=None):
+    """Rows as the table that networks take."""
+    targets = np.ascontiguousarray(rows.targets, dtype=dtype)
+    return Table(rows.X, targets, rows.sample_weight, mean, invstd)
