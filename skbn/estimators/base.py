@@ -229,6 +229,8 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
     def _early_stopping(self, n_rows, given_validation, incremental):
         """Whether training ends by the score on validation rows."""
         given = any(part is not None for part in given_validation)
+        if self.solver == "lbfgs":
+            return False  # as upstream
         if self.early_stopping == "auto":
             # As in HistGradientBoosting*.
             return not incremental and (given or n_rows > AUTO_EARLY_STOPPING_ROWS)
@@ -514,7 +516,10 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
         def loss_and_gradient(parameters):
             network.parameters[:] = parameters
             losses, gradient = network.loss_and_gradient(table, alpha=self.alpha)
-            return losses.sum(), gradient.astype(np.float64)
+            # The gradient is that of the sum over outputs. Upstream minimizes with the mean of
+            # a squared error for the loss; where this is its network, so does this.
+            loss = network.loss_value(losses)[0] if self._is_plain() else losses.sum()
+            return loss, gradient.astype(np.float64)
 
         result = scipy.optimize.minimize(
             loss_and_gradient,
