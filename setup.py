@@ -20,7 +20,6 @@ DEBUG = os.environ.get("SKBN_DEBUG", "0") not in ("", "0")
 DIRECTIVES = {
     "language_level": 3,
     "binding": True,
-    "embedsignature": True,
     "boundscheck": DEBUG,
     "initializedcheck": DEBUG,
     "nonecheck": DEBUG,
@@ -42,7 +41,12 @@ HELP = (
 
 
 class BuildExtensions(build_ext):
-    """``build_ext`` that says in words what is missing before a compiler error can."""
+    """``build_ext`` on all cores that says in words what is missing to compile."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        if self.parallel is None:
+            self.parallel = True
 
     def build_extensions(self):
         compiler = getattr(self.compiler, "compiler_so", None)
@@ -54,16 +58,12 @@ class BuildExtensions(build_ext):
         searched = [include, *map(Path, self.compiler.include_dirs)]
         if not any((folder / "Python.h").is_file() for folder in searched):
             raise PlatformError(
-                HELP.format(
-                    problem=f"Python's headers (Python.h) were not found in {include}"
-                )
+                HELP.format(problem=f"Python's headers (Python.h) were not found in {include}")
             )
         try:
             super().build_extensions()
         except CompileError as error:
-            raise CompileError(
-                HELP.format(problem=f"the C compiler failed ({error})")
-            ) from error
+            raise CompileError(HELP.format(problem=f"the C compiler failed ({error})")) from error
 
 
 def compile_arguments():
@@ -71,24 +71,33 @@ def compile_arguments():
         return ["/Od"] if DEBUG else ["/O2"]
     if DEBUG:
         return ["-O1", "-g"]
-    # errno is never read after a mathematical function: without it sqrt vectorizes.
-    return ["-O3", "-fno-math-errno"]
+    # Neither errno nor the floating point exception flags are ever read: without the one sqrt
+    # vectorizes, without the other comparisons do. NaN and infinity keep their meaning.
+    return ["-O3", "-fno-math-errno", "-fno-trapping-math"]
 
 
 def extensions():
+    """The extensions, cythonized; all anew where they were built with other settings."""
+    settings = repr((DIRECTIVES, compile_arguments()))
+    stamp = Path("build", "settings")
+    changed = not stamp.is_file() or stamp.read_text() != settings
     libraries = [] if sys.platform == "win32" else ["m"]
-    return [
+    modules = [
         Extension(
             ".".join(path.with_suffix("").parts),
             [path.as_posix()],
             libraries=libraries,
             extra_compile_args=compile_arguments(),
+            depends=[stamp.as_posix()],
         )
         for path in sorted(Path("skbn").rglob("*.pyx"))
     ]
+    modules = cythonize(modules, compiler_directives=DIRECTIVES, force=changed)
+    if changed:
+        stamp.parent.mkdir(exist_ok=True)
+        stamp.write_text(settings)
+    return modules
 
 
-setup(
-    ext_modules=cythonize(extensions(), compiler_directives=DIRECTIVES),
-    cmdclass={"build_ext": BuildExtensions},
-)
+if __name__ == "__main__":
+    setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExtensions})

@@ -1,5 +1,17 @@
 """Batch normalization for scikit-learn."""
 
+from skbn.estimators.mlp import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
 from skbn.estimators.transformer import BatchNormTransformer
+from skbn.versions import __version__, show_versions
 
-__all__ = ["BatchNormTransformer"]
+# The classifier under the package's short name.
+MLPWithBatchNorm = MLPWithBatchNormClassifier
+
+__all__ = [
+    "BatchNormTransformer",
+    "MLPWithBatchNorm",
+    "MLPWithBatchNormClassifier",
+    "MLPWithBatchNormRegressor",
+    "__version__",
+    "show_versions",
+]

@@ -1,6 +1,7 @@
 """With exact averages BatchNormTransformer is StandardScaler, in any portions."""
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def assert_agrees(ours, theirs, X, rtol=1e-12):
 
 def portions(n, cuts):
     edges = [0, *sorted({cut % n for cut in cuts} - {0}), n]
-    return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    return [slice(a, b) for a, b in pairwise(edges)]
 
 
 @quiet

@@ -1,5 +1,1 @@
-"""Estimators in scikit-learn's manners."""
-
-from skbn.estimators.transformer import BatchNormTransformer
-
-__all__ = ["BatchNormTransformer"]
+"""Estimators: scikit-learn manners on top of the networks."""

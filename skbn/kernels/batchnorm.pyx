@@ -24,6 +24,7 @@ from skbn.kernels.moments cimport MOMENT_SCRATCH, moments_of_batch, moments_of_w
 
 import numpy as np
 
+from skbn.kernels._operands import as_floating
 from skbn.kernels.moments import (
     batch_moments, merge, merge_pairs, update_running, weighted_moments
 )
@@ -360,11 +361,9 @@ cdef void batchnorm_backward(
 
 def _as_operands(x, *vectors):
     # C-ordered operands of one dtype; copies only what is not.
-    x = np.ascontiguousarray(x)
+    x = as_floating("x", x, order="C")
     if x.ndim != 2:
         raise ValueError(f"x must have shape (n, d), got {x.ndim} dimension(s)")
-    if x.dtype not in (np.float32, np.float64):
-        raise ValueError(f"x must be float32 or float64, got {x.dtype}")
     vectors = [np.ascontiguousarray(vector) for vector in vectors]
     for vector in vectors:
         if vector.shape != x.shape[1:]:
@@ -420,7 +419,7 @@ def forward(x, gamma, beta, double epsilon=1e-5, sample_weight=None):
     x, gamma, beta = _as_operands(x, np.asarray(gamma, x.dtype), np.asarray(beta, x.dtype))
     n, d = x.shape
     sample_weight = _as_weights(sample_weight, n)
-    rows = n if sample_weight is None else int(np.count_nonzero(sample_weight))
+    rows = n if sample_weight is None else int(np.sum(sample_weight > 0))
     if rows < 2:
         raise ValueError(
             f"a batch of {rows} row(s) has no variance to normalize by: at least 2 are needed"
@@ -526,7 +525,8 @@ def infer(x, gamma, beta, running_mean, running_var, double epsilon=1e-5):
     gamma, beta : array-like of shape (d,)
         Scale and shift, cast to the dtype of `x`.
     running_mean, running_var : array-like of shape (d,)
-        The running averages, float64.
+        The running averages, float64. In a column without variance `y` is `beta`, as in
+        ``forward``.
     epsilon : float, default=1e-5
         Added to the variance.
 
@@ -594,16 +594,16 @@ def affine(x, mean, scale, shift, out=None):
     ValueError
         If shapes or dtypes do not fit.
     """
-    x = np.asarray(x)
+    x = as_floating("x", x)
     if x.ndim != 2:
         raise ValueError(f"x must have shape (n, d), got {x.ndim} dimension(s)")
-    if x.dtype not in (np.float32, np.float64):
-        raise ValueError(f"x must be float32 or float64, got {x.dtype}")
     if out is None:
         out = np.empty_like(x, subok=False)
     elif out.shape != x.shape or out.dtype != x.dtype:
         raise ValueError(f"out has shape {out.shape} and dtype {out.dtype}, x has {x.shape} "
                          f"and {x.dtype}")
+    elif not out.flags.aligned:
+        raise ValueError("out is not aligned: a kernel cannot step through it")
     columns = [np.ascontiguousarray(v, dtype=np.float64) for v in (mean, scale, shift)]
     for column in columns:
         if column.shape != x.shape[1:]:

@@ -8,6 +8,8 @@ from cython cimport floating
 
 import numpy as np
 
+from skbn.kernels._operands import as_floating, check_floating
+
 
 cdef void gather_rows(
     floating* y,
@@ -57,7 +59,7 @@ def gather(x, rows=None, mean=None, invstd=None, dtype=np.float32):
     ValueError
         If a row is out of range, or shapes or dtypes do not fit.
     """
-    x = np.asarray(x)
+    x = as_floating("x", x)
     if x.ndim != 2:
         raise ValueError(f"x must have shape (n, d), got {x.ndim} dimension(s)")
     if (mean is None) != (invstd is None):
@@ -73,6 +75,7 @@ def gather(x, rows=None, mean=None, invstd=None, dtype=np.float32):
         if mean.shape != x.shape[1:] or invstd.shape != x.shape[1:]:
             raise ValueError(f"mean and invstd must have shape {x.shape[1:]}")
     y = np.empty((rows.size, x.shape[1]), dtype=dtype)
+    check_floating("dtype", y.dtype)
     if y.size > 0:
         _gather(y, x, rows, mean, invstd)
     return y

@@ -13,6 +13,8 @@ from libc.math cimport exp, fabs, log, log1p
 
 import numpy as np
 
+from skbn.kernels._operands import as_floating
+
 # Name -> code in a plan.
 LOSSES = {
     "softmax_log_loss": SOFTMAX_LOG_LOSS,
@@ -112,7 +114,7 @@ cdef double loss_forward_backward(
 
 
 def _loss_and_gradient(z, y, y_shape, sample_weight, loss):
-    z = np.ascontiguousarray(z)
+    z = as_floating("z", z, order="C")
     if z.ndim != 2 or z.size == 0:
         raise ValueError(f"z must have shape (n, k) with n, k >= 1, got {z.shape}")
     y = np.ascontiguousarray(y, dtype=z.dtype)

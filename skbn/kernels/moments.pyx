@@ -18,6 +18,8 @@ from libc.math cimport NAN, isinf, isnan
 
 import numpy as np
 
+from skbn.kernels._operands import as_floating
+
 # Rows of one block. A block is short enough that its rounding error stays below
 # BLOCK_ROWS * eps even when its first row is an outlier, long enough that the division at
 # its end costs nothing.
@@ -425,11 +427,9 @@ cdef void moments_update_running(
 
 
 def _as_matrix(x):
-    x = np.asarray(x)
+    x = as_floating("x", x)
     if x.ndim != 2:
         raise ValueError(f"x must have shape (n, d), got {x.ndim} dimension(s)")
-    if x.dtype not in (np.float32, np.float64):
-        raise ValueError(f"x must be float32 or float64, got {x.dtype}")
     return x
 
 

@@ -1,0 +1,13 @@
+from cython cimport floating
+
+cdef void linear_forward(
+    floating* y,
+    const floating* x, const floating* weights, const floating* bias,
+    Py_ssize_t n, Py_ssize_t n_in, Py_ssize_t n_out,
+) noexcept nogil
+
+cdef void linear_backward(
+    floating* dx, floating* dweights, floating* dbias,
+    const floating* dy, const floating* x, const floating* weights,
+    Py_ssize_t n, Py_ssize_t n_in, Py_ssize_t n_out,
+) noexcept nogil

@@ -1,0 +1,11 @@
+"""Networks: plans of operations on flat memory, and the one loop that trains them.
+
+- ``plan``: which operations, at which offsets.
+- ``operations``: what each operation does, forward, backward and at inference.
+- ``optimizer``: how parameters are stepped.
+- ``block``: the nogil loop over mini-batches.
+- ``inference``: rows through a plan by the running statistics.
+- ``network``: a plan with its memory.
+- ``statistics``: exact running statistics.
+- ``views``: the flat memory as arrays per layer.
+"""

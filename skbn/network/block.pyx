@@ -1,0 +1,210 @@
+"""The one training loop of every network: a block of mini-batches without the GIL.
+
+For each batch: gather, forward, loss, backward, step, running statistics. Nothing in here
+knows what kind of network the plan describes; printing, schedules, stopping and Ctrl-C live
+in Python between blocks.
+"""
+
+from cython cimport floating
+from libc.math cimport isfinite
+from libc.string cimport memset
+
+from skbn.kernels.blas cimport axpy, dot
+from skbn.kernels.gather cimport gather_rows, input_floating
+from skbn.kernels.losses cimport loss_forward_backward
+from skbn.kernels.optimizers cimport adam_step, decay_step, sgd_step
+from skbn.kernels.pointers cimport pointer
+from skbn.network.operations cimport (
+    BATCH_NORM, Operation, operations_backward, operations_forward,
+    operations_update_running,
+)
+
+# The codes of an optimizer's record, for ``skbn.network.optimizer``.
+KINDS = {"sgd": SGD, "adam": ADAM}
+
+
+# Sizes of a network and of the table it is trained on, the same for every batch.
+cdef struct Shape:
+    Py_ssize_t n_operations
+    Py_ssize_t n_parameters
+    Py_ssize_t n_weights
+    Py_ssize_t n_features
+    Py_ssize_t n_targets        # columns of y: 1 for the number of a class
+    Py_ssize_t n_outputs
+    Py_ssize_t capacity
+    Py_ssize_t row_stride       # of X, in elements
+    Py_ssize_t column_stride
+    bint normalized             # whether any operation is a batch norm
+
+
+cdef Shape _shape(
+    const Operation[::1] plan, Py_ssize_t n_parameters, Py_ssize_t n_weights,
+    Py_ssize_t n_targets, Py_ssize_t capacity, Py_ssize_t row_stride, Py_ssize_t column_stride,
+) noexcept:
+    cdef Shape shape
+    cdef Py_ssize_t o
+    shape.n_operations = plan.shape[0]
+    shape.n_parameters = n_parameters
+    shape.n_weights = n_weights
+    shape.n_features = plan[0].n_in
+    shape.n_targets = n_targets
+    shape.n_outputs = plan[plan.shape[0] - 1].n_out
+    shape.capacity = capacity
+    shape.row_stride = row_stride
+    shape.column_stride = column_stride
+    shape.normalized = False
+    for o in range(plan.shape[0]):
+        if plan[o].kind == BATCH_NORM:
+            shape.normalized = True
+    return shape
+
+
+cdef void _loss_and_gradient(
+    double* losses, floating* gradient,
+    floating* work, floating* dy, floating* spare, floating* targets, double* weights,
+    double* scratch,
+    const Operation* plan, const floating* parameters, const double* statistics,
+    const input_floating* X, const floating* y, const double* sample_weight,
+    const double* input_mean, const double* input_invstd,
+    const Py_ssize_t* rows,
+    Py_ssize_t n, const Shape* shape,
+    double alpha, int loss,
+) noexcept nogil:
+    """losses[0] = the weighted mean loss, losses[1] = the penalty; gradient of their sum."""
+    cdef Py_ssize_t i
+    cdef double total_weight = n
+    cdef double penalty = 0.0
+    # A single row has no variance: it is normalized by the running statistics.
+    cdef bint frozen = shape.normalized and n < 2
+    cdef const floating* outputs = (
+        work + (plan + shape.n_operations - 1).y * shape.capacity
+    )
+
+    gather_rows(work, X, rows, input_mean, input_invstd, n, shape.n_features,
+                shape.row_stride, shape.column_stride)
+    gather_rows(targets, y, rows, NULL, NULL, n, shape.n_targets, shape.n_targets, 1)
+    if sample_weight != NULL:
+        total_weight = 0.0
+        for i in range(n):
+            weights[i] = sample_weight[rows[i]]
+            total_weight += weights[i]
+    else:
+        weights = NULL
+
+    operations_forward(work, scratch, plan, parameters, statistics, weights,
+                       shape.n_operations, n, shape.capacity, frozen)
+    losses[0] = loss_forward_backward(dy, outputs, targets, weights, n, shape.n_outputs,
+                                      total_weight, loss)
+
+    memset(gradient, 0, shape.n_parameters * sizeof(floating))
+    if alpha > 0.0:
+        penalty = alpha / total_weight
+        axpy(gradient, parameters, <int> shape.n_weights, <floating> penalty)
+        penalty *= 0.5 * dot(parameters, parameters, <int> shape.n_weights)
+    losses[1] = penalty
+    operations_backward(gradient, dy, spare, scratch, plan, parameters, work, weights,
+                        shape.n_operations, n, shape.capacity, total_weight, frozen)
+
+
+cdef void _step(
+    floating* parameters, floating* moments, Optimizer* optimizer,
+    const floating* gradient,
+    const Shape* shape,
+    double learning_rate,
+) noexcept nogil:
+    optimizer.step += 1
+    if optimizer.weight_decay > 0.0:
+        decay_step(parameters, shape.n_weights, learning_rate, optimizer.weight_decay)
+    if optimizer.kind == ADAM:
+        adam_step(parameters, moments, moments + shape.n_parameters, gradient,
+                  shape.n_parameters, learning_rate, optimizer.beta_1, optimizer.beta_2,
+                  optimizer.epsilon, optimizer.step)
+    else:
+        sgd_step(parameters, moments, gradient, shape.n_parameters, learning_rate,
+                 optimizer.momentum, optimizer.nesterov)
+
+
+def train(
+    double[:, ::1] losses,
+    floating[::1] parameters, floating[:, ::1] moments, Optimizer[::1] optimizer,
+    double[::1] statistics,
+    floating[::1] gradient, floating[::1] work, floating[:, ::1] data_gradients,
+    floating[::1] targets, double[::1] weights, double[::1] scratch,
+    const Operation[::1] plan, Py_ssize_t n_weights, Py_ssize_t capacity, int loss,
+    const input_floating[:, :] X, const floating[:, ::1] y, const double[::1] sample_weight,
+    const double[::1] input_mean, const double[::1] input_invstd,
+    const Py_ssize_t[::1] rows, const Py_ssize_t[::1] bounds, const double[::1] learning_rates,
+    Py_ssize_t n_batches_tracked,
+):
+    """Train on mini-batches ``rows[bounds[b]:bounds[b + 1]]``; called by ``Network.train``.
+
+    Returns
+    -------
+    n_batches : int
+        How many were trained on: fewer than given if the loss of the next is not finite.
+    n_batches_tracked : int
+        How many batches the running statistics have seen by now.
+    """
+    cdef Shape shape = _shape(
+        plan, parameters.shape[0], n_weights, y.shape[1], capacity,
+        X.strides[0] // <Py_ssize_t> sizeof(input_floating),
+        X.strides[1] // <Py_ssize_t> sizeof(input_floating),
+    )
+    cdef Py_ssize_t b = 0, n
+    cdef const double* sample_weight_pointer = pointer(sample_weight)
+    cdef const double* mean_pointer = pointer(input_mean)
+    cdef const double* invstd_pointer = pointer(input_invstd)
+    cdef double* statistics_pointer = <double*> pointer(statistics)
+    cdef double* scratch_pointer = <double*> pointer(scratch)
+    with nogil:
+        while b < bounds.shape[0] - 1:
+            n = bounds[b + 1] - bounds[b]
+            _loss_and_gradient(
+                &losses[b, 0], &gradient[0], &work[0], &data_gradients[0, 0],
+                &data_gradients[1, 0], &targets[0], &weights[0], scratch_pointer,
+                &plan[0], <const floating*> &parameters[0], statistics_pointer,
+                &X[0, 0], &y[0, 0], sample_weight_pointer, mean_pointer, invstd_pointer,
+                &rows[bounds[b]], n, &shape, optimizer[0].alpha, loss,
+            )
+            if not isfinite(losses[b, 0] + losses[b, 1]):
+                break
+            _step(&parameters[0], &moments[0, 0], &optimizer[0], &gradient[0], &shape,
+                  learning_rates[b])
+            if shape.normalized and n > 1:
+                operations_update_running(statistics_pointer, &plan[0], scratch_pointer,
+                                          shape.n_operations, n_batches_tracked == 0)
+                n_batches_tracked += 1
+            b += 1
+    return b, n_batches_tracked
+
+
+def loss_and_gradient(
+    double[:, ::1] losses,
+    const floating[::1] parameters, const double[::1] statistics,
+    floating[::1] gradient, floating[::1] work, floating[:, ::1] data_gradients,
+    floating[::1] targets, double[::1] weights, double[::1] scratch,
+    const Operation[::1] plan, Py_ssize_t n_weights, Py_ssize_t capacity, int loss,
+    const input_floating[:, :] X, const floating[:, ::1] y, const double[::1] sample_weight,
+    const double[::1] input_mean, const double[::1] input_invstd,
+    const Py_ssize_t[::1] rows, double alpha,
+):
+    """Loss and gradient of one batch, nothing changed; called by ``Network.loss_and_gradient``.
+    """
+    cdef Shape shape = _shape(
+        plan, parameters.shape[0], n_weights, y.shape[1], capacity,
+        X.strides[0] // <Py_ssize_t> sizeof(input_floating),
+        X.strides[1] // <Py_ssize_t> sizeof(input_floating),
+    )
+    cdef const double* sample_weight_pointer = pointer(sample_weight)
+    cdef const double* mean_pointer = pointer(input_mean)
+    cdef const double* invstd_pointer = pointer(input_invstd)
+    cdef const double* statistics_pointer = pointer(statistics)
+    cdef double* scratch_pointer = <double*> pointer(scratch)
+    with nogil:
+        _loss_and_gradient(
+            &losses[0, 0], &gradient[0], &work[0], &data_gradients[0, 0],
+            &data_gradients[1, 0], &targets[0], &weights[0], scratch_pointer,
+            &plan[0], &parameters[0], statistics_pointer, &X[0, 0], &y[0, 0],
+            sample_weight_pointer, mean_pointer, invstd_pointer,
+            &rows[0], rows.shape[0], &shape, alpha, loss,
+        )

@@ -1,0 +1,234 @@
+"""A network: a plan with its flat memory, and what can be done with it.
+
+`Network` knows neither epochs nor estimators. Its whole state is `plan`, `loss` and three
+arrays (`parameters`, `statistics`, and the number of batches the statistics have seen).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skbn.kernels.losses import LOSSES
+from skbn.network import block, inference, views
+from skbn.network.plan import BATCH_NORM, LINEAR, Sizes
+
+# Work memory of inference, in elements: small enough for a second-level cache.
+INFERENCE_WORK = 1 << 18
+INFERENCE_ROWS = (64, 4096)
+
+
+@dataclass
+class Table:
+    """Rows to train on, and the fixed normalization of their columns.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_samples, n_features), any strides
+        float32 or float64, whatever the network computes in.
+    y : ndarray of shape (n_samples, n_targets), C-ordered, or None
+        In the dtype of the network; for a softmax one column of class numbers.
+    sample_weight : ndarray of shape (n_samples,), float64, or None
+    input_mean, input_invstd : ndarray of shape (n_features,), float64, or None
+        What is subtracted from a column, and what multiplies it then.
+    """
+
+    X: np.ndarray
+    y: np.ndarray | None = None
+    sample_weight: np.ndarray | None = None
+    input_mean: np.ndarray | None = None
+    input_invstd: np.ndarray | None = None
+
+    @property
+    def n_rows(self):
+        return self.X.shape[0]
+
+    def total_weight(self):
+        return self.n_rows if self.sample_weight is None else float(self.sample_weight.sum())
+
+
+class Network:
+    """Plan and memory of a network.
+
+    Parameters
+    ----------
+    plan : ndarray of dtype `OPERATION`
+        What it consists of.
+    loss : {"softmax_log_loss", "logistic_log_loss", "squared_error"}
+        Of its raw outputs.
+    parameters : ndarray of shape (n_parameters,)
+        Its dtype is what the network computes in.
+    statistics : ndarray of shape (n_statistics,), float64
+        Running means and variances.
+    n_batches_tracked : int, default=0
+        How many batches the running statistics have seen.
+    """
+
+    def __init__(self, plan, loss, parameters, statistics, n_batches_tracked=0):
+        self.plan = plan
+        self.loss = loss
+        self.parameters = parameters
+        self.statistics = statistics
+        self.n_batches_tracked = n_batches_tracked
+        self.sizes = Sizes.of(plan)
+        self._training_memory = None
+
+    @classmethod
+    def initial(cls, plan, loss, dtype):
+        """Parameters 0 but gamma 1; running means 0, variances 1."""
+        sizes = Sizes.of(plan)
+        network = cls(plan, loss, np.zeros(sizes.n_parameters, dtype), np.zeros(sizes.n_statistics))
+        for gamma in views.gammas(plan, network.parameters):
+            gamma[:] = 1.0
+        for var in views.running_vars(plan, network.statistics):
+            var[:] = 1.0
+        return network
+
+    @property
+    def is_normalized(self):
+        return bool((self.plan["kind"] == BATCH_NORM).any())
+
+    @property
+    def flops_per_row(self):
+        """Floating point operations of one row's training step, matrix products alone."""
+        linear = self.plan[self.plan["kind"] == LINEAR]
+        return int(6 * (linear["n_in"] * linear["n_out"]).sum())
+
+    def loss_value(self, losses):
+        """scikit-learn's loss of batches from their two parts, of shape (n_batches, 2).
+
+        The squared error is reported as a mean over the outputs; its gradient is that of the
+        sum, as upstream.
+        """
+        divisor = self.sizes.n_outputs if self.loss == "squared_error" else 1
+        return losses[:, 0] / divisor + losses[:, 1]
+
+    def snapshot(self):
+        """Copy of all that training changes but the optimizer's moments."""
+        return self.parameters.copy(), self.statistics.copy(), self.n_batches_tracked
+
+    def restore(self, snapshot):
+        """Back to a `snapshot`, in place: views stay views."""
+        self.parameters[:], self.statistics[:], self.n_batches_tracked = snapshot
+
+    def new_moments(self):
+        """Moments of an optimizer at its start, shape (2, n_parameters)."""
+        return np.zeros((2, self.sizes.n_parameters), self.parameters.dtype)
+
+    def train(self, table, optimizer, moments, rows, bounds, learning_rates):
+        """Train on a block of mini-batches, in place.
+
+        Parameters
+        ----------
+        table : Table
+            The data.
+        optimizer : ndarray of shape (1,), dtype `OPTIMIZER`
+            Changed: its step count.
+        moments : ndarray of shape (2, n_parameters)
+            Changed.
+        rows : ndarray of shape (n,), intp
+            Row numbers in the order they are trained on.
+        bounds : ndarray of shape (n_batches + 1,), intp
+            Batch b is ``rows[bounds[b]:bounds[b + 1]]``.
+        learning_rates : ndarray of shape (n_batches,), float64
+            Of each batch.
+
+        Returns
+        -------
+        losses : ndarray of shape (n_trained, 2)
+            Mean loss and penalty of each batch. ``n_trained < n_batches`` where the loss of
+            the batch after them is not finite; that batch has changed nothing.
+        """
+        losses = np.empty((len(bounds) - 1, 2))
+        n_trained, self.n_batches_tracked = block.train(
+            losses, self.parameters, moments, optimizer, self.statistics,
+            *self._memory(int(np.diff(bounds).max(initial=1)), table.y.shape[1]),
+            LOSSES[self.loss],
+            table.X, table.y, table.sample_weight, table.input_mean, table.input_invstd,
+            rows, bounds, learning_rates, self.n_batches_tracked,
+        )  # fmt: skip
+        return losses[:n_trained]
+
+    def loss_and_gradient(self, table, rows=None, alpha=0.0):
+        """Loss of some rows as one batch, and its gradient; changes nothing.
+
+        Parameters
+        ----------
+        table : Table
+            The data.
+        rows : ndarray of shape (n,), intp, default=None
+            Row numbers; ``None``: all.
+        alpha : float, default=0.0
+            L2 penalty.
+
+        Returns
+        -------
+        losses : ndarray of shape (1, 2)
+            Mean loss, summed over the outputs, and penalty.
+        gradient : ndarray of shape (n_parameters,)
+            Of the sum of both.
+        """
+        if rows is None:
+            rows = np.arange(table.n_rows)
+        losses = np.empty((1, 2))
+        memory = self._memory(len(rows), table.y.shape[1])
+        block.loss_and_gradient(
+            losses, self.parameters, self.statistics, *memory, LOSSES[self.loss],
+            table.X, table.y, table.sample_weight, table.input_mean, table.input_invstd,
+            rows, alpha,
+        )  # fmt: skip
+        return losses, memory[0].copy()
+
+    def infer(self, table, rows=None, n_operations=None):
+        """Outputs by the running statistics.
+
+        Parameters
+        ----------
+        table : Table
+            The data; its `y` and weights are not looked at.
+        rows : ndarray of shape (n,), intp, default=None
+            Row numbers; ``None``: all.
+        n_operations : int, default=None
+            Stop after that many operations. ``None``: raw outputs, after all.
+
+        Returns
+        -------
+        outputs : ndarray of shape (n, d), dtype of the parameters
+        """
+        if n_operations is None:
+            n_operations = len(self.plan)
+        n = table.n_rows if rows is None else len(rows)
+        if n_operations == 0:
+            d = int(self.plan["n_in"][0])
+        else:
+            d = int(self.plan["n_out"][n_operations - 1])
+        outputs = np.empty((n, d), self.parameters.dtype)
+        columns = self.sizes.work_columns
+        capacity = int(min(n, np.clip(INFERENCE_WORK // columns, *INFERENCE_ROWS)))
+        if n > 0:
+            inference.infer(
+                outputs, np.empty(capacity * columns, self.parameters.dtype),
+                np.empty(self.sizes.scratch), self.plan, self.parameters, self.statistics,
+                table.X, table.input_mean, table.input_invstd, rows, n_operations, capacity,
+            )  # fmt: skip
+        return outputs
+
+    def _memory(self, n, n_targets):
+        # Everything a block writes to but parameters and statistics, kept from block to
+        # block: the pages of fresh memory would cost more than a small block.
+        if self._training_memory is None or self._training_memory[0] < n:
+            dtype, sizes = self.parameters.dtype, self.sizes
+            self._training_memory = (
+                n,
+                (
+                    np.empty(sizes.n_parameters, dtype),
+                    np.empty(n * sizes.work_columns, dtype),
+                    np.empty((2, n * sizes.widest), dtype),
+                    np.empty(n * n_targets, dtype),
+                    np.empty(n),
+                    np.empty(sizes.scratch),
+                    self.plan,
+                    sizes.n_weights,
+                    n,
+                ),
+            )
+        return self._training_memory[1]

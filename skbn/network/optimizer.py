@@ -1,0 +1,57 @@
+"""How parameters are stepped: one record, mirrored by the C struct of ``block.pxd``.
+
+A record and its moments (an array of shape (2, n_parameters)) are all the state there is.
+"""
+
+import numpy as np
+
+from skbn.network.block import KINDS
+
+OPTIMIZER = np.dtype(
+    [
+        ("kind", np.intc),
+        ("nesterov", np.intc),
+        ("momentum", np.float64),
+        ("beta_1", np.float64),
+        ("beta_2", np.float64),
+        ("epsilon", np.float64),
+        ("alpha", np.float64),
+        ("weight_decay", np.float64),
+        ("step", np.int64),
+    ],
+    align=True,
+)
+
+
+def _record(**fields):
+    record = np.zeros(1, OPTIMIZER)
+    for name, value in fields.items():
+        record[name] = value
+    return record
+
+
+def sgd(*, momentum=0.9, nesterov=True, alpha=0.0, weight_decay=0.0):
+    """Stochastic gradient descent with momentum; shape (1,), dtype `OPTIMIZER`.
+
+    `alpha` is the L2 penalty ``alpha / 2 ||W||^2`` on the weights, divided by the batch's
+    total weight as scikit-learn does; `weight_decay` the decoupled decay.
+    """
+    return _record(
+        kind=KINDS["sgd"],
+        momentum=momentum,
+        nesterov=nesterov,
+        alpha=alpha,
+        weight_decay=weight_decay,
+    )
+
+
+def adam(*, beta_1=0.9, beta_2=0.999, epsilon=1e-8, alpha=0.0, weight_decay=0.0):
+    """Adam, or AdamW with a `weight_decay`; shape (1,), dtype `OPTIMIZER`."""
+    return _record(
+        kind=KINDS["adam"],
+        beta_1=beta_1,
+        beta_2=beta_2,
+        epsilon=epsilon,
+        alpha=alpha,
+        weight_decay=weight_decay,
+    )

@@ -1,0 +1,69 @@
+"""A network's flat memory seen as the arrays a user knows: views, one entry per layer.
+
+Writing to a view writes to the network.
+"""
+
+import numpy as np
+
+from skbn.network.plan import BATCH_NORM, LINEAR
+
+
+def weights(plan, parameters):
+    """Weights of each linear map, shape (n_in, n_out)."""
+    return [
+        parameters[row["weights"] : row["weights"] + row["n_in"] * row["n_out"]].reshape(
+            row["n_in"], row["n_out"]
+        )
+        for row in plan[plan["kind"] == LINEAR]
+    ]
+
+
+def biases(plan, parameters):
+    """Intercepts of each linear map, shape (n_out,).
+
+    A map without any (below a batch norm) has zeros, read-only: they are no parameters.
+    """
+    result = []
+    for row in plan[plan["kind"] == LINEAR]:
+        if row["bias"] >= 0:
+            result.append(parameters[row["bias"] : row["bias"] + row["n_out"]])
+        else:
+            zeros = np.zeros(row["n_out"], dtype=parameters.dtype)
+            zeros.flags.writeable = False
+            result.append(zeros)
+    return result
+
+
+def gammas(plan, parameters):
+    """Scale of each normalized layer, shape (d,)."""
+    return _of_normalized(plan, parameters, "gamma")
+
+
+def betas(plan, parameters):
+    """Shift of each normalized layer, shape (d,)."""
+    return _of_normalized(plan, parameters, "beta")
+
+
+def _of_normalized(plan, parameters, name):
+    return [
+        parameters[row[name] : row[name] + row["n_out"]] for row in plan[plan["kind"] == BATCH_NORM]
+    ]
+
+
+def running_means(plan, statistics):
+    """Running mean of each normalized layer, shape (t, d)."""
+    return [pair[0] for pair in _running(plan, statistics)]
+
+
+def running_vars(plan, statistics):
+    """Running biased variance of each normalized layer, shape (t, d)."""
+    return [pair[1] for pair in _running(plan, statistics)]
+
+
+def _running(plan, statistics):
+    return [
+        statistics[row["statistics"] :][: 2 * row["n_steps"] * row["n_out"]].reshape(
+            2, row["n_steps"], row["n_out"]
+        )
+        for row in plan[plan["kind"] == BATCH_NORM]
+    ]

@@ -1,0 +1,39 @@
+"""Which rows make a mini-batch, and how many mini-batches make a block."""
+
+import numpy as np
+
+# Work of one block, in floating point operations: a few hundredths of a second, which is how
+# long Ctrl-C has to wait. Nothing else depends on where a block ends.
+BLOCK_FLOPS = 1_000_000_000
+
+
+def batch_bounds(n_rows, batch_size, smallest):
+    """Where the mini-batches of an epoch begin and end.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows of the epoch, at least `smallest`.
+    batch_size : int
+        Rows of a batch.
+    smallest : int
+        A last batch of fewer rows (too few to have a variance) joins the one before it.
+
+    Returns
+    -------
+    bounds : ndarray of shape (n_batches + 1,), intp
+        Batch b is the rows ``bounds[b]`` to ``bounds[b + 1]``.
+    """
+    bounds = np.append(np.arange(0, n_rows, batch_size, dtype=np.intp), n_rows)
+    if len(bounds) > 2 and bounds[-1] - bounds[-2] < smallest:
+        bounds = np.delete(bounds, -2)
+    return bounds
+
+
+def blocks(bounds, flops_per_row):
+    """Slices of the batches, each of about `BLOCK_FLOPS` operations and at least one batch."""
+    n_batches = len(bounds) - 1
+    rows_per_batch = int(np.diff(bounds).max())
+    per_block = max(1, BLOCK_FLOPS // max(1, flops_per_row * rows_per_batch))
+    for first in range(0, n_batches, per_block):
+        yield slice(first, min(first + per_block, n_batches))

@@ -1,0 +1,134 @@
+"""The loop over epochs: shuffle, train block by block, record, stop.
+
+It sees a network only through ``train`` and its sizes. Between two blocks the network is
+whole, so an exception raised there (Ctrl-C) leaves a usable one.
+"""
+
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from skbn.training.batches import batch_bounds, blocks
+
+
+class NonFiniteLoss(ValueError):
+    """The loss of a mini-batch is infinite or not a number."""
+
+
+@dataclass
+class History:
+    """What training has seen so far; also where an interrupted one has left off.
+
+    Attributes
+    ----------
+    loss_curve : list of float
+        Mean loss of each epoch.
+    n_epochs : int
+        Epochs of this run.
+    n_rows_seen : int
+        Rows trained on, over all runs (scikit-learn's ``t_``).
+    converged, interrupted : bool
+        How it ended: neither if it ran through all its epochs.
+    """
+
+    loss_curve: list = field(default_factory=list)
+    n_epochs: int = 0
+    n_rows_seen: int = 0
+    converged: bool = False
+    interrupted: bool = False
+
+
+def run_epochs(
+    network,
+    table,
+    optimizer,
+    moments,
+    schedule,
+    stopping,
+    history,
+    *,
+    max_epochs,
+    batch_size,
+    smallest_batch,
+    shuffle,
+    random_state,
+    verbose,
+):
+    """Train a network over epochs, in place.
+
+    Parameters
+    ----------
+    network : Network
+        Changed in place, block by block.
+    table : Table
+        The rows.
+    optimizer, moments : ndarray
+        The optimizer's record and moments, changed in place.
+    schedule : object
+        One of ``skbn.training.schedules``.
+    stopping : object
+        One of ``skbn.training.stopping``.
+    history : History
+        Added to, epoch by epoch.
+    max_epochs : int
+        Epochs to run at most.
+    batch_size, smallest_batch : int
+        Rows of a mini-batch; rows that a last one must have to stand by itself.
+    shuffle : bool
+        Whether every epoch has an order of its own.
+    random_state : numpy.random.RandomState
+        One permutation is drawn from it in each epoch, as scikit-learn does.
+    verbose : bool
+        Whether to print the loss of each epoch.
+
+    Raises
+    ------
+    NonFiniteLoss
+        If a loss is not finite; the network is that of the batch before.
+
+    Warns
+    -----
+    UserWarning
+        On Ctrl-C, which ends training; the network is that of the last complete block.
+    """
+    bounds = batch_bounds(table.n_rows, batch_size, smallest_batch)
+    rows = np.arange(table.n_rows)
+    try:
+        for _ in range(max_epochs):
+            if shuffle:
+                rows = rows[random_state.permutation(table.n_rows)]
+            rates = schedule.rates(len(bounds) - 1)
+            losses = [
+                _train_block(network, table, optimizer, moments, rows, bounds, rates, block)
+                for block in blocks(bounds, network.flops_per_row)
+            ]
+            loss = float(np.average(np.concatenate(losses), weights=np.diff(bounds)))
+            history.n_epochs += 1
+            history.n_rows_seen += table.n_rows
+            history.loss_curve.append(loss)
+            if verbose:
+                print(f"Iteration {history.n_epochs}, loss = {loss:.8f}")
+            plateau = stopping.epoch_ended(loss)
+            schedule.epoch_ended(history.n_rows_seen)
+            if plateau and schedule.plateau(stopping.message, verbose):
+                history.converged = True
+                break
+    except KeyboardInterrupt:
+        history.interrupted = True
+        warnings.warn("Training interrupted by user.", stacklevel=2)
+
+
+def _train_block(network, table, optimizer, moments, rows, bounds, rates, block):
+    edges = bounds[block.start : block.stop + 1]
+    losses = network.train(
+        table,
+        optimizer,
+        moments,
+        rows[edges[0] : edges[-1]],
+        edges - edges[0],
+        rates[block],
+    )
+    if len(losses) < len(edges) - 1:
+        raise NonFiniteLoss(f"mini-batch {block.start + len(losses) + 1}")
+    return network.loss_value(losses)

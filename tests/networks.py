@@ -1,0 +1,37 @@
+"""Random networks and tables for tests."""
+
+import numpy as np
+
+from skbn.network.network import Network, Table
+from skbn.network.plan import feed_forward
+
+LOSSES = ("softmax_log_loss", "logistic_log_loss", "squared_error")
+
+
+def random_network(
+    layer_units, activation, batch_norm, loss, *, dtype=np.float64, seed=0, scale=0.7
+):
+    """A network with random parameters, gamma and beta included, and running statistics."""
+    rng = np.random.default_rng(seed)
+    plan = feed_forward(layer_units, activation, batch_norm)
+    network = Network.initial(plan, loss, dtype)
+    network.parameters[:] = scale * rng.standard_normal(network.sizes.n_parameters)
+    network.statistics[:] = 0.5 + rng.random(network.sizes.n_statistics)
+    return network
+
+
+def random_table(
+    n, layer_units, loss, *, dtype=np.float64, seed=0, weighted=False, normalized=True
+):
+    """Rows with targets that fit a loss; weights hold zeros."""
+    rng = np.random.default_rng(seed)
+    n_features, k = layer_units[0], layer_units[-1]
+    X = 1.0 + 3.0 * rng.standard_normal((n, n_features))
+    y = {
+        "softmax_log_loss": lambda: rng.integers(0, k, (n, 1)),
+        "logistic_log_loss": lambda: rng.integers(0, 2, (n, k)),
+        "squared_error": lambda: rng.standard_normal((n, k)),
+    }[loss]()
+    sample_weight = rng.integers(0, 4, n).astype(np.float64) if weighted else None
+    moments = (X.mean(axis=0), 1.0 / X.std(axis=0)) if normalized else (None, None)
+    return Table(X.astype(dtype), y.astype(dtype), sample_weight, *moments)

@@ -1,0 +1,216 @@
+"""NumPy twins of the kernels' doors: the formulas, as obvious as they can be written.
+
+One class a kernel module, one static method a door, of the same name and signature
+(``test_reference.py`` sees to it). A twin computes in float64, moments in long double, checks
+nothing, and changes in place what its door changes in place.
+"""
+
+import numpy as np
+
+
+class blas:
+    @staticmethod
+    def matmul(a, b, transpose_a=False, transpose_b=False, alpha=1.0):
+        return alpha * (a.T if transpose_a else a) @ (b.T if transpose_b else b)
+
+    @staticmethod
+    def matvec(a, x, transpose=False, alpha=1.0):
+        return alpha * (a.T if transpose else a) @ x
+
+    @staticmethod
+    def add_scaled(y, x, alpha):
+        y += alpha * x
+
+    @staticmethod
+    def inner(x, y):
+        return np.sum(x * y)
+
+
+class linear:
+    @staticmethod
+    def forward(x, weights, bias=None):
+        return x @ weights + (0.0 if bias is None else bias)
+
+    @staticmethod
+    def backward(dy, x, weights):
+        return dy @ weights.T, x.T @ dy, np.sum(dy, axis=0)
+
+
+class moments:
+    @staticmethod
+    def batch_moments(x):
+        # About the first row, so that a constant column is exact where long double is double.
+        x = np.asarray(x, dtype=np.longdouble)
+        mean = x[0] + np.mean(x - x[0], axis=0)
+        var = np.mean((x - mean) ** 2, axis=0)
+        return mean.astype(np.float64), var.astype(np.float64)
+
+    @staticmethod
+    def weighted_moments(x, sample_weight=None):
+        x = np.asarray(x, dtype=np.longdouble)
+        n, d = x.shape
+        sample_weight = np.ones(n) if sample_weight is None else np.asarray(sample_weight)
+        mean, var, weight = np.zeros((3, d))
+        for j in range(d):
+            counts = (sample_weight > 0) & ~np.isnan(x[:, j])
+            if not counts.any():
+                continue
+            column, share = x[counts, j], sample_weight[counts] / np.sum(sample_weight[counts])
+            exact_mean = column[0] + np.sum(share * (column - column[0]))
+            mean[j] = exact_mean
+            var[j] = np.sum(share * (column - exact_mean) ** 2)
+            weight[j] = np.sum(sample_weight[counts])
+        return mean, var, weight
+
+    @staticmethod
+    def merge(mean, var, weight, batch_mean, batch_var, batch_weight):
+        seen = weight + batch_weight > 0
+        mean_a, mean_b = mean[seen].astype(np.longdouble), batch_mean[seen]
+        total = weight[seen] + batch_weight[seen]
+        share_a, share_b = weight[seen] / total, batch_weight[seen] / total
+        merged = mean_a + share_b * (mean_b - mean_a)
+        var[seen] = share_a * (var[seen] + (mean_a - merged) ** 2) + share_b * (
+            batch_var[seen] + (mean_b - merged) ** 2
+        )
+        mean[seen] = merged
+        weight[seen] = total
+
+    @staticmethod
+    def merge_pairs(mean, var, weight, batch_mean, batch_var, batch_weight):
+        # A pair as one long double, and that as the double next to it and the rest.
+        together = [np.sum(pair.astype(np.longdouble), axis=0) for pair in (mean, var)]
+        batch = [np.sum(pair.astype(np.longdouble), axis=0) for pair in (batch_mean, batch_var)]
+        moments.merge(*together, weight, *batch, batch_weight)
+        for pair, value in zip((mean, var), together, strict=True):
+            pair[0] = value
+            pair[1] = value - pair[0]
+
+    @staticmethod
+    def update_running(running_mean, running_var, batch_mean, batch_var, momentum):
+        running_mean[:] = (1 - momentum) * running_mean + momentum * batch_mean
+        running_var[:] = (1 - momentum) * running_var + momentum * batch_var
+
+
+def inverse_std(var, epsilon):
+    """1 / sqrt(var + epsilon), 0 where there is no variance."""
+    return np.divide(1.0, np.sqrt(var + epsilon), out=np.zeros_like(var), where=var > 0)
+
+
+class batchnorm:
+    @staticmethod
+    def affine(x, mean, scale, shift, out=None):
+        y = ((x.astype(np.float64) - mean) * scale + shift).astype(x.dtype)
+        finite = bool(np.all(np.isfinite(x)))
+        if out is None:
+            return y, finite
+        out[...] = y
+        return out, finite
+
+    @staticmethod
+    def forward(x, gamma, beta, epsilon=1e-5, sample_weight=None):
+        if sample_weight is None:
+            mean, var = moments.batch_moments(x)
+        else:
+            mean, var, _ = moments.weighted_moments(x, sample_weight)
+        invstd = inverse_std(var, epsilon)
+        return gamma * (x - mean) * invstd + beta, mean, var, invstd
+
+    @staticmethod
+    def backward(dy, x, gamma, batch_mean, batch_invstd, sample_weight=None):
+        n = x.shape[0]
+        weight = np.ones(n) if sample_weight is None else np.asarray(sample_weight)
+        share = (weight / np.sum(weight))[:, np.newaxis]
+        xhat = (x - batch_mean) * batch_invstd
+        dxhat = dy * gamma
+        through_statistics = np.sum(dxhat, axis=0) + xhat * np.sum(dxhat * xhat, axis=0)
+        dx = batch_invstd * (dxhat - share * through_statistics)
+        return dx, np.sum(dy * xhat, axis=0), np.sum(dy, axis=0)
+
+    @staticmethod
+    def infer(x, gamma, beta, running_mean, running_var, epsilon=1e-5):
+        return gamma * (x - running_mean) * inverse_std(running_var, epsilon) + beta
+
+
+class activations:
+    @staticmethod
+    def forward(x, activation):
+        with np.errstate(over="ignore"):  # exp(-x) may be infinite: the quotient is 0 then
+            return {
+                "identity": lambda x: +x,
+                "logistic": lambda x: 1 / (1 + np.exp(-x)),
+                "tanh": np.tanh,
+                "relu": lambda x: np.maximum(x, 0),
+            }[activation](x)
+
+    @staticmethod
+    def backward(dy, y, activation):
+        derivative = {
+            "identity": np.ones_like,
+            "logistic": lambda y: y * (1 - y),
+            "tanh": lambda y: 1 - y**2,
+            "relu": lambda y: y > 0,
+        }[activation]
+        return dy * derivative(y)
+
+
+def weighted_mean(loss, gradient, sample_weight):
+    """Weighted mean of the losses of the rows, and the gradient of it."""
+    weight = np.ones(len(loss)) if sample_weight is None else np.asarray(sample_weight)
+    share = weight / np.sum(weight)
+    return np.sum(share * loss), share[:, np.newaxis] * gradient
+
+
+class losses:
+    @staticmethod
+    def softmax_log_loss(z, y, sample_weight=None):
+        one_hot = np.eye(z.shape[1])[np.asarray(y, dtype=np.intp)]
+        largest = np.max(z, axis=1, keepdims=True)
+        normalizer = largest + np.log(np.sum(np.exp(z - largest), axis=1, keepdims=True))
+        loss = np.sum(one_hot * (normalizer - z), axis=1)
+        return weighted_mean(loss, np.exp(z - normalizer) - one_hot, sample_weight)
+
+    @staticmethod
+    def logistic_log_loss(z, y, sample_weight=None):
+        loss = np.sum(np.logaddexp(0, z) - y * z, axis=1)
+        return weighted_mean(loss, activations.forward(z, "logistic") - y, sample_weight)
+
+    @staticmethod
+    def squared_error(z, y, sample_weight=None):
+        return weighted_mean(np.sum((z - y) ** 2, axis=1) / 2, z - y, sample_weight)
+
+
+class optimizers:
+    @staticmethod
+    def sgd(parameters, velocity, gradient, learning_rate, momentum=0.0, nesterov=False):
+        velocity[:] = momentum * velocity - learning_rate * gradient
+        parameters += momentum * velocity - learning_rate * gradient if nesterov else velocity
+
+    @staticmethod
+    def adam(
+        parameters, first_moment, second_moment, gradient, learning_rate, step,
+        beta_1=0.9, beta_2=0.999, epsilon=1e-8,
+    ):  # fmt: skip
+        first_moment[:] = beta_1 * first_moment + (1 - beta_1) * gradient
+        second_moment[:] = beta_2 * second_moment + (1 - beta_2) * gradient**2
+        rate = learning_rate * np.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+        parameters -= rate * first_moment / (np.sqrt(second_moment) + epsilon)
+
+    @staticmethod
+    def adamw(
+        parameters, first_moment, second_moment, gradient, learning_rate, step,
+        weight_decay, n_weights, beta_1=0.9, beta_2=0.999, epsilon=1e-8,
+    ):  # fmt: skip
+        parameters[:n_weights] *= 1 - learning_rate * weight_decay
+        optimizers.adam(
+            parameters, first_moment, second_moment, gradient, learning_rate, step,
+            beta_1, beta_2, epsilon,
+        )  # fmt: skip
+
+
+class gather:
+    @staticmethod
+    def gather(x, rows=None, mean=None, invstd=None, dtype=np.float32):
+        y = x if rows is None else x[np.asarray(rows, dtype=np.intp)]
+        if mean is not None:
+            y = (y - mean) * invstd
+        return y.astype(dtype)

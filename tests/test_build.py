@@ -1,0 +1,73 @@
+"""What setup.py says when something to compile with is missing. Nothing is compiled here."""
+
+import runpy
+import sys
+import sysconfig
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from setuptools import Distribution
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError, PlatformError
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def command(tmp_path):
+    """The build command, a compiler that is there, and headers that are there."""
+    command = runpy.run_path(str(ROOT / "setup.py"))["BuildExtensions"](Distribution())
+    (tmp_path / "Python.h").touch()
+    command.compiler = SimpleNamespace(compiler_so=[sys.executable], include_dirs=[str(tmp_path)])
+    command.extensions = []
+    return command
+
+
+def test_nothing_is_missing(command):
+    command.build_extensions()
+
+
+def test_missing_compiler(command):
+    command.compiler.compiler_so = ["/nonexistent/gcc", "-pthread"]
+    with pytest.raises(PlatformError) as raised:
+        command.build_extensions()
+    check_message(raised, "the C compiler '/nonexistent/gcc' was not found")
+
+
+def test_missing_headers(command, monkeypatch, tmp_path):
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path / "include"))
+    command.compiler.include_dirs = []
+    with pytest.raises(PlatformError) as raised:
+        command.build_extensions()
+    check_message(raised, "Python's headers (Python.h) were not found in " + str(tmp_path))
+
+
+def test_compiler_that_fails(command, monkeypatch):
+    def fail(self):
+        raise CompileError("command 'gcc' failed with exit code 1")
+
+    monkeypatch.setattr(build_ext, "build_extensions", fail)
+    with pytest.raises(CompileError) as raised:
+        command.build_extensions()
+    check_message(raised, "the C compiler failed (command 'gcc' failed with exit code 1)")
+
+
+def check_message(raised, problem):
+    first, *remedies = str(raised.value).splitlines()
+    assert problem in first
+    systems = [line.split(":")[0] for line in remedies[:-1]]
+    assert systems == ["Debian, Ubuntu", "Fedora", "macOS", "Windows", "conda"]
+    for line in remedies[:-1]:  # the README has the same remedies
+        assert line.split(":", 1)[1].strip() in README, line
+    assert "'Troubleshooting' in README.md" in remedies[-1]
+    assert "\n## Troubleshooting\n" in README
+
+
+@pytest.mark.parametrize(("value", "debug"), [("", False), ("0", False), ("1", True)])
+def test_debug_build(monkeypatch, value, debug):
+    monkeypatch.setenv("SKBN_DEBUG", value)
+    namespace = runpy.run_path(str(ROOT / "setup.py"))
+    for check in ("boundscheck", "initializedcheck", "nonecheck", "overflowcheck"):
+        assert namespace["DIRECTIVES"][check] is debug

@@ -1,0 +1,101 @@
+"""Doors of ``skbn.kernels.activations``."""
+
+import numpy as np
+import pytest
+from differences import gradient
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import arrays, drawn, each_precision, shapes
+from twins import assert_equals_twin, untouched
+
+from skbn.kernels import activations
+
+NAMES = sorted(activations.ACTIVATIONS)
+each_name = pytest.mark.parametrize("name", NAMES)
+
+
+@each_precision
+@each_name
+@drawn
+@given(st.data(), shapes)
+def test_forward_and_backward_equal_their_twins(precision, name, data, shape):
+    x = data.draw(arrays(shape, precision.dtype))
+    dy = data.draw(arrays(shape, precision.dtype))
+    y = assert_equals_twin(activations.forward, [precision], x, name)
+    assert_equals_twin(activations.backward, [precision], dy, y, name)
+
+
+@each_precision
+@each_name
+@pytest.mark.parametrize("shape", [(), (0,), (0, 3), (1, 1, 1, 2)])
+def test_any_shape_is_kept(precision, name, shape):
+    x = np.ones(shape, precision.dtype)
+    y = assert_equals_twin(activations.forward, [precision], x, name)
+    assert_equals_twin(activations.backward, [precision], x, y, name)
+
+
+@each_name
+def test_backward_is_the_gradient_of_forward(name):
+    # No entry near 0, where relu has no derivative.
+    x = np.linspace(-3.0, 3.0, 12).reshape(3, 4)
+    dy = np.random.default_rng(0).standard_normal(x.shape)
+    dx = activations.backward(dy, activations.forward(x, name), name)
+    numerical = gradient(lambda x: np.sum(dy * activations.forward(x, name)), x)
+    np.testing.assert_allclose(dx, numerical, rtol=1e-9, atol=1e-11)
+
+
+@each_precision
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [("logistic", 0.0, 1.0), ("tanh", -1.0, 1.0), ("relu", 0.0, np.inf)],
+)
+def test_far_inputs_saturate_exactly(precision, name, low, high):
+    x = np.array([-np.inf, -1e4, 1e4, np.inf], precision.dtype)
+    y = activations.forward(x, name)
+    np.testing.assert_array_equal(y, [low, low, min(high, 1e4), high])
+    if name != "relu":
+        np.testing.assert_array_equal(activations.backward(np.ones_like(x), y, name), 0.0)
+
+
+@each_precision
+def test_relu_has_derivative_0_at_0(precision):
+    zeros = np.array([0.0, -0.0], precision.dtype)
+    y = activations.forward(zeros, "relu")
+    np.testing.assert_array_equal(y, 0.0)
+    np.testing.assert_array_equal(activations.backward(np.ones_like(y), y, "relu"), 0.0)
+
+
+@each_precision
+@each_name
+def test_nan_stays_nan(precision, name):
+    x = np.array([1.0, np.nan, -1.0], precision.dtype)
+    np.testing.assert_array_equal(np.isnan(activations.forward(x, name)), np.isnan(x))
+
+
+def test_the_gradient_is_cast_to_the_dtype_of_the_output():
+    y = np.ones(3, np.float32)
+    assert activations.backward([1.0, 2.0, 3.0], y, "tanh").dtype == np.float32
+
+
+@each_precision
+def test_an_unknown_activation_is_refused(precision):
+    x = np.ones(3, precision.dtype)
+    with pytest.raises(ValueError, match=r"one of .*'relu'.*, got 'gelu'"):
+        activations.forward(x, "gelu")
+    with pytest.raises(ValueError, match="got 'gelu'"):
+        activations.backward(x, x, "gelu")
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float16, np.longdouble, np.complex64])
+def test_other_dtypes_are_refused(dtype):
+    x = np.ones(3, dtype)
+    with pytest.raises(ValueError, match=f"must be float32 or float64, got {x.dtype}"):
+        activations.forward(x, "relu")
+    with pytest.raises(ValueError, match=f"must be float32 or float64, got {x.dtype}"):
+        activations.backward(np.ones(3), x, "relu")
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 1), ()])
+def test_a_gradient_of_another_shape_is_refused(shape):
+    with pytest.raises(ValueError, match="dy has shape"):
+        untouched(activations.backward, np.ones(shape), np.ones(3), "relu")

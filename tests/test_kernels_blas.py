@@ -1,0 +1,101 @@
+"""Doors of ``skbn.kernels.blas``."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import CONTIGUOUS, arrays, drawn, each_precision, lengths
+from twins import assert_equals_twin, untouched
+
+from skbn.kernels import blas
+
+factors = st.sampled_from([1.0, 0.0, -2.5])
+each_transpose_a = pytest.mark.parametrize("transpose_a", [False, True])
+each_transpose_b = pytest.mark.parametrize("transpose_b", [False, True])
+
+
+@each_precision
+@each_transpose_a
+@each_transpose_b
+@drawn
+@given(st.data(), factors)
+def test_matmul_equals_its_twin(precision, transpose_a, transpose_b, data, alpha):
+    m, n, k = (data.draw(lengths(smallest=0, largest=9)) for _ in range(3))
+    a = data.draw(arrays((k, m) if transpose_a else (m, k), precision.dtype))
+    b = data.draw(arrays((n, k) if transpose_b else (k, n), precision.dtype))
+    assert_equals_twin(blas.matmul, [precision], a, b, transpose_a, transpose_b, alpha, scale=k)
+
+
+@each_precision
+@pytest.mark.parametrize("transpose", [False, True])
+@drawn
+@given(st.data(), factors)
+def test_matvec_equals_its_twin(precision, transpose, data, alpha):
+    m, n = (data.draw(lengths(smallest=0, largest=9)) for _ in range(2))
+    a = data.draw(arrays((m, n), precision.dtype))
+    x = data.draw(arrays((m if transpose else n,), precision.dtype))
+    assert_equals_twin(blas.matvec, [precision], a, x, transpose, alpha, scale=m + n)
+
+
+@each_precision
+@drawn
+@given(st.data(), lengths(smallest=0, largest=40), factors)
+def test_add_scaled_equals_its_twin(precision, data, size, alpha):
+    y = data.draw(arrays((size,), precision.dtype, orders=["C"]))
+    x = data.draw(arrays((size,), precision.dtype, orders=CONTIGUOUS))
+    assert_equals_twin(blas.add_scaled, [precision], y, x, alpha, changed=1)
+
+
+@each_precision
+@drawn
+@given(st.data(), lengths(smallest=0, largest=40))
+def test_inner_equals_its_twin(precision, data, size):
+    x, y = (data.draw(arrays((size,), precision.dtype, orders=CONTIGUOUS)) for _ in range(2))
+    assert_equals_twin(blas.inner, [precision], x, y, scale=size)
+
+
+@each_precision
+@each_transpose_a
+@each_transpose_b
+def test_products_of_whole_numbers_are_exact(precision, transpose_a, transpose_b):
+    # Every wrong leading dimension or swapped operand moves a whole number somewhere else.
+    m, n, k = 67, 34, 129
+    a = (np.arange(m * k) % 7 - 3).astype(precision.dtype)
+    b = (np.arange(k * n) % 5 - 2).astype(precision.dtype)
+    a = a.reshape((k, m) if transpose_a else (m, k))
+    b = b.reshape((n, k) if transpose_b else (k, n))
+    c = untouched(blas.matmul, a, b, transpose_a=transpose_a, transpose_b=transpose_b)
+    np.testing.assert_array_equal(c, (a.T if transpose_a else a) @ (b.T if transpose_b else b))
+
+
+SINGLE, DOUBLE = np.ones((2, 3), np.float32), np.ones((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("door", "arguments", "message"),
+    [
+        (blas.matmul, (DOUBLE, DOUBLE), "op\\(A\\) has 3 columns and op\\(B\\) has 2 rows"),
+        (blas.matmul, (DOUBLE, DOUBLE[0]), "must be matrices"),
+        (blas.matmul, (DOUBLE, SINGLE.T), "dtype mismatch"),
+        (blas.matmul, (SINGLE, DOUBLE.T), "dtype mismatch"),
+        (blas.matvec, (DOUBLE, np.ones(2)), "op\\(A\\) has 3 columns and x has 2 entries"),
+        (blas.matvec, (DOUBLE, np.ones(3), True), "op\\(A\\) has 2 columns and x has 3"),
+        (blas.matvec, (DOUBLE, DOUBLE), "must have 2 and 1 dimensions"),
+        (blas.matvec, (DOUBLE, SINGLE[0]), "dtype mismatch"),
+        (blas.add_scaled, (np.ones(3), np.ones(2), 1.0), "y has 3 entries and x has 2"),
+        (blas.add_scaled, (np.ones(3), SINGLE[0], 1.0), "dtype mismatch"),
+        (blas.add_scaled, (np.ones(6)[::2], np.ones(3), 1.0), "not C-contiguous"),
+        (blas.inner, (np.ones(3), np.ones(2)), "x has 3 entries and y has 2"),
+        (blas.inner, (SINGLE[0], np.ones(3)), "dtype mismatch"),
+    ],
+)
+def test_bad_input_is_refused(door, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        untouched(door, *arguments)
+
+
+def test_add_scaled_refuses_a_read_only_result():
+    y = np.ones(3)
+    y.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        untouched(blas.add_scaled, y, np.ones(3), 1.0)

@@ -1,0 +1,262 @@
+"""Doors of ``skbn.kernels.moments``: exact statistics, whatever the offset and the chunks."""
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import (
+    CONTIGUOUS,
+    FLOAT64,
+    arrays,
+    drawn,
+    each_precision,
+    lengths,
+    weights,
+)
+from twins import assert_equals_twin, untouched
+
+from skbn.kernels import moments
+
+offsets = st.sampled_from([0.0, 1.0, -1000.0])
+PAIR, TRIPLE = [FLOAT64] * 2, [FLOAT64] * 3
+
+
+@each_precision
+@drawn
+@given(st.data(), lengths(largest=40), lengths(smallest=0), offsets)
+def test_batch_moments_equal_their_twin(precision, data, n, d, offset):
+    x = data.draw(arrays((n, d), precision.dtype, offset=offset))
+    assert_equals_twin(moments.batch_moments, PAIR, x)
+
+
+@each_precision
+@pytest.mark.parametrize("weighted", [False, True])
+@drawn
+@given(st.data(), lengths(smallest=0, largest=40), lengths(smallest=0), offsets)
+def test_weighted_moments_equal_their_twin(precision, weighted, data, n, d, offset):
+    x = data.draw(arrays((n, d), precision.dtype, orders=["C", "F", "strided"], offset=offset))
+    x[data.draw(arrays((n, d), np.float64)) > 1.0] = np.nan
+    sample_weight = data.draw(weights(n, positive=0)) if weighted else None
+    assert_equals_twin(moments.weighted_moments, TRIPLE, x, sample_weight)
+
+
+@each_precision
+@drawn
+@given(st.data(), lengths(largest=40), lengths())
+def test_weighted_moments_take_any_strides(precision, data, n, d):
+    x = data.draw(arrays((n, d), precision.dtype))
+    assert_equals_twin(moments.weighted_moments, TRIPLE, x, data.draw(weights(n, positive=0)))
+
+
+@drawn
+@given(st.data(), lengths(smallest=0, largest=9))
+def test_merge_equals_its_twin(data, d):
+    means = [data.draw(arrays((d,), np.float64, orders=CONTIGUOUS)) for _ in range(2)]
+    variances = [mean**2 for mean in means]
+    counts = [data.draw(weights(d, positive=0)) for _ in range(2)]
+    so_far, batch = zip(means, variances, counts, strict=True)
+    so_far = [array.copy() for array in so_far]
+    assert_equals_twin(moments.merge, TRIPLE, *so_far, *batch, changed=3)
+
+
+@drawn
+@given(st.data(), lengths(smallest=0, largest=9), st.sampled_from([0.0, 0.1, 1.0]))
+def test_update_running_equals_its_twin(data, d, momentum):
+    running = [data.draw(arrays((d,), np.float64, orders=["C"])) for _ in range(2)]
+    batch = [data.draw(arrays((d,), np.float64, orders=CONTIGUOUS)) for _ in range(2)]
+    assert_equals_twin(moments.update_running, PAIR, *running, *batch, momentum, changed=2)
+
+
+def table(n, d=3, offset=0.0, seed=0):
+    return offset + np.random.default_rng(seed).standard_normal((n, d))
+
+
+def sorted_rows(x):
+    return np.sort(x, axis=0)
+
+
+def with_first_row_far_out(x):
+    return np.concatenate([np.full_like(x[:1], 1e6), x[1:]])
+
+
+def with_a_step_after_the_first_block(x):
+    return x + 1e6 * (np.arange(len(x)) >= 256)[:, np.newaxis]
+
+
+@pytest.mark.parametrize("n", [255, 256, 257, 513, 20_011])
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+@pytest.mark.parametrize(
+    "arranged",
+    [np.array, sorted_rows, with_first_row_far_out, with_a_step_after_the_first_block],
+)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_batch_moments_are_exact_over_many_blocks(n, offset, arranged, order):
+    x = np.array(arranged(table(n, offset=offset)), order=order)
+    mean, var = moments.batch_moments(x)
+    exact_mean, exact_var = reference.moments.batch_moments(x)
+    np.testing.assert_allclose(mean, exact_mean, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(var, exact_var, rtol=1e-12)
+
+
+@pytest.mark.parametrize("arranged", [np.array, sorted_rows])
+def test_batch_moments_lose_no_more_than_the_condition_of_the_data(arranged):
+    # The plain E[x^2] - E[x]^2 would lose the square of the condition: everything.
+    x = arranged(table(5000, offset=1e8))
+    exact_mean, exact_var = reference.moments.batch_moments(x)
+    bound = 4 * np.finfo(np.float64).eps * np.max(exact_mean / np.sqrt(exact_var))
+    for mean, var, *_ in (moments.batch_moments(x), moments.weighted_moments(x)):
+        np.testing.assert_allclose(mean, exact_mean, rtol=1e-15)
+        np.testing.assert_allclose(var, exact_var, rtol=bound)
+
+
+@pytest.mark.parametrize("n", [1, 2, 255, 256, 257, 1000])
+@pytest.mark.parametrize("value", [0.1, -1e8 / 3, 1e300])
+def test_a_constant_column_has_exactly_variance_0(n, value):
+    x = np.full((n, 2), value)
+    ones = np.linspace(0.1, 1.7, n)
+    for mean, var, *_ in (
+        moments.batch_moments(x),
+        moments.batch_moments(np.asfortranarray(x)),
+        moments.weighted_moments(x),
+        moments.weighted_moments(x, ones),
+    ):
+        np.testing.assert_array_equal(mean, value)
+        np.testing.assert_array_equal(var, 0.0)
+
+
+def merged(chunks):
+    """The moments of all chunks, merged one after the other."""
+    so_far = np.zeros((3, chunks[0].shape[1]))
+    for chunk in chunks:
+        moments.merge(*so_far, *moments.weighted_moments(chunk))
+    return so_far
+
+
+@each_precision
+@drawn
+@given(st.data(), lengths(smallest=1, largest=60), offsets)
+def test_merge_is_exact_over_any_chunks(precision, data, n, offset):
+    x = data.draw(arrays((n, 2), precision.dtype, orders=["C"], offset=offset))
+    # Two equal cuts make an empty chunk.
+    cuts = sorted(data.draw(st.lists(st.integers(0, n), max_size=8)))
+    mean, var, weight = merged(np.split(x, cuts))
+    exact_mean, exact_var = reference.moments.batch_moments(x)
+    np.testing.assert_allclose(mean, exact_mean, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(var, exact_var, rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(weight, n)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 256, 1999])
+@pytest.mark.parametrize("arranged", [np.array, sorted_rows, with_first_row_far_out])
+def test_merge_is_exact_down_to_single_rows(rows, arranged):
+    x = arranged(table(2000, offset=1e3))
+    mean, var, weight = merged(np.split(x, range(rows, len(x), rows)))
+    exact_mean, exact_var = reference.moments.batch_moments(x)
+    np.testing.assert_allclose(mean, exact_mean, rtol=1e-13)
+    np.testing.assert_allclose(var, exact_var, rtol=1e-12)
+    np.testing.assert_array_equal(weight, 2000)
+
+
+def test_merge_keeps_what_only_one_side_has_seen():
+    seen, unseen = [np.array([value]) for value in (3.0, 2.0, 5.0)], [np.zeros(1)] * 3
+    for so_far, batch in ((seen, unseen), (unseen, seen)):
+        result = [array.copy() for array in so_far]
+        untouched(moments.merge, *result, *batch, changed=3)
+        np.testing.assert_array_equal(result, seen)
+
+
+@each_precision
+def test_nan_takes_no_part_in_weighted_moments(precision):
+    nan = np.nan
+    x = np.array([[nan, 1, nan], [2, nan, nan], [6, 7, nan], [nan, 1, nan]], precision.dtype)
+    mean, var, weight = moments.weighted_moments(x, [1.0, 1.0, 3.0, 0.0])
+    np.testing.assert_allclose(mean, [5.0, 5.5, 0.0])
+    np.testing.assert_allclose(var, [3.0, 6.75, 0.0])
+    np.testing.assert_array_equal(weight, [4.0, 4.0, 0.0])
+
+
+@each_precision
+def test_nan_makes_batch_moments_nan_in_its_column_alone(precision):
+    x = np.ones((300, 3), precision.dtype)
+    x[280, 1] = np.nan
+    for statistic in moments.batch_moments(x):
+        np.testing.assert_array_equal(np.isnan(statistic), [False, True, False])
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+@pytest.mark.parametrize("row", [0, 1, 2])
+@pytest.mark.parametrize("sample_weight", [None, np.array([1.0, 2.0, 3.0])])
+def test_an_infinite_column_has_no_finite_variance(value, row, sample_weight):
+    x = np.arange(6.0).reshape(3, 2)
+    x[row, 0] = value
+    for mean, var, *_ in (
+        moments.batch_moments(x),
+        moments.weighted_moments(x, sample_weight),
+    ):
+        np.testing.assert_array_equal(np.isfinite(mean), [False, True])
+        np.testing.assert_array_equal(np.isfinite(var), [False, True])
+
+
+def test_a_row_of_weight_0_may_hold_anything():
+    x = table(5)
+    expected = moments.weighted_moments(x[1:], np.ones(4))
+    for anything in (np.inf, 1e300, np.nan):
+        x[0] = anything
+        actual = moments.weighted_moments(x, [0.0, 1.0, 1.0, 1.0, 1.0])
+        np.testing.assert_array_equal(actual, expected)
+
+
+@each_precision
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_a_weight_of_2_is_the_row_twice(precision, offset):
+    x = table(40, offset=offset).astype(precision.dtype)
+    repeats = np.arange(40) % 4
+    expected = moments.batch_moments(np.repeat(x, repeats, axis=0))
+    actual = moments.weighted_moments(x, repeats)
+    np.testing.assert_allclose(actual[0], expected[0], rtol=1e-14, atol=1e-14)
+    np.testing.assert_allclose(actual[1], expected[1], rtol=1e-11)
+    np.testing.assert_array_equal(actual[2], np.sum(repeats))
+
+
+@pytest.mark.parametrize("door", [moments.batch_moments, moments.weighted_moments])
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.ones(3), "must have shape \\(n, d\\), got 1 dimension"),
+        (np.ones((1, 2, 3)), "got 3 dimension"),
+        (np.ones((2, 3), np.int64), "must be float32 or float64, got int64"),
+        (np.ones((2, 3), np.float16), "got float16"),
+        (np.ones((2, 3), np.dtype(np.float64).newbyteorder()), "must be float32 or float64"),
+    ],
+)
+def test_what_is_no_matrix_of_floats_is_refused(door, x, message):
+    with pytest.raises(ValueError, match=message):
+        untouched(door, x)
+
+
+def test_0_rows_have_no_moments():
+    with pytest.raises(ValueError, match="0 rows"):
+        moments.batch_moments(np.empty((0, 3)))
+
+
+@pytest.mark.parametrize("sample_weight", [np.ones(2), np.ones(4), np.ones((3, 1)), 1.0])
+def test_weights_of_another_length_are_refused(sample_weight):
+    with pytest.raises(ValueError, match="x has 3 rows"):
+        untouched(moments.weighted_moments, np.ones((3, 2)), sample_weight)
+
+
+@pytest.mark.parametrize(("door", "arity"), [(moments.merge, 6), (moments.update_running, 4)])
+def test_statistics_of_other_lengths_and_dtypes_are_refused(door, arity):
+    rest = () if door is moments.merge else (0.1,)
+    for position in range(arity):
+        for bad, message in (
+            (np.ones(2), "one length"),
+            (np.ones(3, np.float32), "dtype mismatch"),
+            (np.ones(6)[::2], "not C-contiguous"),
+        ):
+            statistics = [np.ones(3) for _ in range(arity)]
+            statistics[position] = bad
+            with pytest.raises(ValueError, match=message):
+                door(*statistics, *rest)
+            np.testing.assert_array_equal(np.concatenate(statistics), 1.0)

@@ -1,0 +1,657 @@
+"""The multi-layer perceptrons with batch norm as estimators."""
+
+import copy
+import io
+import pickle
+import warnings
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits, make_classification, make_friedman1
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import skbn
+from skbn import MLPWithBatchNorm, MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
+from skbn.estimators import base
+from skbn.network.network import Network
+
+BOTH = [MLPWithBatchNormClassifier, MLPWithBatchNormRegressor]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return train_test_split(X, y, random_state=0)
+
+
+def data_for(cls, n=60, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, 5)) * [1, 10, 100, 1, 1] + [0, 1e3, 0, -5, 1e4]
+    score = X[:, 0] + X[:, 1] / 10 - 100
+    return X, (score > 0).astype(int) if cls is MLPWithBatchNormClassifier else 1000 * score + 7
+
+
+def small(cls, **parameters):
+    """An estimator that is fitted in a moment and does not warn that it was."""
+    parameters = {
+        "hidden_layer_sizes": (8,),
+        "max_iter": 5,
+        "tol": 0.0,
+        "batch_size": 16,
+        "random_state": 0,
+        "n_iter_no_change": 1000,
+    } | parameters
+    return cls(**parameters)
+
+
+def quietly(fit, *arguments, **keywords):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return fit(*arguments, **keywords)
+
+
+def state(estimator):
+    """Everything in an estimator, copied."""
+    return copy.deepcopy(vars(estimator))
+
+
+def assert_same_state(actual, desired):
+    assert actual.keys() == desired.keys()
+    for name, value in desired.items():
+        np.testing.assert_equal(actual[name], value, err_msg=name)
+
+
+class TestPublicNames:
+    def test_short_name(self):
+        assert MLPWithBatchNorm is MLPWithBatchNormClassifier
+        assert set(skbn.__all__) <= set(dir(skbn))
+
+    def test_regressor_takes_the_loss_first(self):
+        assert MLPWithBatchNormRegressor("squared_error", (5,)).hidden_layer_sizes == (5,)
+
+    @pytest.mark.parametrize("cls", BOTH)
+    def test_docstring_names_every_parameter(self, cls):
+        documented = cls.__doc__
+        assert "{" not in documented.replace("{'", "")
+        for name in cls().get_params():
+            assert (
+                f"{name} :" in documented
+                or f", {name} :" in documented
+                or f"{name}, " in documented
+            )
+
+
+class TestScores:
+    @pytest.mark.parametrize("batch_norm", ["before", "after", None])
+    @pytest.mark.parametrize("solver", ["adam", "sgd"])
+    def test_digits(self, digits, batch_norm, solver):
+        X_train, X_test, y_train, y_test = digits
+        clf = MLPWithBatchNormClassifier(
+            batch_norm=batch_norm,
+            solver=solver,
+            learning_rate_init=0.01,
+            max_iter=30,
+            random_state=0,
+        )
+        assert quietly(clf.fit, X_train, y_train).score(X_test, y_test) > 0.95
+
+    @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+    def test_activations(self, digits, activation):
+        X_train, X_test, y_train, y_test = digits
+        clf = MLPWithBatchNormClassifier(activation=activation, max_iter=15, random_state=0)
+        assert quietly(clf.fit, X_train, y_train).score(X_test, y_test) > 0.93
+
+    def test_string_labels(self, digits):
+        X_train, X_test, y_train, y_test = digits
+        names = np.array([f"digit {number}" for number in range(10)])
+        clf = small(MLPWithBatchNormClassifier, max_iter=20, hidden_layer_sizes=(50,))
+        quietly(clf.fit, X_train, names[y_train])
+        assert set(clf.predict(X_test)) <= set(names)
+        assert clf.score(X_test, names[y_test]) > 0.9
+        np.testing.assert_array_equal(clf.classes_, np.sort(names))
+
+    def test_binary(self):
+        X, y = make_classification(400, random_state=0)
+        labels = np.array(["no", "yes"])[y]
+        clf = small(MLPWithBatchNormClassifier, max_iter=50)
+        quietly(clf.fit, X[:300], labels[:300])
+        assert clf.score(X[300:], labels[300:]) > 0.75
+        assert clf.n_outputs_ == 1
+        assert clf.out_activation_ == "logistic"
+
+    def test_multilabel(self):
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((300, 4))
+        y = (X[:, :3] > 0).astype(int)
+        clf = small(MLPWithBatchNormClassifier, max_iter=100)
+        quietly(clf.fit, X, y)
+        assert clf.predict(X).shape == (300, 3)
+        assert clf.score(X, y) > 0.8
+        assert (clf.predict_proba(X) <= 1).all()
+
+    def test_regression(self):
+        X, y = make_friedman1(1000, random_state=0)
+        X_train, X_test, y_train, y_test = train_test_split(X, 1e3 * y, random_state=0)
+        reg = MLPWithBatchNormRegressor(learning_rate_init=0.01, max_iter=30, random_state=0)
+        assert quietly(reg.fit, X_train, y_train).score(X_test, y_test) > 0.9
+        assert reg.predict(X_test).shape == y_test.shape
+
+    def test_several_outputs(self):
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((400, 4))
+        y = np.column_stack([X[:, 0] * 1e4, X[:, 1] - X[:, 2] + 50, np.full(400, 3.0)])
+        reg = small(MLPWithBatchNormRegressor, max_iter=100, hidden_layer_sizes=(30,))
+        quietly(reg.fit, X, y)
+        prediction = reg.predict(X)
+        assert prediction.shape == (400, 3)
+        assert ((prediction - y)[:, 0].std() / y[:, 0].std()) < 0.15
+        assert ((prediction - y)[:, 1].std() / y[:, 1].std()) < 0.15
+        np.testing.assert_allclose(prediction[:, 2], 3.0, atol=0.3)
+
+    def test_no_hidden_layer(self, digits):
+        X_train, X_test, y_train, y_test = digits
+        clf = MLPWithBatchNormClassifier((), max_iter=20, learning_rate_init=0.01, random_state=0)
+        assert quietly(clf.fit, X_train, y_train).score(X_test, y_test) > 0.9
+
+
+class TestNormalizedInput:
+    @pytest.mark.parametrize("cls", BOTH)
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_is_standard_scaler_in_front(self, cls, dtype):
+        X, y = data_for(cls)
+        X = X.astype(dtype)
+        inside = quietly(small(cls, dtype="float64").fit, X, y)
+        scaler = StandardScaler().fit(X.astype(np.float64))
+        outside = small(cls, dtype="float64", normalize_input=None)
+        quietly(outside.fit, scaler.transform(X.astype(np.float64)), y)
+        np.testing.assert_allclose(inside.input_mean_, scaler.mean_, rtol=1e-12)
+        np.testing.assert_allclose(inside.input_var_, scaler.var_, rtol=1e-10)
+        for own, other in zip(inside.coefs_, outside.coefs_, strict=True):
+            np.testing.assert_allclose(own, other, rtol=1e-7, atol=1e-9)
+
+    def test_nothing_is_lost_to_a_large_offset(self):
+        X, y = data_for(MLPWithBatchNormClassifier, n=200)
+        X = X.astype(np.float32)
+        moved = (X.astype(np.float64) + 2.0**26).astype(np.float64)
+        near = quietly(small(MLPWithBatchNormClassifier).fit, X.astype(np.float64), y)
+        far = quietly(small(MLPWithBatchNormClassifier).fit, moved, y)
+        np.testing.assert_allclose(
+            far.predict_proba(moved), near.predict_proba(X.astype(np.float64)), atol=1e-5
+        )
+
+    def test_constant_columns_are_centered_only(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        X[:, 2] = 1e6
+        clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        unseen = X.copy()
+        unseen[:, 2] += 1.0
+        assert np.isfinite(clf.predict_proba(unseen)).all()
+        assert clf.input_var_[2] == 0
+
+    def test_partial_fit_merges_the_moments(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = small(MLPWithBatchNormClassifier, batch_size="auto")
+        for start in range(0, 60, 7):
+            clf.partial_fit(X[start : start + 7], y[start : start + 7], classes=[0, 1])
+        np.testing.assert_allclose(clf.input_mean_, X.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(clf.input_var_, X.var(axis=0), rtol=1e-10)
+
+    def test_off(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier, normalize_input=None).fit, X, y)
+        assert not hasattr(clf, "input_mean_")
+
+    @pytest.mark.parametrize("layout", ["F", "strided", "read-only", "int", "list", "frame"])
+    def test_layouts(self, layout):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        X = np.round(X)
+        expected = quietly(small(MLPWithBatchNormClassifier).fit, X, y).predict_proba(X)
+        if layout == "strided":
+            wide = np.zeros((120, 10))
+            wide[::2, ::2] = X
+            given = wide[::2, ::2]
+        elif layout == "read-only":
+            given = X.copy()
+            given.flags.writeable = False
+        else:
+            given = {
+                "F": np.asfortranarray,
+                "int": lambda X: X.astype(np.int64),
+                "list": np.ndarray.tolist,
+                "frame": lambda X: pd.DataFrame(X, columns=list("abcde")),
+            }[layout](X)
+        clf = quietly(small(MLPWithBatchNormClassifier).fit, given, y)
+        np.testing.assert_array_equal(clf.predict_proba(given), expected)
+        assert hasattr(clf, "feature_names_in_") == (layout == "frame")
+
+
+class TestNormalizedTarget:
+    def test_predictions_are_in_the_unit_of_the_target(self):
+        X, y = data_for(MLPWithBatchNormRegressor)
+        near = quietly(small(MLPWithBatchNormRegressor, dtype="float64").fit, X, y)
+        far = quietly(small(MLPWithBatchNormRegressor, dtype="float64").fit, X, 1e6 * y + 1e9)
+        np.testing.assert_allclose(far.predict(X), 1e6 * near.predict(X) + 1e9, rtol=1e-9)
+        np.testing.assert_allclose(far.loss_curve_, near.loss_curve_, rtol=1e-6)
+
+    def test_partial_fit_keeps_predictions_when_the_moments_move(self):
+        X, y = data_for(MLPWithBatchNormRegressor)
+        reg = small(MLPWithBatchNormRegressor, dtype="float64", solver="sgd", batch_size="auto")
+        reg.partial_fit(X[:20], y[:20])
+        before = reg.predict(X)
+        # A learning rate of nothing: only the moments of the target change.
+        reg.set_params(learning_rate_init=1e-300, normalize_input=None)
+        reg._learning_rate = 0.0
+        reg._moments = np.zeros_like(reg._moments)
+        reg._n_batches_tracked = 0
+        statistics = reg._statistics.copy()
+        reg.partial_fit(X[20:21], 1e3 * y[20:21])
+        np.testing.assert_array_equal(reg._statistics, statistics)
+        np.testing.assert_allclose(reg.predict(X), before, rtol=1e-9)
+        assert reg._target_moments[2][0] == 21
+
+    def test_off(self):
+        X, y = data_for(MLPWithBatchNormRegressor)
+        reg = small(MLPWithBatchNormRegressor, normalize_target=False)
+        quietly(reg.fit, X, y / 1e5)
+        assert reg._target_moments is None
+
+
+class TestStatistics:
+    @pytest.mark.parametrize("cls", BOTH)
+    def test_exact_at_the_end_of_fit(self, cls):
+        X, y = data_for(cls)
+        estimator = quietly(small(cls, dtype="float64").fit, X, y)
+        z = (X - estimator.input_mean_) / np.sqrt(estimator.input_var_) @ estimator.coefs_[0]
+        np.testing.assert_allclose(estimator.running_means_[0], z.mean(axis=0), atol=1e-10)
+        np.testing.assert_allclose(estimator.running_vars_[0], z.var(axis=0), rtol=1e-9)
+
+    def test_partial_fit_keeps_the_running_averages(self):
+        X, y = data_for(MLPWithBatchNormClassifier, n=32)
+        clf = small(MLPWithBatchNormClassifier, shuffle=False, dtype="float64", solver="sgd")
+        clf.set_params(learning_rate_init=1e-12)
+        clf.partial_fit(X, y, classes=[0, 1])
+        z = (X - clf.input_mean_) / np.sqrt(clf.input_var_) @ clf.coefs_[0]
+        expected = 0.9 * z[:16].mean(axis=0) + 0.1 * z[16:].mean(axis=0)
+        np.testing.assert_allclose(clf.running_means_[0], expected, atol=1e-8)
+
+    def test_shapes(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = small(MLPWithBatchNormClassifier, hidden_layer_sizes=(8, 6))
+        quietly(clf.fit, X, y)
+        for name in ("gammas_", "betas_", "running_means_", "running_vars_"):
+            assert [array.shape for array in getattr(clf, name)] == [(8,), (6,)]
+        assert [array.shape for array in clf.coefs_] == [(5, 8), (8, 6), (6, 1)]
+        assert [array.shape for array in clf.intercepts_] == [(8,), (6,), (1,)]
+        assert clf.running_vars_[0].dtype == np.float64
+        assert clf.coefs_[0].dtype == np.float32
+
+    def test_gamma_and_beta_are_trained_and_hidden_intercepts_are_not_there(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        assert (clf.gammas_[0] != 1).all()
+        assert (clf.betas_[0] != 0).any()
+        np.testing.assert_array_equal(clf.intercepts_[0], 0)
+        after = quietly(small(MLPWithBatchNormClassifier, batch_norm="after").fit, X, y)
+        assert (after.intercepts_[0] != 0).all()
+
+    def test_none(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier, batch_norm=None).fit, X, y)
+        assert clf.gammas_ == clf.betas_ == clf.running_means_ == clf.running_vars_ == []
+
+
+class TestSampleWeight:
+    @pytest.mark.parametrize("cls", BOTH)
+    @pytest.mark.parametrize("batch_norm", ["before", "after", None])
+    def test_two_is_the_row_twice_in_one_batch(self, cls, batch_norm):
+        X, y = data_for(cls)
+        weight = np.random.default_rng(1).integers(0, 4, 60)
+        options = {"batch_size": 1000, "shuffle": False, "dtype": "float64"}
+        with pytest.warns(UserWarning, match="clipped"):
+            weighted = quietly(
+                small(cls, batch_norm=batch_norm, **options).fit, X, y, sample_weight=weight
+            )
+        rows = np.repeat(np.arange(60), weight)
+        with pytest.warns(UserWarning, match="clipped"):
+            repeated = quietly(small(cls, batch_norm=batch_norm, **options).fit, X[rows], y[rows])
+        np.testing.assert_allclose(
+            weighted.predict(X).astype(float), repeated.predict(X).astype(float), rtol=1e-7
+        )
+        np.testing.assert_allclose(weighted.loss_curve_, repeated.loss_curve_, rtol=1e-9)
+
+    def test_rows_of_no_weight_are_gone_before_anything_is_drawn(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        weight = np.ones(60)
+        weight[::3] = 0
+        X[::3] = 1e9
+        weighted = quietly(small(MLPWithBatchNormClassifier).fit, X, y, sample_weight=weight)
+        removed = quietly(small(MLPWithBatchNormClassifier).fit, X[weight > 0], y[weight > 0])
+        np.testing.assert_allclose(
+            weighted.predict_proba(X[weight > 0]), removed.predict_proba(X[weight > 0]), atol=1e-5
+        )
+
+    def test_weights_that_sum_to_one(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        one = quietly(
+            small(MLPWithBatchNormClassifier, alpha=0, dtype="float64").fit,
+            X,
+            y,
+            sample_weight=np.full(60, 1 / 60),
+        )
+        none = quietly(small(MLPWithBatchNormClassifier, alpha=0, dtype="float64").fit, X, y)
+        np.testing.assert_allclose(one.predict_proba(X), none.predict_proba(X), atol=1e-8)
+
+    def test_negative_and_all_zero_weights_are_refused(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        with pytest.raises(ValueError, match="Negative"):
+            small(MLPWithBatchNormClassifier).fit(X, y, sample_weight=-np.ones(60))
+        with pytest.raises(ValueError, match=r"0 sample|zero"):
+            small(MLPWithBatchNormClassifier).fit(X, y, sample_weight=np.zeros(60))
+
+
+class TestPartialFit:
+    @pytest.mark.parametrize("cls", BOTH)
+    def test_learns(self, cls):
+        X, y = data_for(cls, n=300)
+        estimator = small(cls, learning_rate_init=0.01)
+        options = {"classes": [0, 1]} if cls is MLPWithBatchNormClassifier else {}
+        for _ in range(30):
+            for start in range(0, 300, 100):
+                estimator.partial_fit(X[start : start + 100], y[start : start + 100], **options)
+        assert estimator.score(X, y) > 0.9
+        assert estimator.t_ == 9000
+        assert len(estimator.loss_curve_) == 90
+
+    @pytest.mark.parametrize("cls", BOTH)
+    @pytest.mark.parametrize("batch_norm", ["before", "after", None])
+    def test_one_row(self, cls, batch_norm):
+        X, y = data_for(cls)
+        estimator = small(cls, batch_norm=batch_norm, batch_size="auto")
+        options = {"classes": [0, 1]} if cls is MLPWithBatchNormClassifier else {}
+        for row in range(20):
+            estimator.partial_fit(X[row : row + 1], y[row : row + 1], **options)
+        assert np.isfinite(estimator.predict(X)).all()
+        if batch_norm is not None:
+            np.testing.assert_array_equal(estimator.running_means_[0], 0)
+            np.testing.assert_array_equal(estimator.running_vars_[0], 1)
+
+    def test_classes_are_needed_first_and_unseen_ones_refused(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = small(MLPWithBatchNormClassifier)
+        with pytest.raises(ValueError, match="classes must be passed on the first call"):
+            clf.partial_fit(X, y)
+        clf.partial_fit(X, y, classes=[0, 1])
+        before = state(clf)
+        with pytest.raises(ValueError, match=r"`y` has classes not in `self.classes_`"):
+            clf.partial_fit(X, y + 1)
+        assert_same_state(vars(clf), before)
+
+    def test_goes_on_where_fit_ended(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        steps = clf._optimizer["step"][0]
+        clf.partial_fit(X, y)
+        assert clf._optimizer["step"][0] == steps + 4
+
+
+class TestTraining:
+    @pytest.mark.parametrize("cls", BOTH)
+    def test_same_bits_for_one_random_state(self, cls):
+        X, y = data_for(cls)
+        first = quietly(small(cls).fit, X, y)
+        second = quietly(small(cls).fit, X, y)
+        other = quietly(small(cls, random_state=1).fit, X, y)
+        np.testing.assert_array_equal(first._parameters, second._parameters)
+        np.testing.assert_array_equal(first._statistics, second._statistics)
+        assert (first._parameters != other._parameters).any()
+
+    def test_warm_start(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = small(MLPWithBatchNormClassifier, warm_start=True)
+        quietly(clf.fit, X, y)
+        loss = clf.loss_
+        quietly(clf.fit, X, y)
+        assert len(clf.loss_curve_) == 10
+        assert clf.n_iter_ == 5
+        assert clf.loss_ < loss
+        with pytest.raises(ValueError, match="warm_start can only be used where `y` has the same"):
+            clf.fit(X, y + 1)
+
+    def test_convergence(self, capsys):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(5\) reached"):
+            small(MLPWithBatchNormClassifier, verbose=True).fit(X, y)
+        out = capsys.readouterr().out.splitlines()
+        assert len(out) == 5
+        assert out[0].startswith("Iteration 1, loss = 0.")
+        clf = small(
+            MLPWithBatchNormClassifier, tol=10.0, n_iter_no_change=2, max_iter=50, verbose=True
+        )
+        clf.fit(X, y)
+        assert clf.n_iter_ == 4
+        assert "Stopping." in capsys.readouterr().out
+
+    def test_ctrl_c(self, monkeypatch):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        calls = []
+        original = Network.train
+
+        def interrupted(self, *arguments):
+            calls.append(1)
+            if len(calls) == 4:
+                raise KeyboardInterrupt
+            return original(self, *arguments)
+
+        monkeypatch.setattr(Network, "train", interrupted)
+        clf = small(MLPWithBatchNormClassifier, dtype="float64")
+        with pytest.warns(UserWarning, match="Training interrupted by user"):
+            clf.fit(X, y)
+        assert clf.n_iter_ == 3
+        # A whole model, exact statistics included.
+        monkeypatch.undo()
+        three = quietly(small(MLPWithBatchNormClassifier, dtype="float64", max_iter=3).fit, X, y)
+        np.testing.assert_array_equal(clf.predict_proba(X), three.predict_proba(X))
+
+    def test_second_ctrl_c_leaves_the_estimator_as_it_was(self, monkeypatch):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        before = state(clf)
+
+        def interrupted(*arguments):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(base, "set_exact_statistics", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            clf.fit(X[:40], y[:40])
+        assert_same_state(vars(clf), before)
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("parameters", "message"),
+        [
+            ({"batch_norm": "both"}, "batch_norm"),
+            ({"bn_momentum": 0.0}, "bn_momentum"),
+            ({"bn_momentum": 1.5}, "bn_momentum"),
+            ({"bn_epsilon": 0.0}, "bn_epsilon"),
+            ({"normalize_input": "minmax"}, "normalize_input"),
+            ({"dtype": "float16"}, "dtype"),
+            ({"solver": "newton"}, "solver"),
+            ({"activation": "softplus"}, "activation"),
+            ({"learning_rate_init": -1}, "learning_rate_init"),
+            ({"hidden_layer_sizes": (5, 0)}, "hidden_layer_sizes must be > 0"),
+            ({"batch_size": 1}, "batch_size=1 leaves batch norm no variance"),
+        ],
+    )
+    @pytest.mark.parametrize("cls", BOTH)
+    def test_parameters(self, cls, parameters, message):
+        X, y = data_for(cls)
+        with pytest.raises(ValueError, match=message):
+            small(cls, **parameters).fit(X, y)
+
+    @pytest.mark.parametrize("cls", BOTH)
+    @pytest.mark.parametrize("bad", [np.nan, np.inf])
+    def test_not_finite(self, cls, bad):
+        X, y = data_for(cls)
+        X[3, 2] = bad
+        with pytest.raises(ValueError, match="Input X contains"):
+            small(cls).fit(X, y)
+
+    @pytest.mark.parametrize("cls", BOTH)
+    def test_too_few_rows(self, cls):
+        X, y = data_for(cls)
+        with pytest.raises(ValueError, match=r"1 sample\(s\).*a minimum of 2 is required"):
+            small(cls).fit(X[:1], y[:1])
+        with pytest.raises(ValueError, match=r"1 sample\(s\).*of positive weight"):
+            small(cls).fit(X[:9], y[:9], sample_weight=[0] * 8 + [1])
+
+    @pytest.mark.parametrize("cls", BOTH)
+    def test_not_fitted(self, cls):
+        with pytest.raises(NotFittedError):
+            cls().predict(np.zeros((2, 3)))
+        assert not hasattr(cls(), "coefs_")
+
+    def test_number_of_features(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        with pytest.raises(ValueError, match=r"X has 4 features, but .* is expecting 5"):
+            clf.predict(X[:, :4])
+
+    def test_continuous_target_in_the_classifier(self):
+        X, y = data_for(MLPWithBatchNormRegressor)
+        with pytest.raises(ValueError, match=r"Unknown label type.*MLPWithBatchNormRegressor"):
+            small(MLPWithBatchNormClassifier).fit(X, y)
+
+    def test_another_number_of_outputs(self):
+        X, y = data_for(MLPWithBatchNormRegressor)
+        reg = small(MLPWithBatchNormRegressor).partial_fit(X, y)
+        with pytest.raises(ValueError, match=r"y has 2 output\(s\)"):
+            reg.partial_fit(X, np.column_stack([y, y]))
+
+    @pytest.mark.parametrize("cls", BOTH)
+    def test_a_loss_that_is_not_finite(self, cls):
+        X, y = data_for(cls)
+        estimator = small(
+            cls, normalize_input=None, batch_norm=None, learning_rate_init=1e30, solver="sgd"
+        )
+        with pytest.raises(ValueError, match=r"non-finite parameter weights.*learning_rate_init"):
+            estimator.fit(X, y)
+        assert not estimator.__sklearn_is_fitted__()
+
+    @pytest.mark.parametrize("cls", BOTH)
+    @pytest.mark.parametrize("method", ["fit", "partial_fit"])
+    def test_a_failed_call_changes_nothing(self, cls, method):
+        X, y = data_for(cls)
+        estimator = quietly(small(cls).fit, pd.DataFrame(X, columns=list("abcde")), y)
+        before = state(estimator)
+        wrong = [
+            (np.full_like(X, np.nan), y),
+            (X, y[:10]),
+            (X[:, :0], y),
+            # A loss of infinity in float32, noticed only in training.
+            (np.where(np.arange(60)[:, None] == 50, 1e300, X), y),
+        ]
+        for X_wrong, y_wrong in wrong:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                if X_wrong.shape == X.shape and np.isfinite(X_wrong).all() and len(y_wrong) == 60:
+                    estimator.set_params(normalize_input=None)
+                    before["normalize_input"] = None
+                with pytest.raises(ValueError, match=r".+"):
+                    getattr(estimator, method)(X_wrong, y_wrong)
+            assert_same_state(vars(estimator), before)
+
+
+class TestAtHome:
+    @pytest.mark.parametrize("cls", BOTH)
+    @pytest.mark.parametrize(
+        "copied",
+        [
+            lambda estimator: pickle.loads(pickle.dumps(estimator)),
+            copy.deepcopy,
+            copy.copy,
+        ],
+        ids=["pickle", "deepcopy", "copy"],
+    )
+    def test_copies_predict_and_go_on(self, cls, copied):
+        X, y = data_for(cls)
+        estimator = quietly(small(cls).fit, X, y)
+        twin = copied(estimator)
+        np.testing.assert_array_equal(twin.predict(X), estimator.predict(X))
+        estimator.partial_fit(X, y)
+        twin.partial_fit(X, y)
+        np.testing.assert_array_equal(twin.predict(X), estimator.predict(X))
+        assert np.shares_memory(twin.coefs_[0], twin._parameters)
+
+    def test_joblib(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        file = io.BytesIO()
+        joblib.dump(clf, file)
+        file.seek(0)
+        np.testing.assert_array_equal(joblib.load(file).predict_proba(X), clf.predict_proba(X))
+
+    def test_views_write_to_the_network(self):
+        X, y = data_for(MLPWithBatchNormRegressor)
+        reg = quietly(small(MLPWithBatchNormRegressor, normalize_target=False).fit, X, y / 1e5)
+        reg.coefs_[-1][:] = 0
+        reg.intercepts_[-1][:] = 3
+        np.testing.assert_array_equal(reg.predict(X), 3)
+
+    @pytest.mark.parametrize("cls", BOTH)
+    def test_clone(self, cls):
+        X, y = data_for(cls)
+        estimator = quietly(small(cls, bn_momentum=0.3).fit, X, y)
+        fresh = clone(estimator)
+        assert fresh.get_params() == estimator.get_params()
+        assert not fresh.__sklearn_is_fitted__()
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize("network_dtype", ["float32", "float64", None])
+    def test_dtypes(self, dtype, network_dtype):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        X = X.astype(dtype)
+        clf = quietly(small(MLPWithBatchNormClassifier, dtype=network_dtype).fit, X, y)
+        assert clf.coefs_[0].dtype == (dtype if network_dtype is None else network_dtype)
+        assert clf.predict_proba(X).dtype == dtype
+        np.testing.assert_allclose(clf.predict_proba(X).sum(axis=1), 1, rtol=1e-6)
+
+    def test_log_proba(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        np.testing.assert_allclose(clf.predict_log_proba(X), np.log(clf.predict_proba(X)))
+
+    def test_probabilities_agree_with_classes(self, digits):
+        X_train, X_test, y_train, _ = digits
+        clf = quietly(small(MLPWithBatchNormClassifier).fit, X_train, y_train)
+        np.testing.assert_array_equal(
+            clf.classes_[clf.predict_proba(X_test).argmax(axis=1)], clf.predict(X_test)
+        )
+
+    def test_cross_validation_in_a_pipeline(self, digits):
+        X_train, _, y_train, _ = digits
+        pipeline = make_pipeline(
+            StandardScaler(), small(MLPWithBatchNormClassifier, hidden_layer_sizes=(40,))
+        )
+        scores = quietly(cross_val_score, pipeline, X_train, y_train, cv=3)
+        assert (scores > 0.8).all()
+
+    def test_grid_search_over_learning_rates(self, digits):
+        X_train, X_test, y_train, y_test = digits
+        search = GridSearchCV(
+            small(MLPWithBatchNormClassifier, hidden_layer_sizes=(40,), solver="sgd"),
+            {"learning_rate_init": [1e-5, 1e-1], "batch_norm": ["before", None]},
+            cv=3,
+            n_jobs=2,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            search.fit(X_train, y_train)
+        assert search.best_params_["learning_rate_init"] == 1e-1
+        assert search.score(X_test, y_test) > 0.9

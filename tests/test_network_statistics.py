@@ -1,0 +1,119 @@
+"""Running statistics of networks: exponential ones, and exact ones at the end."""
+
+import numpy as np
+import pytest
+from networks import random_network, random_table
+
+from skbn.network import optimizer as optimizers
+from skbn.network import statistics, views
+from skbn.network.plan import BATCH_NORM
+
+UNITS = [4, 7, 6, 3]
+LOSS = "softmax_log_loss"
+
+
+def moments_of_layers(network, table, rows):
+    """Weighted moments of what each normalized layer gets, layers below in inference mode."""
+    weights = None if table.sample_weight is None else table.sample_weight[rows]
+    for position in np.flatnonzero(network.plan["kind"] == BATCH_NORM):
+        x = network.infer(table, rows, position).astype(np.float64)
+        mean = np.average(x, axis=0, weights=weights)
+        yield mean, np.average((x - mean) ** 2, axis=0, weights=weights)
+
+
+@pytest.mark.parametrize("batch_norm", ["before", "after"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("block_rows", [7, 8192])
+def test_exact_statistics(batch_norm, weighted, block_rows, monkeypatch):
+    monkeypatch.setattr(statistics, "BLOCK_ROWS", block_rows)
+    network = random_network(UNITS, "tanh", batch_norm, LOSS)
+    table = random_table(100, UNITS, LOSS, weighted=weighted)
+    rows = np.arange(10, 90)
+    statistics.set_exact_statistics(network, table, rows)
+    running = zip(
+        views.running_means(network.plan, network.statistics),
+        views.running_vars(network.plan, network.statistics),
+        moments_of_layers(network, table, rows),
+        strict=True,
+    )
+    for mean, var, (desired_mean, desired_var) in running:
+        np.testing.assert_allclose(mean[0], desired_mean, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(var[0], desired_var, rtol=1e-10)
+
+
+def test_inference_by_exact_statistics_is_training_on_the_whole_table():
+    # With all rows in one batch, batch and population statistics are the same.
+    network = random_network(UNITS, "tanh", "before", "squared_error")
+    table = random_table(60, UNITS, "squared_error")
+    loss = network.loss_and_gradient(table)[0][0, 0]
+    statistics.set_exact_statistics(network, table)
+    outputs = network.infer(table)
+    assert 0.5 * ((outputs - table.y) ** 2).sum() / 60 == pytest.approx(loss, rel=1e-12)
+
+
+def test_interrupted_exact_statistics_change_nothing(monkeypatch):
+    network = random_network(UNITS, "tanh", "before", LOSS)
+    before = network.statistics
+    values = before.copy()
+    original = statistics._moments_before
+
+    def interrupted(network, table, rows, position):
+        if position > 1:
+            raise KeyboardInterrupt
+        return original(network, table, rows, position)
+
+    monkeypatch.setattr(statistics, "_moments_before", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        statistics.set_exact_statistics(network, random_table(20, UNITS, LOSS))
+    assert network.statistics is before
+    np.testing.assert_array_equal(before, values)
+
+
+def test_exponential_statistics():
+    units = [4, 5, 3]
+    network = random_network(units, "tanh", "before", LOSS)
+    network.statistics[:] = 123.0  # the first batch sets them
+    table = random_table(30, units, LOSS)
+    weights = views.weights(network.plan, network.parameters)[0].copy()
+    x = (table.X - table.input_mean) * table.input_invstd @ weights
+    bounds = np.array([0, 10, 20, 30])
+    # A learning rate of 0: the weights stay, so what each batch looked like is known.
+    network.train(
+        table, optimizers.sgd(), network.new_moments(), np.arange(30), bounds, np.zeros(3)
+    )
+    mean, var = x[:10].mean(axis=0), x[:10].var(axis=0)
+    for start in (10, 20):
+        mean = 0.9 * mean + 0.1 * x[start : start + 10].mean(axis=0)
+        var = 0.9 * var + 0.1 * x[start : start + 10].var(axis=0)
+    np.testing.assert_allclose(
+        views.running_means(network.plan, network.statistics)[0][0], mean, rtol=1e-10, atol=1e-12
+    )
+    np.testing.assert_allclose(
+        views.running_vars(network.plan, network.statistics)[0][0], var, rtol=1e-10
+    )
+    assert network.n_batches_tracked == 3
+
+
+def test_a_batch_of_one_row_leaves_the_statistics_alone():
+    network = random_network(UNITS, "tanh", "before", LOSS)
+    values = network.statistics.copy()
+    table = random_table(1, UNITS, LOSS, normalized=False)
+    losses = network.train(
+        table,
+        optimizers.sgd(),
+        network.new_moments(),
+        np.array([0]),
+        np.array([0, 1]),
+        np.array([0.1]),
+    )
+    assert np.isfinite(losses).all()
+    np.testing.assert_array_equal(network.statistics, values)
+    assert network.n_batches_tracked == 0
+
+
+def test_inference_does_not_depend_on_blocks_or_the_rows_beside_it():
+    network = random_network(UNITS, "tanh", "after", LOSS)
+    table = random_table(10_000, UNITS, LOSS)
+    everything = network.infer(table)
+    some = np.array([9_999, 0, 4_096, 17])
+    np.testing.assert_allclose(network.infer(table, some), everything[some], rtol=1e-12)

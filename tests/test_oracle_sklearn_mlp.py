@@ -1,0 +1,119 @@
+"""With everything of ours off, scikit-learn's MLP step for step."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.preprocessing import StandardScaler
+
+from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
+
+PLAIN = {"batch_norm": None, "normalize_input": None, "dtype": "float64"}
+SOLVERS = {
+    "adam": {"solver": "adam"},
+    "sgd": {"solver": "sgd"},
+    "sgd, no Nesterov": {"solver": "sgd", "nesterovs_momentum": False},
+    "sgd, invscaling": {"solver": "sgd", "learning_rate": "invscaling", "power_t": 0.1},
+    # A tolerance that is soon out of reach: the learning rate falls.
+    "sgd, adaptive": {"solver": "sgd", "learning_rate": "adaptive", "tol": 1e-2},
+}
+TASKS = ("binary", "multiclass", "multilabel", "one output", "two outputs")
+
+
+def data_for(task):
+    rng = np.random.default_rng(0)
+    X = StandardScaler().fit_transform(rng.standard_normal((110, 6)))
+    score = X @ rng.standard_normal((6, 3))
+    return X, {
+        "binary": lambda: np.array(["a", "b"])[(score[:, 0] > 0).astype(int)],
+        "multiclass": lambda: score.argmax(axis=1) * 3,
+        "multilabel": lambda: (score > 0).astype(int),
+        "one output": lambda: score[:, 0],
+        "two outputs": lambda: score[:, :2],
+    }[task]()
+
+
+def pair(task, **parameters):
+    if task.endswith(("output", "outputs")):
+        ours = MLPWithBatchNormRegressor(normalize_target=False, **PLAIN, **parameters)
+        return ours, MLPRegressor(**parameters)
+    return MLPWithBatchNormClassifier(**PLAIN, **parameters), MLPClassifier(**parameters)
+
+
+def assert_same_model(ours, theirs, X):
+    for own, other in zip(
+        ours.coefs_ + ours.intercepts_, theirs.coefs_ + theirs.intercepts_, strict=True
+    ):
+        np.testing.assert_allclose(own, other, rtol=0, atol=1e-6 * np.abs(other).max())
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-6)
+    for name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    assert ours.best_loss_ == pytest.approx(theirs.best_loss_, rel=1e-6)
+    if hasattr(theirs, "predict_proba"):
+        np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
+        np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-6)
+    else:
+        np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS.keys())
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_twenty_epochs(task, activation, solver, weighted):
+    X, y = data_for(task)
+    parameters = {
+        "hidden_layer_sizes": (12, 9),
+        "activation": activation,
+        "batch_size": 32,
+        "learning_rate_init": 0.01,
+        "max_iter": 20,
+        "n_iter_no_change": 3,
+        "alpha": 0.01,
+        "random_state": 3,
+    } | solver
+    ours, theirs = pair(task, **parameters)
+    # Weights with zeros: scikit-learn keeps those rows, and so do we in its mode.
+    weight = np.random.default_rng(1).integers(0, 4, len(X)) if weighted else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ours.fit(X, y, sample_weight=weight)
+        theirs.fit(X, y, sample_weight=weight)
+    assert_same_model(ours, theirs, X)
+
+
+@pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS.keys())
+@pytest.mark.parametrize("task", ["multiclass", "one output"])
+def test_partial_fit(task, solver):
+    X, y = data_for(task)
+    ours, theirs = pair(task, hidden_layer_sizes=(12,), random_state=3, **solver)
+    first = {"classes": np.unique(y)} if task == "multiclass" else {}
+    for start in range(0, 110, 40):
+        ours.partial_fit(X[start : start + 40], y[start : start + 40], **first)
+        theirs.partial_fit(X[start : start + 40], y[start : start + 40], **first)
+        first = {}
+    assert_same_model(ours, theirs, X)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_warm_start(solver):
+    X, y = data_for("multiclass")
+    ours, theirs = pair("multiclass", solver=solver, random_state=3, max_iter=5, warm_start=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for _ in range(3):
+            ours.fit(X, y)
+            theirs.fit(X, y)
+    assert_same_model(ours, theirs, X)
+
+
+def test_same_words(capsys):
+    X, y = data_for("multiclass")
+    ours, theirs = pair("multiclass", random_state=3, tol=0.5, n_iter_no_change=2, verbose=True)
+    ours.fit(X, y)
+    own_words = capsys.readouterr().out
+    theirs.fit(X, y)
+    assert own_words == capsys.readouterr().out
+    assert "Stopping." in own_words

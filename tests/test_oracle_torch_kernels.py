@@ -1,0 +1,265 @@
+"""The kernels against PyTorch: the same arithmetic where nobody here wrote the other side.
+
+What differs by definition is accounted for here and nowhere hidden: PyTorch's running
+variance is unbiased, its mean squared error has no 1/2 and averages over the outputs, and its
+Adam adds epsilon after the bias correction.
+"""
+
+import numpy as np
+import pytest
+from strategies import each_precision
+
+from skbn.kernels import activations, batchnorm, losses, optimizers
+
+torch = pytest.importorskip("torch")
+functional = torch.nn.functional
+
+weightings = pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+
+
+def tensor(array, requires_grad=False):
+    return torch.tensor(np.asarray(array), requires_grad=requires_grad)
+
+
+def batch(precision, n=30, d=5, seed=0):
+    """Rows off center, the gradient of their outputs, and the parameters."""
+    rng = np.random.default_rng(seed)
+    x = 3.0 + 2.0 * rng.standard_normal((n, d))
+    dy = rng.standard_normal((n, d))
+    gamma, beta = rng.standard_normal((2, d))
+    return [array.astype(precision.dtype) for array in (x, dy, gamma, beta)]
+
+
+def torch_batchnorm(x, dy, gamma, beta, of_row=slice(None), **options):
+    """Output and the gradients of x, gamma and beta, of the rows `of_row` of x."""
+    x, gamma, beta = (tensor(array, requires_grad=True) for array in (x, gamma, beta))
+    y = functional.batch_norm(
+        x[of_row], None, None, weight=gamma, bias=beta, training=True, **options
+    )
+    y.backward(tensor(dy))
+    return [result.detach().numpy() for result in (y, x.grad, gamma.grad, beta.grad)]
+
+
+@each_precision
+@pytest.mark.parametrize(("n", "d"), [(2, 1), (2, 7), (30, 5), (300, 2)])
+@pytest.mark.parametrize("epsilon", [1e-5, 0.1])
+def test_batchnorm_in_training(precision, n, d, epsilon):
+    x, dy, gamma, beta = batch(precision, n, d)
+    y, mean, _, invstd = batchnorm.forward(x, gamma, beta, epsilon)
+    gradients = batchnorm.backward(dy, x, gamma, mean, invstd)
+    expected = torch_batchnorm(x, dy, gamma, beta, eps=epsilon)
+    for actual, wanted in zip((y, *gradients), expected, strict=True):
+        precision.assert_close(actual, wanted, scale=10)
+
+
+@each_precision
+def test_weighted_batchnorm_is_that_of_repeated_rows(precision):
+    x, dy, gamma, beta = batch(precision)
+    weight = np.arange(len(x)) % 4
+    of_row = np.repeat(np.arange(len(x)), weight)
+    y, mean, _, invstd = batchnorm.forward(x, gamma, beta, sample_weight=weight)
+    weighted_dy = dy * weight[:, np.newaxis].astype(precision.dtype)
+    gradients = batchnorm.backward(weighted_dy, x, gamma, mean, invstd, weight)
+    expected = torch_batchnorm(x, dy[of_row], gamma, beta, of_row)
+    for actual, wanted in zip((y[of_row], *gradients), expected, strict=True):
+        precision.assert_close(actual, wanted, scale=10)
+
+
+@each_precision
+@pytest.mark.parametrize("momentum", [0.1, 1.0])
+def test_running_statistics_and_inference(precision, momentum):
+    layer = torch.nn.BatchNorm1d(5, momentum=momentum, dtype=tensor(batch(precision)[0]).dtype)
+    running_mean, running_var = np.zeros(5), np.ones(5)
+    for seed, n in enumerate((4, 17, 30)):
+        x, _, gamma, beta = batch(precision, n=n, seed=seed)
+        layer(tensor(x))
+        _, mean, var, _ = batchnorm.forward(x, gamma, beta)
+        unbiased = var * n / (n - 1)
+        batchnorm.update_running(running_mean, running_var, mean, unbiased, momentum)
+        precision.assert_close(running_mean, layer.running_mean.numpy())
+        precision.assert_close(running_var, layer.running_var.numpy())
+    with torch.no_grad():
+        layer.weight.copy_(tensor(gamma))
+        layer.bias.copy_(tensor(beta))
+        expected = layer.eval()(tensor(x)).numpy()
+    y = batchnorm.infer(x, gamma, beta, running_mean, running_var, layer.eps)
+    precision.assert_close(y, expected, scale=10)
+
+
+@each_precision
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("identity", torch.nn.Identity()),
+        ("logistic", torch.sigmoid),
+        ("tanh", torch.tanh),
+        ("relu", torch.relu),
+    ],
+)
+def test_activations(precision, name, function):
+    x, dy, *_ = batch(precision)
+    # Both sides of 0, and 0 itself, where relu's derivative is a convention.
+    x[0] -= x[0]
+    x[1::2] *= -1
+    y = activations.forward(x, name)
+    x_tensor = tensor(x, requires_grad=True)
+    expected = function(x_tensor)
+    expected.backward(tensor(dy))
+    precision.assert_close(y, expected.detach().numpy())
+    precision.assert_close(activations.backward(dy, y, name), x_tensor.grad.numpy())
+
+
+def cross_entropy(z, y):
+    return functional.cross_entropy(z, y, reduction="none")
+
+
+def logistic_cross_entropy(z, y):
+    return functional.binary_cross_entropy_with_logits(z, y, reduction="none").sum(dim=1)
+
+
+def half_squared_error(z, y):
+    return functional.mse_loss(z, y, reduction="none").sum(dim=1) / 2
+
+
+@each_precision
+@weightings
+@pytest.mark.parametrize("spread", [1.0, 30.0])
+@pytest.mark.parametrize(
+    ("door", "of_rows"),
+    [
+        (losses.softmax_log_loss, cross_entropy),
+        (losses.logistic_log_loss, logistic_cross_entropy),
+        (losses.squared_error, half_squared_error),
+    ],
+)
+def test_losses(precision, weighted, spread, door, of_rows):
+    rng = np.random.default_rng(0)
+    z = (spread * rng.standard_normal((20, 4))).astype(precision.dtype)
+    y = rng.integers(0, 2, size=(20, 4)).astype(precision.dtype)
+    if door is losses.softmax_log_loss:
+        y = rng.integers(0, 4, size=20)
+    weight = rng.integers(0, 4, size=20).astype(np.float64) if weighted else None
+    loss, dz = door(z, y, weight)
+    z_tensor = tensor(z, requires_grad=True)
+    share = np.full(20, 1 / 20) if weight is None else weight / np.sum(weight)
+    expected = torch.sum(tensor(share) * of_rows(z_tensor, tensor(y)))
+    expected.backward()
+    precision.assert_close(loss, expected.item())
+    precision.assert_close(dz, z_tensor.grad.numpy())
+
+
+@each_precision
+def test_weights_of_the_classes_are_weights_of_their_rows(precision):
+    rng = np.random.default_rng(1)
+    z = rng.standard_normal((20, 3)).astype(precision.dtype)
+    y = rng.integers(0, 3, size=20)
+    class_weight = np.array([0.5, 2.0, 1.0], precision.dtype)
+    loss, _ = losses.softmax_log_loss(z, y, class_weight[y])
+    expected = functional.cross_entropy(tensor(z), tensor(y), weight=tensor(class_weight))
+    precision.assert_close(loss, expected.item())
+
+
+@each_precision
+def test_mean_squared_error(precision):
+    z, y, *_ = batch(precision)
+    loss, _ = losses.squared_error(z, y)
+    # Over one output, half of it; over d outputs a mean where ours is a sum.
+    expected = functional.mse_loss(tensor(z), tensor(y)).item() * z.shape[1] / 2
+    precision.assert_close(loss, expected)
+
+
+STEPS, SIZE, N_WEIGHTS = 20, 12, 7
+
+
+def assert_follows(precision, optimizer, tensors, ours, before_step=None):
+    """Feed both sides the same gradients and compare the parameters after every step.
+
+    `tensors` are the parameters of `optimizer`, one after the other in our flat vector;
+    ``ours(parameters, gradient, step)`` is our step.
+    """
+    rng = np.random.default_rng(0)
+    sizes = np.cumsum([t.numel() for t in tensors])[:-1]
+    parameters = torch.cat(tensors).detach().numpy().copy()
+    for step in range(1, STEPS + 1):
+        # Some gradients are 0, as of a unit that is switched off.
+        gradient = rng.standard_normal(SIZE) * (rng.uniform(size=SIZE) < 0.8)
+        gradient = gradient.astype(precision.dtype)
+        for t, part in zip(tensors, np.split(gradient, sizes), strict=True):
+            t.grad = tensor(part)
+        if before_step is not None:
+            before_step(step)
+        optimizer.step()
+        ours(parameters, gradient, step)
+        precision.assert_close(parameters, torch.cat(tensors).detach().numpy(), scale=step)
+
+
+def start(precision, *sizes):
+    rng = np.random.default_rng(7)
+    return [
+        tensor(rng.standard_normal(size).astype(precision.dtype), requires_grad=True)
+        for size in sizes
+    ]
+
+
+@each_precision
+@pytest.mark.parametrize(
+    ("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True), (1.0, True)]
+)
+def test_sgd(precision, momentum, nesterov):
+    tensors = start(precision, SIZE)
+    velocity = np.zeros(SIZE, precision.dtype)
+    assert_follows(
+        precision,
+        torch.optim.SGD(tensors, lr=0.05, momentum=momentum, nesterov=nesterov),
+        tensors,
+        lambda parameters, gradient, _: optimizers.sgd(
+            parameters, velocity, gradient, 0.05, momentum, nesterov
+        ),
+    )
+
+
+def epsilon_after_correction(optimizer, epsilon, beta_2=0.999):
+    """Set, before step t, the epsilon with which PyTorch's denominator is ours."""
+
+    def before_step(step):
+        for group in optimizer.param_groups:
+            group["eps"] = epsilon / np.sqrt(1 - beta_2**step)
+
+    return before_step
+
+
+@each_precision
+@pytest.mark.parametrize("epsilon", [1e-8, 1e-2])
+def test_adam(precision, epsilon):
+    tensors = start(precision, SIZE)
+    first, second = np.zeros((2, SIZE), precision.dtype)
+    optimizer = torch.optim.Adam(tensors, lr=0.05)
+    assert_follows(
+        precision,
+        optimizer,
+        tensors,
+        lambda parameters, gradient, step: optimizers.adam(
+            parameters, first, second, gradient, 0.05, step, epsilon=epsilon
+        ),
+        epsilon_after_correction(optimizer, epsilon),
+    )
+
+
+@each_precision
+def test_adamw_decays_the_first_parameters_alone(precision):
+    tensors = start(precision, N_WEIGHTS, SIZE - N_WEIGHTS)
+    first, second = np.zeros((2, SIZE), precision.dtype)
+    groups = [
+        {"params": tensors[:1], "weight_decay": 0.3},
+        {"params": tensors[1:], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=0.05)
+    assert_follows(
+        precision,
+        optimizer,
+        tensors,
+        lambda parameters, gradient, step: optimizers.adamw(
+            parameters, first, second, gradient, 0.05, step, 0.3, N_WEIGHTS
+        ),
+        epsilon_after_correction(optimizer, 1e-8),
+    )

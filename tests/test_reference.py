@@ -1,0 +1,85 @@
+"""Every door of the kernels has a twin of the same name and signature, and no twin is idle."""
+
+import importlib
+import inspect
+import pkgutil
+
+import numpy as np
+import pytest
+import reference
+
+from skbn import kernels
+
+KERNELS = {
+    info.name: importlib.import_module(f"{kernels.__name__}.{info.name}")
+    for info in pkgutil.iter_modules(kernels.__path__)
+    if not info.name.startswith("_")
+}
+
+
+def doors(module):
+    """The public functions that a kernel module defines itself."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and callable(value)
+        and not inspect.isclass(value)
+        and getattr(value, "__module__", None) == module.__name__
+    }
+
+
+def twins(kernel):
+    return {
+        name: value.__func__
+        for name, value in vars(getattr(reference, kernel)).items()
+        if isinstance(value, staticmethod)
+    }
+
+
+def parameters(function):
+    return [(p.name, p.default) for p in inspect.signature(function).parameters.values()]
+
+
+def test_every_kernel_module_has_a_class_of_twins_and_every_class_a_module():
+    classes = {
+        name
+        for name, value in vars(reference).items()
+        if inspect.isclass(value) and value.__module__ == reference.__name__
+    }
+    assert classes == set(KERNELS)
+
+
+@pytest.mark.parametrize("kernel", sorted(KERNELS))
+def test_every_door_has_a_twin_and_every_twin_a_door(kernel):
+    assert set(doors(KERNELS[kernel])) == set(twins(kernel)) != set()
+
+
+@pytest.mark.parametrize(
+    ("kernel", "name"),
+    [(kernel, name) for kernel, module in sorted(KERNELS.items()) for name in doors(module)],
+)
+def test_a_door_and_its_twin_have_one_signature(kernel, name):
+    door, twin = doors(KERNELS[kernel])[name], twins(kernel)[name]
+    assert parameters(door) == parameters(twin)
+    assert door.__doc__, f"{kernel}.{name} does not say what it does"
+
+
+def test_batchnorm_passes_on_the_doors_of_moments():
+    batchnorm, moments = KERNELS["batchnorm"], KERNELS["moments"]
+    assert set(batchnorm.__all__) == set(doors(batchnorm)) | set(doors(moments))
+    assert all(getattr(batchnorm, name) is door for name, door in doors(moments).items())
+
+
+def test_the_twins_of_the_moments_are_numpy_s():
+    x = np.random.default_rng(0).normal(3.0, 2.0, size=(50, 4))
+    weight = np.random.default_rng(1).integers(0, 4, size=50).astype(np.float64)
+    mean, var = reference.moments.batch_moments(x)
+    np.testing.assert_allclose(mean, np.mean(x, axis=0), rtol=1e-13)
+    np.testing.assert_allclose(var, np.var(x, axis=0), rtol=1e-13)
+    mean, var, total = reference.moments.weighted_moments(x, weight)
+    np.testing.assert_allclose(mean, np.average(x, axis=0, weights=weight), rtol=1e-13)
+    np.testing.assert_allclose(
+        var, np.diag(np.cov(x, rowvar=False, aweights=weight, ddof=0)), rtol=1e-13
+    )
+    np.testing.assert_array_equal(total, np.sum(weight))

@@ -1,0 +1,46 @@
+"""A door and its twin on the same arguments."""
+
+import numpy as np
+import reference
+
+
+def untouched(door, *arguments, changed=0, **options):
+    """Call a door; fail if it changes an argument other than the first `changed` ones."""
+    inputs = [a for a in [*arguments[changed:], *options.values()] if isinstance(a, np.ndarray)]
+    before = [array.copy() for array in inputs]
+    result = door(*arguments, **options)
+    for array, copy in zip(inputs, before, strict=True):
+        np.testing.assert_array_equal(array, copy, err_msg=f"{door.__name__} changed its input")
+    return result
+
+
+def widened(value):
+    """A float64 copy of an array of floats; anything else as it is."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        return value.astype(np.float64)
+    return value
+
+
+def results(returned):
+    return returned if isinstance(returned, tuple) else (returned,)
+
+
+def assert_equals_twin(door, precisions, *arguments, changed=0, scale=1.0, **options):
+    """Call a door and its twin, and compare what they return and change.
+
+    `precisions` has one entry a result: its dtype and how close it has to come. The first
+    `changed` arguments are results too, and stay as the door left them.
+    """
+    twin = getattr(getattr(reference, door.__module__.rpartition(".")[2]), door.__name__)
+    wide = [widened(argument) for argument in arguments]
+    expected = twin(*wide, **{name: widened(value) for name, value in options.items()})
+    actual = untouched(door, *arguments, changed=changed, **options)
+    if changed:
+        assert actual is None
+        actual, expected = arguments[:changed], tuple(wide[:changed])
+    pairs = zip(precisions, results(actual), results(expected), strict=True)
+    for precision, value, wide_value in pairs:
+        assert np.shape(value) == np.shape(wide_value)
+        assert isinstance(value, float) or value.dtype == precision.dtype
+        precision.assert_close(value, wide_value, scale=scale)
+    return actual
