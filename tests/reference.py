@@ -77,13 +77,19 @@ class moments:
 
     @staticmethod
     def merge_pairs(mean, var, weight, batch_mean, batch_var, batch_weight):
-        # A pair as one long double, and that as the double next to it and the rest.
-        together = [np.sum(pair.astype(np.longdouble), axis=0) for pair in (mean, var)]
-        batch = [np.sum(pair.astype(np.longdouble), axis=0) for pair in (batch_mean, batch_var)]
-        moments.merge(*together, weight, *batch, batch_weight)
-        for pair, value in zip((mean, var), together, strict=True):
-            pair[0] = value
-            pair[1] = value - pair[0]
+        seen = weight + batch_weight > 0
+        mean_a, mean_b, var_a, var_b = (
+            np.sum(pair[:, seen], axis=0, dtype=np.longdouble)
+            for pair in (mean, batch_mean, var, batch_var)
+        )
+        total = weight[seen].astype(np.longdouble) + batch_weight[seen]
+        share_a, share_b = weight[seen] / total, batch_weight[seen] / total
+        merged_mean = share_a * mean_a + share_b * mean_b
+        merged_var = share_a * var_a + share_b * var_b + share_a * share_b * (mean_a - mean_b) ** 2
+        for pair, value in ((mean, merged_mean), (var, merged_var)):
+            pair[0, seen] = value
+            pair[1, seen] = value - pair[0, seen]
+        weight[seen] = total
 
     @staticmethod
     def update_running(running_mean, running_var, batch_mean, batch_var, momentum):
@@ -97,15 +103,6 @@ def inverse_std(var, epsilon):
 
 
 class batchnorm:
-    @staticmethod
-    def affine(x, mean, scale, shift, out=None):
-        y = ((x.astype(np.float64) - mean) * scale + shift).astype(x.dtype)
-        finite = bool(np.all(np.isfinite(x)))
-        if out is None:
-            return y, finite
-        out[...] = y
-        return out, finite
-
     @staticmethod
     def forward(x, gamma, beta, epsilon=1e-5, sample_weight=None):
         if sample_weight is None:
@@ -125,6 +122,13 @@ class batchnorm:
         through_statistics = np.sum(dxhat, axis=0) + xhat * np.sum(dxhat * xhat, axis=0)
         dx = batch_invstd * (dxhat - share * through_statistics)
         return dx, np.sum(dy * xhat, axis=0), np.sum(dy, axis=0)
+
+    @staticmethod
+    def affine(x, mean, scale, shift, out=None):
+        y = (x - mean) * scale + shift
+        if out is not None:
+            out[...] = y
+        return y, not np.isinf(y).any()
 
     @staticmethod
     def infer(x, gamma, beta, running_mean, running_var, epsilon=1e-5):

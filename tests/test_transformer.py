@@ -227,8 +227,9 @@ def test_a_weight_of_two_is_the_row_twice(seed, momentum, missing, dtype):
         rows[rng.random(rows.shape) < 0.3] = np.nan
     weight = rng.integers(0, 4, 40)
     weight[[0, 20]] = 1
-    weighted, repeated = BatchNormTransformer(momentum=momentum), BatchNormTransformer(
-        momentum=momentum
+    weighted, repeated = (
+        BatchNormTransformer(momentum=momentum),
+        BatchNormTransformer(momentum=momentum),
     )
     for part in (slice(0, 20), slice(20, 40)):
         weighted.partial_fit(rows[part], sample_weight=weight[part])
@@ -404,8 +405,11 @@ def test_infinity_is_refused(value, dtype, order, with_nan):
 def test_sparse_is_refused(container):
     transformer = BatchNormTransformer().fit(X)
     for call in (
-        transformer.fit, transformer.partial_fit, transformer.partial_fit_transform,
-        transformer.transform, transformer.inverse_transform,
+        transformer.fit,
+        transformer.partial_fit,
+        transformer.partial_fit_transform,
+        transformer.transform,
+        transformer.inverse_transform,
     ):
         with pytest.raises(ValueError, match=r"Cannot center sparse matrices.*dense"):
             call(container(np.eye(3)))
@@ -534,8 +538,9 @@ def test_three_dimensional_data_frames_are_refused(container):
         transformer.partial_fit_transform(SEQUENCES)
     assert_same_state(transformer, before)
     assert transformer.inverse_transform(SEQUENCES).ndim == 3
-    with sklearn.config_context(transform_output=container), pytest.raises(
-        ValueError, match="Three-dimensional"
+    with (
+        sklearn.config_context(transform_output=container),
+        pytest.raises(ValueError, match="Three-dimensional"),
     ):
         BatchNormTransformer().fit_transform(SEQUENCES)
     assert transformer.set_output(transform="default").transform(SEQUENCES).ndim == 3
@@ -720,9 +725,19 @@ def test_bad_weights(weight, message, method):
 @pytest.mark.parametrize(
     "bad",
     [
-        {"momentum": 0.0}, {"momentum": 1.1}, {"momentum": -0.1}, {"momentum": "auto"},
-        {"epsilon": -1e-9}, {"epsilon": None}, {"gamma": "a"}, {"gamma": None}, {"beta": None},
-        {"batch_size": 0}, {"batch_size": 1.5}, {"time_statistics": "both"}, {"copy": "no"},
+        {"momentum": 0.0},
+        {"momentum": 1.1},
+        {"momentum": -0.1},
+        {"momentum": "auto"},
+        {"epsilon": -1e-9},
+        {"epsilon": None},
+        {"gamma": "a"},
+        {"gamma": None},
+        {"beta": None},
+        {"batch_size": 0},
+        {"batch_size": 1.5},
+        {"time_statistics": "both"},
+        {"copy": "no"},
     ],
     ids=str,
 )
@@ -843,7 +858,9 @@ def test_pipeline_and_grid_search():
     ).fit(X, y)
     assert search.best_score_ > 0.999
     search = GridSearchCV(
-        BatchNormTransformer(), {"momentum": [None, 0.5]}, cv=3,
+        BatchNormTransformer(),
+        {"momentum": [None, 0.5]},
+        cv=3,
         scoring=lambda transformer, X: -np.abs(transformer.transform(X).mean()),
         error_score="raise",
     ).fit(X)

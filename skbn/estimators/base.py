@@ -15,7 +15,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from skbn.estimators.columns import column_moments, merged, standard_deviation
+from skbn.estimators.columns import column_moments, merged
+from skbn.estimators.running_moments import divisor
 from skbn.network import optimizer as optimizers
 from skbn.network import views
 from skbn.network.network import Network, Table
@@ -248,7 +249,7 @@ class BaseMLPWithBatchNorm(BaseEstimator):
         mean = getattr(self, "input_mean_", None)
         if mean is None:
             return Table(X, targets, sample_weight)
-        std = standard_deviation(mean, self.input_var_, self._input_weight)
+        std = divisor(mean, self.input_var_, self._input_weight, epsilon=0.0)
         return Table(X, targets, sample_weight, mean, 1.0 / std)
 
     def _train(self, network, table, random_state, incremental):

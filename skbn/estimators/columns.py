@@ -1,19 +1,8 @@
-"""Exact moments of the columns of a table, merged over calls, and the divisors from them."""
+"""Exact moments of the columns of a table without gaps, merged over calls."""
 
 import numpy as np
 
 from skbn.kernels import moments
-
-
-def is_constant(mean, var, weight):
-    """Whether a column cannot be told from a constant one.
-
-    The bound is that of the rounding error of a two-pass variance (Chan, Golub and LeVeque
-    1983): what lies below it may be noise alone, and dividing by it would blow that up. It is
-    the one of scikit-learn's ``StandardScaler``.
-    """
-    eps = np.finfo(np.float64).eps
-    return var <= weight * eps * var + (weight * mean * eps) ** 2
 
 
 def column_moments(X, sample_weight=None):
@@ -31,8 +20,3 @@ def merged(previous, batch):
     result = tuple(array.copy() for array in previous)
     moments.merge(*result, *batch)
     return result
-
-
-def standard_deviation(mean, var, weight):
-    """Root of the variance, 1 for a constant column."""
-    return np.where(is_constant(mean, var, weight), 1.0, np.sqrt(var))

@@ -14,8 +14,9 @@ from sklearn.utils.multiclass import (
 from sklearn.utils.validation import check_array, column_or_1d
 
 from skbn.estimators.base import BaseMLPWithBatchNorm, unchanged_on_failure
-from skbn.estimators.columns import column_moments, merged, standard_deviation
+from skbn.estimators.columns import column_moments, merged
 from skbn.estimators.parameters import shares_documentation
+from skbn.estimators.running_moments import divisor
 from skbn.network import views
 
 
@@ -480,7 +481,7 @@ class MLPWithBatchNormRegressor(RegressorMixin, BaseMLPWithBatchNorm):
         z, dtype = self._raw_outputs(X)
         if self._target_moments is not None:
             mean, var, weight = self._target_moments
-            z = z * standard_deviation(mean, var, weight) + mean
+            z = z * divisor(mean, var, weight, epsilon=0.0) + mean
         z = z.astype(dtype, copy=False)
         return z.ravel() if self.n_outputs_ == 1 else z
 
@@ -502,11 +503,11 @@ class MLPWithBatchNormRegressor(RegressorMixin, BaseMLPWithBatchNorm):
         self._target_moments = merged(previous, column_moments(y, sample_weight))
         if previous is not None:
             self._rescale_outputs(previous, self._target_moments)
-        return (y - self._target_moments[0]) / standard_deviation(*self._target_moments)
+        return (y - self._target_moments[0]) / divisor(*self._target_moments, epsilon=0.0)
 
     def _rescale_outputs(self, previous, current):
         # z s + m = z' s' + m' for every row where W' = W s / s', b' = (b s + m - m') / s'.
-        s, s_new = standard_deviation(*previous), standard_deviation(*current)
+        s, s_new = divisor(*previous, epsilon=0.0), divisor(*current, epsilon=0.0)
         self._parameters = self._parameters.copy()
         weight = views.weights(self._plan, self._parameters)[-1]
         bias = views.biases(self._plan, self._parameters)[-1]

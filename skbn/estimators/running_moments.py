@@ -127,8 +127,11 @@ class RunningMoments:
         batchnorm.update_running(mean, var, batch.mean[0], batch.var[0], momentum)
         first, none = self.weight[:m] == 0.0, batch.weight == 0.0
         result = RunningMoments(
-            self.mean.copy(), self.var.copy(), self.weight.copy(),
-            self.weighted or batch.weighted, exact=False,
+            self.mean.copy(),
+            self.var.copy(),
+            self.weight.copy(),
+            self.weighted or batch.weighted,
+            exact=False,
         )
         for running, old, new, averaged in (
             (result.mean, self.mean, batch.mean, mean),

@@ -265,9 +265,7 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
                 X, sample_weight, first=not hasattr(self, "_moments"), training=True
             )
             mean, var = batch.running_mean(), batch.running_var()
-            scale = self._tiled(self.gamma_, mean) / divisor(
-                mean, var, batch.weight, self.epsilon
-            )
+            scale = self._tiled(self.gamma_, mean) / divisor(mean, var, batch.weight, self.epsilon)
             result = self._affine(rows, mean, scale, self._tiled(self.beta_, mean))
         return _wrap_data_with_container("transform", result, X, self)
 
@@ -462,9 +460,7 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     def _refuse_infinity(self, X):
         # The sum scikit-learn begins with is not a number where both infinities are.
         with np.errstate(invalid="ignore"):
-            assert_all_finite(
-                X, allow_nan=True, estimator_name=type(self).__name__, input_name="X"
-            )
+            assert_all_finite(X, allow_nan=True, estimator_name=type(self).__name__, input_name="X")
 
     def _check_shape(self, X):
         name = type(self).__name__
@@ -497,9 +493,7 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
 
         `training`: the mini-batch is to be normalized by its own moments too.
         """
-        X = self._validated(
-            X, first=first, written=training, finite=sample_weight is not None
-        )
+        X = self._validated(X, first=first, written=training, finite=sample_weight is not None)
         n = X.shape[0]
         if sample_weight is not None:
             with config_context(array_api_dispatch=False):

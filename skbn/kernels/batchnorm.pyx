@@ -603,7 +603,7 @@ def affine(x, mean, scale, shift, out=None):
         raise ValueError(f"out has shape {out.shape} and dtype {out.dtype}, x has {x.shape} "
                          f"and {x.dtype}")
     elif not out.flags.aligned:
-        raise ValueError("out is not aligned: a kernel cannot step through it")
+        raise ValueError("out is not aligned: it cannot be written to in place")
     columns = [np.ascontiguousarray(v, dtype=np.float64) for v in (mean, scale, shift)]
     for column in columns:
         if column.shape != x.shape[1:]:

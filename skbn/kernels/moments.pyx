@@ -337,17 +337,18 @@ cdef void moments_of_weighted(
     _add_valid(batch_weight, s1, s2, x, shift, sample_weight, n, d, row_stride, column_stride)
     for j in range(d):
         batch_mean[j] = shift[j] + s1[j] / batch_weight[j] if batch_weight[j] > 0.0 else 0.0
-        batch_weight[j] = 0.0
         s1[j] = 0.0
         s2[j] = 0.0
-    _add_valid(batch_weight, s1, s2, x, batch_mean, sample_weight, n, d, row_stride,
-               column_stride)
+    # The weights are known by now: what this pass adds up of them is not used.
+    _add_valid(shift, s1, s2, x, batch_mean, sample_weight, n, d, row_stride, column_stride)
     for j in range(d):
         if batch_weight[j] > 0.0:
             t = s1[j] / batch_weight[j]
             batch_mean[j] += t
             batch_var[j] = s2[j] / batch_weight[j]
-            if not isinf(batch_var[j]):
+            if isinf(batch_mean[j]) or isnan(batch_mean[j]):
+                batch_var[j] = NAN
+            elif not isinf(batch_var[j]):
                 batch_var[j] = max(batch_var[j] - t * t, 0.0)
         else:
             batch_var[j] = 0.0

@@ -166,7 +166,11 @@ def test_merge_pairs(seed, d, parts):
     present = rng.random(x.shape) < 0.8
     for row, there in zip(x, present, strict=True):
         batchnorm.merge_pairs(
-            mean, var, weight, np.stack([row, np.zeros(d)]), np.zeros((2, d)),
+            mean,
+            var,
+            weight,
+            np.stack([row, np.zeros(d)]),
+            np.zeros((2, d)),
             there.astype(float),
         )
     np.testing.assert_array_equal(weight, present.sum(axis=0))
