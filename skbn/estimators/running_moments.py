@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skbn.estimators.columns import is_constant
 from skbn.kernels import batchnorm
+
+EPS = np.finfo(np.float64).eps
 
 
 def as_matrices(X, shared, contiguous):
@@ -179,5 +180,6 @@ def divisor(mean, var, weight, epsilon):
     divisor : ndarray of shape (m,)
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        constant = is_constant(mean, var, weight) & np.isfinite(var)
+        bound = weight * EPS * var + (weight * mean * EPS) ** 2
+        constant = (var <= bound) & np.isfinite(var)
         return np.where(constant, 1.0, np.sqrt(var + epsilon))
