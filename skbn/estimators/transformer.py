@@ -1,6 +1,5 @@
 """Batch normalization of columns, as a transformer."""
 
-from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
@@ -10,17 +9,11 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, 
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._set_output import _get_output_config, _wrap_data_with_container
-from sklearn.utils.validation import (
-    FLOAT_DTYPES,
-    _check_sample_weight,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from skbn.estimators.base import unchanged_on_failure
 from skbn.estimators.running_moments import RunningMoments, as_matrices, divisor
 from skbn.kernels import batchnorm
-
-FLOATS = [np.float64, np.float32]
 
 
 class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -111,8 +104,9 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     NaN are taken to be missing values: the statistics ignore them, :meth:`transform` keeps
     them. Infinity is refused.
 
-    float32 and float64 keep their dtype, everything else becomes float64. All arithmetic is
-    in float64, and nothing is lost to columns that lie far from 0.
+    float32 and float64 keep their dtype, everything else becomes float64. Statistics are
+    always float64; a float32 value is taken from its mean as a pair of float32, so nothing is
+    lost to columns that lie far from 0.
 
     References
     ----------
@@ -201,7 +195,7 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         InvalidParameterError
             If a parameter of the constructor is out of its range.
         """
-        with self._as_before_on_failure():
+        with unchanged_on_failure(self):
             self._update(X, sample_weight, first=True, batch_size=self.batch_size)
         return self
 
@@ -232,7 +226,7 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         InvalidParameterError
             If a parameter of the constructor is out of its range.
         """
-        with self._as_before_on_failure():
+        with unchanged_on_failure(self):
             self._update(X, sample_weight, first=not hasattr(self, "_moments"))
         return self
 
@@ -266,9 +260,9 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         InvalidParameterError
             If a parameter of the constructor is out of its range.
         """
-        with self._as_before_on_failure():
+        with unchanged_on_failure(self):
             rows, batch = self._update(
-                X, sample_weight, first=not hasattr(self, "_moments"), for_output=True
+                X, sample_weight, first=not hasattr(self, "_moments"), training=True
             )
             mean, var = batch.running_mean(), batch.running_var()
             scale = self._tiled(self.gamma_, mean) / divisor(mean, var, batch.weight, self.epsilon)
@@ -298,7 +292,8 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             DataFrame.
         """
         check_is_fitted(self)
-        rows = self._validated(X, first=False, for_output=True)
+        rows = self._validated(X, first=False, written=True)
+        self._refuse_data_frame(rows)
         mean, spread = self._running(rows)
         scale = self._tiled(self.gamma_, mean) / spread
         return self._affine(rows, mean, scale, self._tiled(self.beta_, mean))
@@ -331,7 +326,7 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
                 "transform cannot be undone where gamma is 0, which is the case in the "
                 f"feature(s) {', '.join(map(str, lost[:5]))}{', ...' if lost.size > 5 else ''}."
             )
-        rows = self._validated(X, first=False, for_output=True, named=False)
+        rows = self._validated(X, first=False, written=True, named=False)
         mean, spread = self._running(rows)
         scale = spread / self._tiled(self.gamma_, mean)
         return self._affine(rows, self._tiled(self.beta_, mean), scale, mean)
@@ -406,20 +401,10 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         )
         return self
 
-    @contextmanager
-    def _as_before_on_failure(self):
-        # Attributes are only ever replaced, so a shallow copy holds all there is.
-        before = dict(vars(self))
-        try:
-            yield
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
-            raise
-
-    def _validated(self, X, *, first, for_output=False, finite=False, named=True):
+    def _validated(self, X, *, first, written=False, finite=False, named=True):
         """`X` as an array of floats, its shape and its feature names checked.
 
+        `written`: it is to be overwritten, if the user allows that.
         Infinity is looked for here only if `finite` is asked for: the kernels see it on
         their way, and another pass over `X` would double the time.
         """
@@ -436,9 +421,9 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         with config_context(array_api_dispatch=False):
             X = check_array(
                 X,
-                dtype=FLOAT_DTYPES[:2],
-                force_writeable=for_output and not self.copy,
-                ensure_all_finite="allow-nan" if finite else False,
+                dtype=(np.float64, np.float32),
+                force_writeable=written and not self.copy,
+                ensure_all_finite=False,
                 allow_nd=True,
                 estimator=self,
                 input_name="X",
@@ -453,22 +438,29 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
                 f"Found array with 0 feature(s) or 0 step(s) (shape={X.shape}) while a "
                 f"minimum of 1 is required by {type(self).__name__}."
             )
-        if any(stride % X.itemsize for stride in X.strides):
-            # A field of records: the kernels step over whole numbers.
-            X = X.copy()
+        # A field of packed records is not: kernels step over whole numbers.
+        X = np.require(X, requirements=["ALIGNED"])
+        if finite:
+            self._refuse_infinity(X)
         if first:
             self.n_features_in_ = X.shape[-1]
         else:
             self._check_shape(X)
-        if for_output and X.ndim == 3:
-            container = _get_output_config("transform", self)["dense"]
-            if container != "default":
-                raise ValueError(
-                    f"Three-dimensional output does not fit into a {container} DataFrame. Use "
-                    "set_output(transform='default') for X of shape (n_samples, n_steps, "
-                    "n_features)."
-                )
         return X
+
+    def _refuse_data_frame(self, X):
+        container = _get_output_config("transform", self)["dense"]
+        if X.ndim == 3 and container != "default":
+            raise ValueError(
+                f"Three-dimensional output does not fit into a {container} DataFrame. Use "
+                "set_output(transform='default') for X of shape (n_samples, n_steps, "
+                "n_features)."
+            )
+
+    def _refuse_infinity(self, X):
+        # The sum scikit-learn begins with is not a number where both infinities are.
+        with np.errstate(invalid="ignore"):
+            assert_all_finite(X, allow_nan=True, estimator_name=type(self).__name__, input_name="X")
 
     def _check_shape(self, X):
         name = type(self).__name__
@@ -496,9 +488,12 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
                 "serve every time step."
             )
 
-    def _update(self, X, sample_weight, *, first, batch_size=None, for_output=False):
-        """Update the running averages; return the validated rows and the last mini-batch."""
-        X = self._validated(X, first=first, for_output=for_output, finite=sample_weight is not None)
+    def _update(self, X, sample_weight, *, first, batch_size=None, training=False):
+        """Update the running averages; return the validated rows and the last mini-batch.
+
+        `training`: the mini-batch is to be normalized by its own moments too.
+        """
+        X = self._validated(X, first=first, written=training, finite=sample_weight is not None)
         n = X.shape[0]
         if sample_weight is not None:
             with config_context(array_api_dispatch=False):
@@ -508,7 +503,8 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             if not sample_weight.any():
                 raise ValueError("Sample weights must contain at least one non-zero number.")
         shared = self._is_shared(X, first)
-        if for_output:
+        if training:
+            self._refuse_data_frame(X)
             positive = n if sample_weight is None else np.count_nonzero(sample_weight)
             if positive * (X.shape[1] if X.ndim == 3 and shared else 1) < 2:
                 raise ValueError(
@@ -580,11 +576,6 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         if isinstance(seen, np.ndarray):
             seen = seen.ravel()[:m]
         return mean, divisor(mean, var, seen, self.epsilon)
-
-    def _refuse_infinity(self, X):
-        # Its quick test is a sum, which warns where infinities of both signs meet.
-        with np.errstate(invalid="ignore"):
-            assert_all_finite(X, allow_nan=True, estimator_name=type(self).__name__, input_name="X")
 
     def _tiled(self, values, mean):
         # gamma and beta of every time step.

@@ -339,8 +339,7 @@ cdef void moments_of_weighted(
         batch_mean[j] = shift[j] + s1[j] / batch_weight[j] if batch_weight[j] > 0.0 else 0.0
         s1[j] = 0.0
         s2[j] = 0.0
-    # The weights are known by now, and less an infinite mean even an entry may look missing:
-    # what this pass adds up of them is not used.
+    # The weights are known by now: what this pass adds up of them is not used.
     _add_valid(shift, s1, s2, x, batch_mean, sample_weight, n, d, row_stride, column_stride)
     for j in range(d):
         if batch_weight[j] > 0.0:
