@@ -100,6 +100,7 @@ def test_blocks_change_no_bit(batch_norm, monkeypatch):
     results = []
     for flops in (1, 10**4, 10**12):
         monkeypatch.setattr(batches, "BLOCK_FLOPS", flops)
+        monkeypatch.setattr(batches, "BATCH_FLOPS", 0)
         network = random_network(UNITS, "tanh", batch_norm, LOSS, dtype=np.float32)
         history = train(network, table)
         results.append((network.parameters, network.statistics, history.loss_curve))

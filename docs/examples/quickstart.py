@@ -39,7 +39,7 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     try:
         X, y, task = load_data(arguments)
-        check_figure(arguments.figure)
+        arguments.figure = checked_figure(arguments.figure)
         name = arguments.csv or "digits"
         target = "a number" if task == "regression" else f"{len(np.unique(y))} classes"
         print(f"{name}: {X.shape[0]} rows, {X.shape[1]} features, the target is {target}")
@@ -282,9 +282,11 @@ def check_folds(y, task, folds):
         )
 
 
-def check_figure(file):
-    """Find out that the figure cannot be written before the search, not after it."""
+def checked_figure(file):
+    """The figure's full name; finds out before the search that it cannot be written."""
     path = Path(file)
+    if not path.suffix:
+        path = path.with_name(path.name + ".png")
     if not path.parent.is_dir():
         raise BadInput(f"cannot write {file}: there is no directory {path.parent}")
     if path.is_dir():
@@ -292,6 +294,7 @@ def check_figure(file):
     formats = Figure().canvas.get_supported_filetypes()
     if path.suffix and path.suffix[1:].lower() not in formats:
         raise BadInput(f"cannot write {file}: the formats are {', '.join(sorted(formats))}")
+    return str(path)
 
 
 def last_line(error):

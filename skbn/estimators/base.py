@@ -29,7 +29,7 @@ from skbn.network.network import Network, Table
 from skbn.network.plan import feed_forward
 from skbn.network.statistics import set_exact_statistics
 from skbn.training import schedules
-from skbn.training.epochs import History, NonFiniteLoss, no_hook, run_epochs
+from skbn.training.epochs import INTERRUPTED, History, NonFiniteLoss, no_hook, run_epochs
 from skbn.training.stopping import LossPlateau, Recorded, ValidationPlateau
 
 NON_FINITE = (
@@ -191,10 +191,11 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
                 self._n_batches_tracked,
             )
             table = self._table(rows)
+            unconverged = False
             if self.solver == "lbfgs":
                 self._minimize(network, table)
             else:
-                self._train(
+                unconverged = self._train(
                     network,
                     table,
                     None
@@ -215,6 +216,13 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
             )
         if callbacks is not None:
             callbacks.end()
+        if unconverged:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
+                "optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
         return self
 
     def _check_solver_settings(self):
@@ -243,7 +251,7 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
             warnings.warn(
                 "X_val is given, but early_stopping=False: validation_scores_ and "
                 "validation_loss_curve_ are recorded, and training does not end by them",
-                stacklevel=4,
+                stacklevel=5,
             )
         return bool(self.early_stopping)
 
@@ -310,16 +318,27 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
         return Rows(as_table(X), self._encode(y, fresh=False, incremental=True), sample_weight)
 
     def _is_plain(self):
-        """Whether this is scikit-learn's network, which keeps rows of weight 0."""
-        return self.batch_norm is None and self.normalize_input is None
+        """Whether this is scikit-learn's network, which keeps rows of weight 0.
+
+        It computes in float64, or in the dtype of `X` as upstream does.
+        """
+        switched_off = all(
+            getattr(self, name) == value
+            for name, value in self._plain_parameters.items()
+            if name != "dtype"
+        )
+        return switched_off and self.dtype != "float32"
 
     def _class_weight(self, y, incremental):
         """Weights of the rows by their class, or None."""
         return None
 
     def _update_moments(self, rows, fresh):
-        """Moments of what is normalized in front of and behind the network."""
-        if self.normalize_input is not None:
+        """Moments of what is normalized in front of and behind the network.
+
+        What a network that is trained on has been given stays, whatever the parameters say now.
+        """
+        if self.normalize_input is not None if fresh else hasattr(self, "input_mean_"):
             previous = None if fresh else (self.input_mean_, self.input_var_, self._input_weight)
             self.input_mean_, self.input_var_, self._input_weight = merged(
                 previous, column_moments(rows.X, rows.sample_weight)
@@ -333,7 +352,9 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
         if np.any(np.array(hidden_layer_sizes) <= 0):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden_layer_sizes}.")
         # What an earlier fit with other settings has left.
-        for name in ("input_mean_", "input_var_", "_input_weight", "_optimizer", "_moments"):
+        for name in (
+            "input_mean_", "input_var_", "_input_weight", "_optimizer", "_moments", "loss_",
+        ):
             vars(self).pop(name, None)
         self.n_outputs_ = self._count_outputs(rows.targets)
         layer_units = [rows.X.shape[1], *hidden_layer_sizes, self.n_outputs_]
@@ -416,6 +437,11 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
         incremental = callbacks is None
         resumed = incremental and hasattr(self, "_optimizer")
         optimizer = self._optimizer.copy() if resumed else self._new_optimizer(random_state)
+        if resumed:
+            # As upstream, momentum and betas stay what they were; the penalty does not.
+            optimizer["alpha"] = self.alpha
+            optimizer["weight_decay"] = self.weight_decay
+            optimizer["max_grad_norm"] = self._max_grad_norm()
         moments = self._moments.copy() if resumed else network.new_moments()
         schedule = self._schedule(incremental)
         if resumed:
@@ -455,15 +481,7 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
         if not incremental:
             if early_stopping and stopping.best is not None:
                 network.restore(stopping.best)
-            set_exact_statistics(network, table)
-            ran_out = not (history.converged or history.stopped or history.interrupted)
-            if ran_out and not schedule.runs_to_the_end:
-                warnings.warn(
-                    f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and "
-                    "the optimization hasn't converged yet.",
-                    ConvergenceWarning,
-                    stacklevel=4,
-                )
+            self._finish_statistics(network, table, history)
         self._optimizer, self._moments = optimizer, moments
         self._learning_rate = schedule.learning_rate
         self._n_without_improvement = stopping.n_without_improvement
@@ -478,6 +496,19 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
             self.loss_ = history.loss_curve[-1]
         self.n_iter_ = history.n_epochs
         self.t_ = history.n_rows_seen
+        ran_out = not (history.converged or history.stopped or history.interrupted)
+        return ran_out and not incremental and not schedule.runs_to_the_end
+
+    def _finish_statistics(self, network, table, history):
+        # Ctrl-C here, too, leaves a usable model: that of the running averages. A second one
+        # is meant, and ends the fit as any exception does.
+        try:
+            set_exact_statistics(network, table)
+        except KeyboardInterrupt:
+            if history.interrupted:
+                raise
+            history.interrupted = True
+            warnings.warn(INTERRUPTED, stacklevel=6)
 
     def _stopping(self, network, validation, early_stopping, incremental):
         """What ends training before its last epoch."""
@@ -538,7 +569,7 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
         common = {
             "alpha": self.alpha,
             "weight_decay": self.weight_decay,
-            "max_grad_norm": np.inf if self.max_grad_norm is None else self.max_grad_norm,
+            "max_grad_norm": self._max_grad_norm(),
             # Nothing is drawn that is not needed.
             "seed": random_state.randint(2**31 - 1) if self.dropout > 0 else 0,
         }
@@ -549,6 +580,9 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
         return optimizers.adam(
             beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self.epsilon, **common
         )
+
+    def _max_grad_norm(self):
+        return np.inf if self.max_grad_norm is None else self.max_grad_norm
 
     def _schedule(self, incremental):
         if not incremental and self.learning_rate == "cosine":
@@ -574,7 +608,7 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be "
                 "clipped",
-                stacklevel=5,
+                stacklevel=6,
             )
         return min(self.batch_size, n_rows)
 

@@ -65,7 +65,8 @@ class MLPWithBatchNormClassifier(ClassifierMixin, BaseMLPWithBatchNorm):
     Notes
     -----
     The initial weights are Glorot's [2]_. Batch statistics are weighted by `sample_weight`: a
-    weight of 2 is the row twice. Rows of weight 0 are left out before anything is drawn.
+    weight of 2 is the row twice. Rows of weight 0 are left out before anything is drawn, but in
+    scikit-learn's mode (``from_sklearn``), which keeps them.
 
     References
     ----------
@@ -346,8 +347,16 @@ class MLPWithBatchNormClassifier(ClassifierMixin, BaseMLPWithBatchNorm):
                 "warm_start can only be used where `y` has the same classes as in the previous "
                 f"call to fit. Previously got {self.classes_}, `y` has {present}"
             )
+        is_multilabel = type_of_target(y).startswith("multilabel")
         if fresh:
-            self._is_multilabel = type_of_target(y).startswith("multilabel")
+            self._is_multilabel = is_multilabel
+        elif is_multilabel != self._is_multilabel or (
+            is_multilabel and y.shape[1] != self.n_outputs_
+        ):
+            raise ValueError(
+                f"y has shape {y.shape}, which does not fit the targets of the previous call: "
+                + (f"{self.n_outputs_} labels" if self._is_multilabel else "one class a row")
+            )
         if y.ndim == 2:
             return y
         codes = np.searchsorted(self.classes_, y)
@@ -407,7 +416,8 @@ class MLPWithBatchNormRegressor(RegressorMixin, BaseMLPWithBatchNorm):
     Notes
     -----
     The initial weights are Glorot's [2]_. Batch statistics are weighted by `sample_weight`: a
-    weight of 2 is the row twice. Rows of weight 0 are left out before anything is drawn.
+    weight of 2 is the row twice. Rows of weight 0 are left out before anything is drawn, but in
+    scikit-learn's mode (``from_sklearn``), which keeps them.
 
     With ``normalize_target=True`` the moments of the target are merged over calls of
     ``partial_fit``, and the output layer is rescaled with them so that no prediction changes
@@ -625,8 +635,9 @@ class MLPWithBatchNormRegressor(RegressorMixin, BaseMLPWithBatchNorm):
     def _update_moments(self, rows, fresh):
         super()._update_moments(rows, fresh)
         previous = None if fresh else self._target_moments
-        self._target_moments = None
-        if not self.normalize_target:
+        if fresh:
+            self._target_moments = None
+        if not (self.normalize_target if fresh else previous is not None):
             return
         scale, shift = (1.0, 0.0) if previous is None else self._affine_of(previous)
         self._target_moments = merged(previous, column_moments(rows.targets, rows.sample_weight))

@@ -2,9 +2,11 @@
 
 import numpy as np
 
-# Work of one block, in floating point operations: a few hundredths of a second, which is how
-# long Ctrl-C has to wait. Nothing else depends on where a block ends.
+# Work of one block, in floating point operations: some hundredths of a second, which is how
+# long Ctrl-C has to wait. Nothing else depends on where a block ends. BATCH_FLOPS is what a
+# batch costs beside its matrix products, so that many tiny batches are no long block.
 BLOCK_FLOPS = 1_000_000_000
+BATCH_FLOPS = 200_000
 
 
 def batch_bounds(n_rows, batch_size, smallest):
@@ -34,6 +36,6 @@ def blocks(bounds, flops_per_row):
     """Slices of the batches, each of about `BLOCK_FLOPS` operations and at least one batch."""
     n_batches = len(bounds) - 1
     rows_per_batch = int(np.diff(bounds).max())
-    per_block = max(1, BLOCK_FLOPS // max(1, flops_per_row * rows_per_batch))
+    per_block = max(1, BLOCK_FLOPS // (flops_per_row * rows_per_batch + BATCH_FLOPS))
     for first in range(0, n_batches, per_block):
         yield slice(first, min(first + per_block, n_batches))

@@ -13,6 +13,9 @@ import numpy as np
 from skbn.training.batches import batch_bounds, blocks
 
 
+INTERRUPTED = "Training interrupted by user."
+
+
 class NonFiniteLoss(ValueError):
     """The loss of a mini-batch is infinite or not a number."""
 
@@ -137,7 +140,7 @@ def run_epochs(
                 break
     except KeyboardInterrupt:
         history.interrupted = True
-        warnings.warn("Training interrupted by user.", stacklevel=2)
+        warnings.warn(INTERRUPTED, stacklevel=6)
 
 
 def _train_block(network, table, optimizer, moments, rows, bounds, rates, block):
