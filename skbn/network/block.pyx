@@ -1,8 +1,8 @@
 """The one training loop of every network: a block of mini-batches without the GIL.
 
-For each batch: gather (or, from a sparse table, the first product), forward, loss, backward, step, running statistics. Nothing in here
-knows what kind of network the plan describes; printing, schedules, stopping and Ctrl-C live
-in Python between blocks.
+For each batch: gather (or, from a sparse table, the first product), forward, loss, backward,
+step, running statistics. Nothing in here knows what kind of network the plan describes;
+printing, schedules, stopping and Ctrl-C live in Python between blocks.
 """
 
 from cython cimport floating
