@@ -66,7 +66,7 @@ class Network:
     ----------
     plan : ndarray of dtype `OPERATION`
         What it consists of.
-    loss : {"softmax_log_loss", "logistic_log_loss", "squared_error"}
+    loss : {"softmax_log_loss", "logistic_log_loss", "squared_error", "absolute_error", "poisson"}
         Of its raw outputs.
     parameters : ndarray of shape (n_parameters,)
         Its dtype is what the network computes in.
