@@ -6,6 +6,7 @@ nothing, and changes in place what its door changes in place.
 """
 
 import numpy as np
+from scipy.special import ndtr, xlogy
 
 
 class blas:
@@ -144,17 +145,46 @@ class activations:
                 "logistic": lambda x: 1 / (1 + np.exp(-x)),
                 "tanh": np.tanh,
                 "relu": lambda x: np.maximum(x, 0),
+                "silu": lambda x: x / (1 + np.exp(-x)),
+                "gelu": lambda x: x * ndtr(x),
             }[activation](x)
 
     @staticmethod
-    def backward(dy, y, activation):
-        derivative = {
-            "identity": np.ones_like,
-            "logistic": lambda y: y * (1 - y),
-            "tanh": lambda y: 1 - y**2,
-            "relu": lambda y: y > 0,
-        }[activation]
-        return dy * derivative(y)
+    def backward(dy, x, y, activation):
+        with np.errstate(over="ignore"):
+            derivative = {
+                "identity": lambda: np.ones_like(y),
+                "logistic": lambda: y * (1 - y),
+                "tanh": lambda: 1 - y**2,
+                "relu": lambda: y > 0,
+                "silu": lambda: (1 + x / (1 + np.exp(x))) / (1 + np.exp(-x)),
+                "gelu": lambda: ndtr(x) + x * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi),
+            }[activation]()
+        return dy * derivative
+
+
+def splitmix64(state, count):
+    """Numbers of the SplitMix64 generator: the `count`-th after seeding it with `state`.
+
+    Every number adds the golden gamma to the state, and is a finalizer's mix of the sum;
+    number 0 is that of the state itself.
+    """
+    with np.errstate(over="ignore"):  # all of it is modulo 2^64
+        gamma = np.uint64(0x9E3779B97F4A7C15)
+        z = np.asarray(state).astype(np.uint64) + np.asarray(count).astype(np.uint64) * gamma
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
+        return z ^ (z >> np.uint64(31))
+
+
+class dropout:
+    @staticmethod
+    def apply(x, rate, seed, step, operation):
+        # Generators seeded by generators: a seed's first number seeds that of the steps, ...
+        key = splitmix64(splitmix64(splitmix64(seed, 1), step), operation + 1)
+        numbers = splitmix64(key, np.arange(1, x.size + 1)).reshape(x.shape)
+        kept = numbers >= np.uint64(int(rate * 2.0**64))
+        return x * kept / (1 - rate)
 
 
 def weighted_mean(loss, gradient, sample_weight):
@@ -181,6 +211,15 @@ class losses:
     @staticmethod
     def squared_error(z, y, sample_weight=None):
         return weighted_mean(np.sum((z - y) ** 2, axis=1) / 2, z - y, sample_weight)
+
+    @staticmethod
+    def absolute_error(z, y, sample_weight=None):
+        return weighted_mean(np.sum(np.abs(z - y), axis=1), np.sign(z - y), sample_weight)
+
+    @staticmethod
+    def poisson(z, y, sample_weight=None):
+        loss = np.sum(xlogy(y, y) - y * z - y + np.exp(z), axis=1)
+        return weighted_mean(loss, np.exp(z) - y, sample_weight)
 
 
 class optimizers:
@@ -210,6 +249,13 @@ class optimizers:
             beta_1, beta_2, epsilon,
         )  # fmt: skip
 
+    @staticmethod
+    def clip(gradient, max_norm):
+        norm = np.sqrt(np.sum(gradient**2))
+        if np.isfinite(norm) and norm > max_norm:
+            gradient *= max_norm / norm
+        return float(norm)
+
 
 class gather:
     @staticmethod
@@ -218,3 +264,17 @@ class gather:
         if mean is not None:
             y = (y - mean) * invstd
         return y.astype(dtype)
+
+
+def dense_rows(X, rows, mean, invstd):
+    return gather.gather(X.astype(float).toarray(), rows, mean, invstd, float)
+
+
+class sparse_linear:
+    @staticmethod
+    def forward(X, weights, bias=None, rows=None, mean=None, invstd=None):
+        return linear.forward(dense_rows(X, rows, mean, invstd), weights, bias)
+
+    @staticmethod
+    def backward(dy, X, rows=None, mean=None, invstd=None):
+        return dense_rows(X, rows, mean, invstd).T @ dy, np.sum(dy, axis=0)

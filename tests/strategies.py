@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array, csr_matrix
 
 # For what is continuous or many; the few values of an option are parametrized, so that each is
 # met. Derandomized: what fails in continuous integration fails in the same way on a desk.
@@ -38,6 +39,10 @@ each_precision = pytest.mark.parametrize("precision", BOTH, ids=str)
 
 ORDERS = ("C", "F", "strided", "reversed", "read-only", "packed")
 CONTIGUOUS = ("C", "read-only")
+
+SPARSE = (csr_array, csr_matrix)
+each_sparse = pytest.mark.parametrize("kind", SPARSE, ids=lambda kind: kind.__name__)
+each_index = pytest.mark.parametrize("index", [np.int32, np.int64], ids=["int32", "int64"])
 
 
 def in_order(array, order):
@@ -85,3 +90,22 @@ def weights(n, positive=2):
         .filter(lambda weight: np.count_nonzero(weight) >= positive)
         .map(np.array)
     )
+
+
+def in_csr(kind, data, indices, indptr, shape, index=np.int32):
+    """A CSR table with indexes of a dtype: SciPy would narrow them."""
+    X = kind((data, indices, indptr), shape=shape)
+    X.indices, X.indptr = X.indices.astype(index), X.indptr.astype(index)
+    return X
+
+
+@st.composite
+def sparse_tables(draw, shape, dtype, kind, index):
+    """Rows empty or full, with entries in any order, some of them stored in parts."""
+    n, d = shape
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    entries = rng.integers(0, draw(st.sampled_from([1, d + 1, 2 * d + 1])), size=n)
+    indptr = np.concatenate([[0], np.cumsum(entries)])
+    indices = rng.integers(0, d, size=indptr[-1])
+    data = rng.standard_normal(indptr[-1]).astype(dtype)
+    return in_csr(kind, data, indices, indptr, shape, index)

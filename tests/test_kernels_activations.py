@@ -22,7 +22,7 @@ def test_forward_and_backward_equal_their_twins(precision, name, data, shape):
     x = data.draw(arrays(shape, precision.dtype))
     dy = data.draw(arrays(shape, precision.dtype))
     y = assert_equals_twin(activations.forward, [precision], x, name)
-    assert_equals_twin(activations.backward, [precision], dy, y, name)
+    assert_equals_twin(activations.backward, [precision], dy, x, y, name)
 
 
 @each_precision
@@ -31,7 +31,7 @@ def test_forward_and_backward_equal_their_twins(precision, name, data, shape):
 def test_any_shape_is_kept(precision, name, shape):
     x = np.ones(shape, precision.dtype)
     y = assert_equals_twin(activations.forward, [precision], x, name)
-    assert_equals_twin(activations.backward, [precision], x, y, name)
+    assert_equals_twin(activations.backward, [precision], x, x, y, name)
 
 
 @each_name
@@ -39,7 +39,7 @@ def test_backward_is_the_gradient_of_forward(name):
     # No entry near 0, where relu has no derivative.
     x = np.linspace(-3.0, 3.0, 12).reshape(3, 4)
     dy = np.random.default_rng(0).standard_normal(x.shape)
-    dx = activations.backward(dy, activations.forward(x, name), name)
+    dx = activations.backward(dy, x, activations.forward(x, name), name)
     numerical = gradient(lambda x: np.sum(dy * activations.forward(x, name)), x)
     np.testing.assert_allclose(dx, numerical, rtol=1e-9, atol=1e-11)
 
@@ -54,7 +54,40 @@ def test_far_inputs_saturate_exactly(precision, name, low, high):
     y = activations.forward(x, name)
     np.testing.assert_array_equal(y, [low, low, min(high, 1e4), high])
     if name != "relu":
-        np.testing.assert_array_equal(activations.backward(np.ones_like(x), y, name), 0.0)
+        np.testing.assert_array_equal(activations.backward(np.ones_like(x), x, y, name), 0.0)
+
+
+@each_precision
+@pytest.mark.parametrize("name", ["silu", "gelu"])
+def test_far_from_0_silu_and_gelu_are_relu(precision, name):
+    x = np.array([-1e30, -1e4, -200.0, 200.0, 1e4, 1e30], precision.dtype)
+    y = activations.forward(x, name)
+    # Down to the tail of silu at -200, which float32 does not hold.
+    np.testing.assert_allclose(y, np.maximum(x, 0), rtol=0, atol=1e-80)
+    dx = activations.backward(np.ones_like(x), x, y, name)
+    np.testing.assert_allclose(dx, x > 0, rtol=0, atol=1e-80)
+
+
+@each_precision
+@pytest.mark.parametrize("name", ["silu", "gelu"])
+def test_at_0_silu_and_gelu_are_half_the_identity(precision, name):
+    zeros = np.array([0.0, -0.0], precision.dtype)
+    np.testing.assert_array_equal(activations.forward(zeros, name), 0.0)
+    dx = activations.backward(np.ones_like(zeros), zeros, zeros, name)
+    np.testing.assert_array_equal(dx, 0.5)
+
+
+@each_precision
+@each_name
+def test_the_gradient_may_be_computed_without_what_it_does_not_look_at(precision, name):
+    x = np.linspace(-2.0, 2.0, 7).astype(precision.dtype)
+    y = activations.forward(x, name)
+    nothing = np.full_like(x, np.nan)
+    operands = (nothing, y) if name in activations.IN_PLACE else (x, nothing)
+    np.testing.assert_array_equal(
+        activations.backward(np.ones_like(x), *operands, name),
+        activations.backward(np.ones_like(x), x, y, name),
+    )
 
 
 @each_precision
@@ -62,7 +95,7 @@ def test_relu_has_derivative_0_at_0(precision):
     zeros = np.array([0.0, -0.0], precision.dtype)
     y = activations.forward(zeros, "relu")
     np.testing.assert_array_equal(y, 0.0)
-    np.testing.assert_array_equal(activations.backward(np.ones_like(y), y, "relu"), 0.0)
+    np.testing.assert_array_equal(activations.backward(np.ones_like(y), zeros, y, "relu"), 0.0)
 
 
 @each_precision
@@ -74,16 +107,16 @@ def test_nan_stays_nan(precision, name):
 
 def test_the_gradient_is_cast_to_the_dtype_of_the_output():
     y = np.ones(3, np.float32)
-    assert activations.backward([1.0, 2.0, 3.0], y, "tanh").dtype == np.float32
+    assert activations.backward([1.0, 2.0, 3.0], [0.0] * 3, y, "tanh").dtype == np.float32
 
 
 @each_precision
 def test_an_unknown_activation_is_refused(precision):
     x = np.ones(3, precision.dtype)
-    with pytest.raises(ValueError, match=r"one of .*'relu'.*, got 'gelu'"):
-        activations.forward(x, "gelu")
-    with pytest.raises(ValueError, match="got 'gelu'"):
-        activations.backward(x, x, "gelu")
+    with pytest.raises(ValueError, match=r"one of .*'relu'.*, got 'swish'"):
+        activations.forward(x, "swish")
+    with pytest.raises(ValueError, match="got 'swish'"):
+        activations.backward(x, x, x, "swish")
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.float16, np.longdouble, np.complex64])
@@ -92,10 +125,13 @@ def test_other_dtypes_are_refused(dtype):
     with pytest.raises(ValueError, match=f"must be float32 or float64, got {x.dtype}"):
         activations.forward(x, "relu")
     with pytest.raises(ValueError, match=f"must be float32 or float64, got {x.dtype}"):
-        activations.backward(np.ones(3), x, "relu")
+        activations.backward(np.ones(3), np.ones(3), x, "relu")
 
 
 @pytest.mark.parametrize("shape", [(2,), (3, 1), ()])
-def test_a_gradient_of_another_shape_is_refused(shape):
+def test_operands_of_another_shape_are_refused(shape):
+    other, y = np.ones(shape), np.ones(3)
     with pytest.raises(ValueError, match="dy has shape"):
-        untouched(activations.backward, np.ones(shape), np.ones(3), "relu")
+        untouched(activations.backward, other, y, y, "relu")
+    with pytest.raises(ValueError, match="x has shape"):
+        untouched(activations.backward, y, other, y, "silu")

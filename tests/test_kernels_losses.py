@@ -10,7 +10,13 @@ from twins import assert_equals_twin, untouched
 
 from skbn.kernels import losses
 
-DOORS = [losses.softmax_log_loss, losses.logistic_log_loss, losses.squared_error]
+DOORS = [
+    losses.softmax_log_loss,
+    losses.logistic_log_loss,
+    losses.squared_error,
+    losses.absolute_error,
+    losses.poisson,
+]
 each_door = pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
 
 
@@ -20,6 +26,8 @@ def targets(door, rng, n, k):
         return rng.integers(0, k, size=n)
     if door is losses.logistic_log_loss:
         return rng.integers(0, 2, size=(n, k)).astype(np.float64)
+    if door is losses.poisson:
+        return rng.poisson(1.0, size=(n, k)).astype(np.float64)
     return rng.standard_normal((n, k))
 
 
@@ -35,6 +43,8 @@ def operands(door, n=6, k=3, dtype=np.float64, seed=0):
 @given(st.data(), lengths(largest=20), lengths(), st.sampled_from([0.1, 1.0, 30.0]))
 def test_the_losses_equal_their_twins(door, precision, weighted, data, n, k, spread):
     z = data.draw(arrays((n, k), precision.dtype))
+    if door is losses.poisson:
+        spread = min(spread, 5.0)  # means up to e^20: those of e^90 are infinite in float32
     z = (z * precision.dtype(spread)) if spread != 1.0 else z
     y = targets(door, np.random.default_rng(data.draw(st.integers(0, 1000))), n, k)
     sample_weight = data.draw(weights(n, positive=1)) if weighted else None
@@ -128,8 +138,40 @@ def test_what_is_not_finite_makes_the_loss_so(door, precision, column, value):
     loss, dz = door(z, y * 0)
     assert not np.isfinite(loss)
     # The logistic function of infinity is 1: a fit is stopped by its loss.
-    if np.isnan(value):
+    # The derivative of the absolute error is a sign, 0 where there is none.
+    if np.isnan(value) and door is not losses.absolute_error:
         assert np.isnan(dz[3]).any()
+
+
+@each_precision
+def test_the_absolute_error_has_derivative_0_at_its_kink(precision):
+    z = np.array([[1.0, -2.0], [0.0, 4.0]], precision.dtype)
+    loss, dz = losses.absolute_error(z, [[1.0, -3.0], [-0.0, 5.0]])
+    assert loss == 1.0
+    np.testing.assert_array_equal(dz, [[0.0, 0.5], [0.0, -0.5]])
+
+
+@each_precision
+def test_the_poisson_deviance_of_the_target_0_is_the_mean(precision):
+    z = np.array([[0.0, 1.0], [-3.0, -1e4]], precision.dtype)
+    loss, dz = losses.poisson(z, np.zeros((2, 2)))
+    np.testing.assert_allclose(loss, np.exp(z, dtype=np.float64).sum() / 2, rtol=1e-15)
+    precision.assert_close(dz, np.exp(z) / 2)
+
+
+@each_precision
+def test_the_poisson_deviance_is_0_at_the_target(precision):
+    y = np.array([[1.0, 1e-3], [30.0, 1e6]])
+    loss, dz = losses.poisson(np.log(y).astype(precision.dtype), y)
+    scale = y.max() * np.log(y.max())
+    precision.assert_close(loss, 0.0, scale=scale)
+    precision.assert_close(dz, 0.0, scale=scale)
+
+
+@pytest.mark.parametrize("y", [[[1.0, 0.0], [-1e-9, 2.0]], [[0, -1], [0, 0]]])
+def test_negative_targets_of_the_poisson_deviance_are_refused(y):
+    with pytest.raises(ValueError, match="defined for targets >= 0"):
+        untouched(losses.poisson, np.zeros((2, 2)), np.array(y))
 
 
 BAD_Z = [

@@ -120,6 +120,63 @@ def test_no_decay_is_adam(precision):
         np.testing.assert_array_equal(decayed, plain)
 
 
+@each_precision
+@pytest.mark.parametrize("max_norm", [0.1, 2.0, 1e3])
+@drawn
+@given(st.data(), sizes)
+def test_clip_equals_its_twin(precision, max_norm, data, size):
+    gradient = data.draw(arrays((size,), precision.dtype, orders=["C"]))
+    assert_equals_twin(optimizers.clip, [precision] * 2, gradient, max_norm, changed=1)
+
+
+@each_precision
+def test_a_clipped_gradient_has_the_norm_and_the_direction(precision):
+    (gradient,) = vectors(precision.dtype, 1)
+    before = gradient.copy()
+    norm = optimizers.clip(gradient, 0.5)
+    precision.assert_close(norm, np.linalg.norm(before))
+    precision.assert_close(np.linalg.norm(gradient), 0.5)
+    precision.assert_close(gradient / before, gradient[0] / before[0])
+
+
+@each_precision
+def test_a_gradient_no_longer_than_the_norm_stays_to_the_bit(precision):
+    gradient = np.array([3.0, -4.0, 0.0], precision.dtype)
+    for max_norm in (5.0, 5.1, np.inf):
+        assert optimizers.clip(gradient, max_norm) == 5.0
+        np.testing.assert_array_equal(gradient, [3.0, -4.0, 0.0])
+    zeros = np.zeros(3, precision.dtype)
+    assert optimizers.clip(zeros, 1e-30) == 0.0
+    np.testing.assert_array_equal(zeros, 0.0)
+
+
+@each_precision
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_gradient_that_is_not_finite_is_not_clipped(precision, value):
+    gradient = np.array([1e3, value, -1e3], precision.dtype)
+    before = gradient.copy()
+    assert not np.isfinite(optimizers.clip(gradient, 1.0))
+    np.testing.assert_array_equal(gradient, before)
+
+
+def test_the_norm_of_a_float32_gradient_does_not_overflow():
+    gradient = np.array([3e30, 4e30], np.float32)
+    assert optimizers.clip(gradient, 5.0) == pytest.approx(5e30)
+    np.testing.assert_allclose(gradient, [3.0, 4.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("max_norm", [0.0, -1.0, np.nan])
+def test_a_norm_that_is_not_positive_is_refused(max_norm):
+    assert_refused(optimizers.clip, vectors(np.float64, 1), (max_norm,), "must be positive")
+
+
+def test_clip_refuses_what_it_cannot_change_in_place():
+    read_only = np.ones(4)
+    read_only.flags.writeable = False
+    for bad, message in ((read_only, "read-only"), (np.ones(4)[::2], "not C-contiguous")):
+        assert_refused(optimizers.clip, [bad], (1.0,), message)
+
+
 def test_a_nan_gradient_reaches_its_parameter_alone():
     for door, states, rest in (
         (optimizers.sgd, 1, (0.1, 0.9, True)),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from networks import random_network, random_table
+from networks import as_sparse, random_network, random_table
 
 from skbn.network import optimizer as optimizers
 from skbn.network import statistics, views
@@ -39,6 +39,36 @@ def test_exact_statistics(batch_norm, weighted, block_rows, monkeypatch):
     for mean, var, (desired_mean, desired_var) in running:
         np.testing.assert_allclose(mean[0], desired_mean, rtol=1e-10, atol=1e-12)
         np.testing.assert_allclose(var[0], desired_var, rtol=1e-10)
+
+
+@pytest.mark.parametrize("batch_norm", ["before", "after"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("block_rows", [7, 8192])
+def test_exact_statistics_of_a_sparse_table_are_those_of_the_dense_one(
+    batch_norm, weighted, block_rows, monkeypatch
+):
+    monkeypatch.setattr(statistics, "BLOCK_ROWS", block_rows)
+    network = random_network(UNITS, "silu", batch_norm, LOSS, dropout=0.5)
+    table = random_table(100, UNITS, LOSS, weighted=weighted, sparse=True)
+    rows = np.arange(90, 10, -1)
+    statistics.set_exact_statistics(network, table, rows)
+    expected = network.statistics.copy()
+    network.statistics[:] = 1.0
+    statistics.set_exact_statistics(network, as_sparse(table), rows)
+    np.testing.assert_allclose(network.statistics, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("batch_norm", ["before", "after"])
+def test_exact_statistics_know_no_dropout(batch_norm):
+    # A batch norm's input is what inference gives it: nothing dropped, nothing scaled.
+    plain, dropping = (
+        random_network(UNITS, "gelu", batch_norm, LOSS, dropout=rate) for rate in (0.0, 0.5)
+    )
+    np.testing.assert_array_equal(plain.parameters, dropping.parameters)
+    table = random_table(100, UNITS, LOSS)
+    for network in (plain, dropping):
+        statistics.set_exact_statistics(network, table)
+    np.testing.assert_array_equal(plain.statistics, dropping.statistics)
 
 
 def test_inference_by_exact_statistics_is_training_on_the_whole_table():
@@ -92,6 +122,19 @@ def test_exponential_statistics():
         views.running_vars(network.plan, network.statistics)[0][0], var, rtol=1e-10
     )
     assert network.n_batches_tracked == 3
+
+
+@pytest.mark.parametrize("batch_norm", ["before", "after"])
+def test_exponential_statistics_of_a_sparse_table_are_those_of_the_dense_one(batch_norm):
+    table = random_table(30, UNITS, LOSS, sparse=True)
+    results = []
+    for X in (table, as_sparse(table)):
+        network = random_network(UNITS, "tanh", batch_norm, LOSS)
+        bounds = np.array([0, 10, 20, 30])
+        rates = np.full(3, 0.1)
+        network.train(X, optimizers.sgd(), network.new_moments(), np.arange(30), bounds, rates)
+        results.append(network.statistics)
+    np.testing.assert_allclose(*results, rtol=1e-10, atol=1e-12)
 
 
 def test_a_batch_of_one_row_leaves_the_statistics_alone():

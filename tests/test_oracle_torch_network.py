@@ -1,7 +1,8 @@
 """Ten training steps of whole networks with PyTorch's, from the same weights and batches.
 
-Accounted for: PyTorch's running variance is unbiased (n / (n - 1) of ours), and its Adam
-adds epsilon after the bias correction, so its epsilon at step t is ours / sqrt(1 - beta_2^t).
+Accounted for: PyTorch's running variance is unbiased (n / (n - 1) of ours); its Adam adds
+epsilon after the bias correction, so its epsilon at step t is ours / sqrt(1 - beta_2^t); its
+clipping adds 1e-6 to the norm.
 """
 
 from itertools import pairwise
@@ -23,6 +24,8 @@ ACTIVATIONS = {
     "logistic": torch.nn.Sigmoid,
     "tanh": torch.nn.Tanh,
     "relu": torch.nn.ReLU,
+    "silu": torch.nn.SiLU,
+    "gelu": torch.nn.GELU,
 }
 
 
@@ -84,6 +87,12 @@ def own_parameters(network):
 def torch_loss(loss, outputs, y):
     if loss == "softmax_log_loss":
         return torch.nn.functional.cross_entropy(outputs, y[:, 0].long())
+    if loss == "absolute_error":
+        return outputs.shape[1] * torch.nn.functional.l1_loss(outputs, y)
+    if loss == "poisson":
+        # Half the deviance: with what depends on the targets alone.
+        mean = torch.nn.functional.poisson_nll_loss(outputs, y, log_input=True, full=False)
+        return outputs.shape[1] * (mean + (torch.xlogy(y, y) - y).mean())
     # Half the squared error summed over the outputs.
     return 0.5 * outputs.shape[1] * torch.nn.functional.mse_loss(outputs, y)
 
@@ -159,6 +168,55 @@ def test_ten_steps(batch_norm, activation, loss, solver, dtype):
             < tolerance
         )
     assert_same_running_statistics(network, model, tolerance)
+
+
+def adamw(model, learning_rate, weight_decay):
+    """PyTorch's AdamW with the decay on weights alone."""
+    weights = [linear.weight for linear in of_type(model, torch.nn.Linear)]
+    others = [p for p in torch_parameters(model) if all(p is not weight for weight in weights)]
+    groups = [
+        {"params": weights, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=learning_rate)
+
+
+@pytest.mark.parametrize("max_grad_norm", [0.05, 1.0, np.inf])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "poisson"])
+@pytest.mark.parametrize("batch_norm", ["before", None])
+def test_ten_steps_with_decay_clipping_and_other_losses(
+    batch_norm, loss, weight_decay, max_grad_norm
+):
+    units, learning_rate = UNITS["squared_error"], 0.01
+    network = random_network(units, "silu", batch_norm, loss, scale=0.5)
+    model = torch_network(network, units, "silu", batch_norm)
+    table = random_table(N_STEPS * N_ROWS, units, loss, normalized=False)
+    own_optimizer = optimizers.adam(weight_decay=weight_decay, max_grad_norm=max_grad_norm)
+    torch_optimizer = adamw(model, learning_rate, weight_decay)
+    losses = network.train(
+        table,
+        own_optimizer,
+        network.new_moments(),
+        np.arange(table.n_rows),
+        N_ROWS * np.arange(N_STEPS + 1),
+        np.full(N_STEPS, learning_rate),
+    )
+    for step in range(N_STEPS):
+        rows = slice(step * N_ROWS, (step + 1) * N_ROWS)
+        torch_optimizer.zero_grad()
+        outputs = model(torch.from_numpy(table.X[rows]))
+        value = torch_loss(loss, outputs, torch.from_numpy(table.y[rows]))
+        value.backward()
+        norm = torch.linalg.vector_norm(torch.cat([p.grad.ravel() for p in model.parameters()]))
+        torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm * (1 + 1e-6 / norm.item()))
+        for group in torch_optimizer.param_groups:
+            group["eps"] = 1e-8 / np.sqrt(1 - 0.999 ** (step + 1))
+        torch_optimizer.step()
+        assert losses[step, 0] == pytest.approx(value.item(), rel=1e-9)
+    desired = [parameter.detach().numpy().T for parameter in torch_parameters(model)]
+    assert norm_relative(own_parameters(network), desired) < 1e-9
+    assert_same_running_statistics(network, model, 1e-9)
 
 
 def assert_same_running_statistics(network, model, tolerance):

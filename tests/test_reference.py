@@ -71,6 +71,23 @@ def test_batchnorm_passes_on_the_doors_of_moments():
     assert all(getattr(batchnorm, name) is door for name, door in doors(moments).items())
 
 
+def test_the_twin_of_dropout_draws_the_published_numbers_of_splitmix64():
+    # Of the seed 1234567, as other implementations of Vigna's splitmix64.c have them.
+    np.testing.assert_array_equal(
+        reference.splitmix64(1234567, np.arange(1, 6)),
+        np.array(
+            [
+                6457827717110365317,
+                3203168211198807973,
+                9817491932198370423,
+                4593380528125082431,
+                16408922859458223821,
+            ],
+            np.uint64,
+        ),
+    )
+
+
 def test_the_twins_of_the_moments_are_numpy_s():
     x = np.random.default_rng(0).normal(3.0, 2.0, size=(50, 4))
     weight = np.random.default_rng(1).integers(0, 4, size=50).astype(np.float64)

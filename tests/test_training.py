@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from networks import random_network, random_table
+from networks import as_sparse, random_network, random_table
 
 from skbn.network import optimizer as optimizers
 from skbn.training import batches, schedules
@@ -95,14 +95,17 @@ def train(network, table, *, optimizer=None, max_epochs=5, learning_rate=0.05, *
 
 
 @pytest.mark.parametrize("batch_norm", ["before", "after", None])
-def test_blocks_change_no_bit(batch_norm, monkeypatch):
-    table = random_table(83, UNITS, LOSS, dtype=np.float32)
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_blocks_change_no_bit(batch_norm, dropout, sparse, monkeypatch):
+    table = random_table(83, UNITS, LOSS, dtype=np.float32, sparse=sparse)
+    table = as_sparse(table) if sparse else table
     results = []
     for flops in (1, 10**4, 10**12):
         monkeypatch.setattr(batches, "BLOCK_FLOPS", flops)
         monkeypatch.setattr(batches, "BATCH_FLOPS", 0)
-        network = random_network(UNITS, "tanh", batch_norm, LOSS, dtype=np.float32)
-        history = train(network, table)
+        network = random_network(UNITS, "tanh", batch_norm, LOSS, dtype=np.float32, dropout=dropout)
+        history = train(network, table, optimizer=optimizers.adam(seed=3))
         results.append((network.parameters, network.statistics, history.loss_curve))
     for parameters, statistics, loss_curve in results[1:]:
         np.testing.assert_array_equal(parameters, results[0][0])

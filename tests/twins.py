@@ -2,11 +2,19 @@
 
 import numpy as np
 import reference
+from scipy.sparse import issparse
+
+
+def stored(argument):
+    """The arrays that an argument consists of."""
+    if issparse(argument):
+        return [argument.data, argument.indices, argument.indptr]
+    return [argument] if isinstance(argument, np.ndarray) else []
 
 
 def untouched(door, *arguments, changed=0, **options):
     """Call a door; fail if it changes an argument other than the first `changed` ones."""
-    inputs = [a for a in [*arguments[changed:], *options.values()] if isinstance(a, np.ndarray)]
+    inputs = [a for value in [*arguments[changed:], *options.values()] for a in stored(value)]
     before = [array.copy() for array in inputs]
     result = door(*arguments, **options)
     for array, copy in zip(inputs, before, strict=True):
@@ -22,6 +30,8 @@ def widened(value):
 
 
 def results(returned):
+    if returned is None:
+        return ()
     return returned if isinstance(returned, tuple) else (returned,)
 
 
@@ -29,16 +39,15 @@ def assert_equals_twin(door, precisions, *arguments, changed=0, scale=1.0, **opt
     """Call a door and its twin, and compare what they return and change.
 
     `precisions` has one entry a result: its dtype and how close it has to come. The first
-    `changed` arguments are results too, and stay as the door left them.
+    `changed` arguments are results too, before those returned, and stay as the door left them.
     """
     twin = getattr(getattr(reference, door.__module__.rpartition(".")[2]), door.__name__)
     wide = [widened(argument) for argument in arguments]
     expected = twin(*wide, **{name: widened(value) for name, value in options.items()})
     actual = untouched(door, *arguments, changed=changed, **options)
-    if changed:
-        assert actual is None
-        actual, expected = arguments[:changed], tuple(wide[:changed])
-    pairs = zip(precisions, results(actual), results(expected), strict=True)
+    actual_results = (*arguments[:changed], *results(actual))
+    expected_results = (*wide[:changed], *results(expected))
+    pairs = zip(precisions, actual_results, expected_results, strict=True)
     for precision, value, wide_value in pairs:
         assert np.shape(value) == np.shape(wide_value)
         assert isinstance(value, float) or value.dtype == precision.dtype

@@ -225,9 +225,14 @@ def load_csv(path, target, task=None):
     if target is None:
         raise BadInput("name the column to predict: --target NAME")
     try:
-        table = pd.read_csv(path, low_memory=False)
+        with warnings.catch_warnings():
+            # Rows longer than the header would be cut, or shift the columns.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(path, low_memory=False, index_col=False)
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
+    except pd.errors.ParserWarning as error:
+        raise BadInput(f"cannot read {path}: rows have more fields than the header") from error
     except ValueError as error:  # empty, not text, rows of different lengths
         raise BadInput(f"cannot read {path}: {last_line(error)}") from error
     if target not in table.columns:

@@ -349,7 +349,9 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
         if not hasattr(hidden_layer_sizes, "__iter__"):
             hidden_layer_sizes = [hidden_layer_sizes]
         hidden_layer_sizes = list(hidden_layer_sizes)
-        if np.any(np.array(hidden_layer_sizes) <= 0):
+        if not all(isinstance(size, Integral) for size in hidden_layer_sizes):
+            raise ValueError(f"hidden_layer_sizes must be integers, got {hidden_layer_sizes}.")
+        if any(size <= 0 for size in hidden_layer_sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden_layer_sizes}.")
         # What an earlier fit with other settings has left.
         for name in (
@@ -476,7 +478,8 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
             raise ValueError(
                 f"{NON_FINITE} The loss was not finite in iteration {history.n_epochs + 1}, "
                 f"{error}. Try a smaller learning_rate_init (now {self.learning_rate_init})"
-                + ("." if self.normalize_input else ' or normalize_input="standard".')
+                + ("" if self.normalize_input else ', normalize_input="standard",')
+                + " or, where X, y or sample_weight hold huge or tiny numbers, other units."
             ) from None
         if not incremental:
             if early_stopping and stopping.best is not None:

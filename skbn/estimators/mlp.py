@@ -53,7 +53,7 @@ class MLPWithBatchNormClassifier(ClassifierMixin, BaseMLPWithBatchNorm):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The class labels.
+        The class labels of the rows of positive weight.
 
     {attributes}
 

@@ -161,13 +161,13 @@ ATTRIBUTES = """
     running_means_, running_vars_ : list of ndarray of shape (d,), float64
         Statistics that predictions are normalized by; the variances are biased.
 
-    input_mean_, input_var_ : ndarray of shape (n_features_in_,), float64
+    input_mean_, input_var_ : ndarray of shape (`n_features_in_`,), float64
         Moments of the training rows. Only with ``normalize_input='standard'``.
 
     n_features_in_ : int
         Number of columns of `X`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where `X` had string names.
 
     n_iter_ : int

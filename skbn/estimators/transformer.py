@@ -1,5 +1,6 @@
 """Batch normalization of columns, as a transformer."""
 
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -531,6 +532,13 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             else:
                 moments = moments.averaged(batch, self.momentum)
             n_batches += 1
+        if not moments.is_finite:
+            warnings.warn(
+                "Mean or variance of a column is beyond the largest float64: transform gives beta "
+                "or NaN for it. Scale the column, or the weights, first.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
         self._store(moments, shape, n_batches)
         return X, batch
 

@@ -4,10 +4,14 @@ Every file holds pointer functions (``cdef``, no GIL, no allocation, no Python) 
 them, *doors*: plain functions on arrays that check shapes and allocate. The doors are public.
 
 - ``blas``: row-major matrix products.
+- ``linear``: the linear map of a layer.
+- ``sparse_linear``: that of the first layer over rows of a sparse table.
 - ``moments``: mean and variance of columns, weighted or not; running ones.
 - ``batchnorm``: normalization forward, backward and at inference; the doors of ``moments`` too.
-- ``activations``: identity, logistic, tanh, relu.
-- ``losses``: softmax and logistic log loss, squared error, from raw outputs.
-- ``optimizers``: SGD, Adam, AdamW over one flat vector.
+- ``activations``: identity, logistic, tanh, relu, silu, gelu.
+- ``dropout``: elements dropped at random.
+- ``losses``: softmax and logistic log loss, squared and absolute error, Poisson deviance, from
+  raw outputs.
+- ``optimizers``: SGD, Adam, AdamW over one flat vector; clipping of gradients.
 - ``gather``: rows of a table into a mini-batch.
 """

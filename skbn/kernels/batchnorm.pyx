@@ -604,6 +604,10 @@ def affine(x, mean, scale, shift, out=None):
                          f"and {x.dtype}")
     elif not out.flags.aligned:
         raise ValueError("out is not aligned: it cannot be written to in place")
+    elif np.may_share_memory(out, x) and (
+        out.ctypes.data != x.ctypes.data or out.strides != x.strides
+    ):
+        x = x.copy()  # they overlap: entries would be read after they are written
     columns = [np.ascontiguousarray(v, dtype=np.float64) for v in (mean, scale, shift)]
     for column in columns:
         if column.shape != x.shape[1:]:

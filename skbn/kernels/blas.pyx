@@ -6,6 +6,7 @@ the same memory, so ``C = A B`` is asked for as ``C' = B' A'``: the operands cha
 """
 
 from cython cimport floating
+from libc.limits cimport INT_MAX
 from scipy.linalg.cython_blas cimport (
     daxpy, ddot, dgemm, dgemv, saxpy, sdot, sgemm, sgemv,
 )
@@ -67,6 +68,11 @@ cdef floating dot(const floating* x, const floating* y, int size) noexcept nogil
         return ddot(&size, <double*> x, &one, <double*> y, &one)
 
 
+def _check_countable(*sizes):
+    if max(sizes) > INT_MAX:
+        raise ValueError(f"{max(sizes)} entries along an axis are more than BLAS can count")
+
+
 def _product_matrices(a, b, transpose_a, transpose_b):
     # Copies only where memory is not C-ordered: op() is BLAS's own and moves nothing.
     a = np.ascontiguousarray(a)
@@ -77,6 +83,7 @@ def _product_matrices(a, b, transpose_a, transpose_b):
     k_b, n = b.shape[::-1] if transpose_b else b.shape
     if k != k_b:
         raise ValueError(f"op(A) has {k} columns and op(B) has {k_b} rows")
+    _check_countable(m, n, k)
     return a, b, m, n, k
 
 
@@ -151,6 +158,7 @@ def matvec(a, x, bint transpose=False, double alpha=1.0):
     rows, columns = a.shape[::-1] if transpose else a.shape
     if columns != x.shape[0]:
         raise ValueError(f"op(A) has {columns} columns and x has {x.shape[0]} entries")
+    _check_countable(rows, columns)
     y = np.zeros(rows, dtype=a.dtype)
     if min(a.shape) > 0:
         _matvec(y, a, x, transpose, alpha)
@@ -184,6 +192,7 @@ def add_scaled(floating[::1] y, const floating[::1] x, double alpha):
     """
     if y.shape[0] != x.shape[0]:
         raise ValueError(f"y has {y.shape[0]} entries and x has {x.shape[0]}")
+    _check_countable(x.shape[0])
     if y.shape[0] > 0:
         axpy(&y[0], &x[0], <int> y.shape[0], <floating> alpha)
 
@@ -207,6 +216,7 @@ def inner(const floating[::1] x, const floating[::1] y):
     """
     if y.shape[0] != x.shape[0]:
         raise ValueError(f"x has {x.shape[0]} entries and y has {y.shape[0]}")
+    _check_countable(x.shape[0])
     if x.shape[0] == 0:
         return 0.0
     return dot(&x[0], &y[0], <int> x.shape[0])

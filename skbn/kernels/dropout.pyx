@@ -11,6 +11,7 @@ Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from
 Steele, Lea and Flood (2014), "Fast splittable pseudorandom number generators" (SplitMix64).
 """
 
+cimport cython
 from cython cimport floating
 from libc.stdint cimport uint64_t
 
@@ -21,17 +22,21 @@ from skbn.kernels._operands import as_floating
 cdef uint64_t GOLDEN = 0x9E3779B97F4A7C15ULL
 
 
+# Modulo 2^64 is what is meant: a debug build must not take it for a mistake.
+@cython.overflowcheck(False)
 cdef inline uint64_t _mixed(uint64_t z) noexcept nogil:
     z = (z ^ (z >> 30)) * <uint64_t> 0xBF58476D1CE4E5B9ULL
     z = (z ^ (z >> 27)) * <uint64_t> 0x94D049BB133111EBULL
     return z ^ (z >> 31)
 
 
+@cython.overflowcheck(False)
 cdef uint64_t dropout_key(uint64_t seed, uint64_t step, uint64_t operation) noexcept nogil:
     """One number from the three that tell masks apart."""
     return _mixed(_mixed(_mixed(seed + GOLDEN) + step * GOLDEN) + (operation + 1) * GOLDEN)
 
 
+@cython.overflowcheck(False)
 cdef void dropout_apply(
     floating* y, const floating* x, Py_ssize_t size, double rate, uint64_t key,
 ) noexcept nogil:

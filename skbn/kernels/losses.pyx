@@ -224,6 +224,8 @@ def softmax_log_loss(z, y, sample_weight=None):
     z = np.asarray(z)
     if y.size and z.ndim == 2 and not (0 <= y.min() and y.max() < z.shape[1]):
         raise ValueError(f"y must be in 0 to {z.shape[1] - 1}, got {y.min()} to {y.max()}")
+    if (y % 1 != 0).any():
+        raise ValueError("y must be whole numbers: those of the classes")
     return _loss_and_gradient(z, y, lambda z: z.shape[:1], sample_weight, "softmax_log_loss")
 
 

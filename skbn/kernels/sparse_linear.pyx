@@ -12,12 +12,12 @@ Shapes: ``W`` (n_in, n_out), ``y`` (n, n_out), row-major; ``sums`` (n_out,) of f
 """
 
 from cython cimport floating
-from libc.stdint cimport int32_t, int64_t
 
 from skbn.kernels.gather cimport input_floating
 from skbn.kernels.pointers cimport pointer
 
 import numpy as np
+from scipy.sparse import issparse
 
 from skbn.kernels._operands import check_floating
 
@@ -97,6 +97,11 @@ cdef void sparse_linear_backward(
 
 
 def _as_table(X, rows, mean, invstd):
+    # The arrays of another format look alike, but do not end where those of CSR do.
+    if not issparse(X) or X.format != "csr":
+        raise ValueError(f"X must be a CSR matrix or array, got {type(X).__name__}")
+    if X.shape[1] == 0:
+        raise ValueError(f"X must have at least one column, got shape {X.shape}")
     check_floating("X", X.data.dtype)
     if rows is None:
         rows = np.arange(X.shape[0], dtype=np.intp)
@@ -136,7 +141,7 @@ def forward(X, weights, bias=None, rows=None, mean=None, invstd=None):
     Raises
     ------
     ValueError
-        If there is no row, or shapes or dtypes do not fit.
+        If `X` is not CSR, there is no row or column, or shapes or dtypes do not fit.
     """
     rows, mean, invstd = _as_table(X, rows, mean, invstd)
     weights = np.ascontiguousarray(weights)
@@ -195,7 +200,7 @@ def backward(dy, X, rows=None, mean=None, invstd=None):
     Raises
     ------
     ValueError
-        If there is no row, or shapes or dtypes do not fit.
+        If `X` is not CSR, there is no row or column, or shapes or dtypes do not fit.
     """
     rows, mean, invstd = _as_table(X, rows, mean, invstd)
     dy = np.ascontiguousarray(dy)
@@ -204,8 +209,7 @@ def backward(dy, X, rows=None, mean=None, invstd=None):
         raise ValueError(f"dy must have shape ({rows.size}, n_out), got {dy.shape}")
     dweights = np.zeros((X.shape[1], dy.shape[1]), dtype=dy.dtype)
     dbias = np.zeros(dy.shape[1], dtype=dy.dtype)
-    if dweights.size > 0:
-        _backward(dweights, dbias, dy, X.data, X.indices, X.indptr, rows, mean, invstd)
+    _backward(dweights, dbias, dy, X.data, X.indices, X.indptr, rows, mean, invstd)
     return dweights, dbias
 
 

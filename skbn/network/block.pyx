@@ -1,8 +1,8 @@
 """The one training loop of every network: a block of mini-batches without the GIL.
 
-For each batch: gather (or, from a sparse table, the first product), forward, loss, backward, step, running statistics. Nothing in here
-knows what kind of network the plan describes; printing, schedules, stopping and Ctrl-C live
-in Python between blocks.
+For each batch: gather (or, from a sparse table, the first product), forward, loss, backward,
+step, running statistics. Nothing in here knows what kind of network the plan describes;
+printing, schedules, stopping and Ctrl-C live in Python between blocks.
 """
 
 from cython cimport floating
@@ -164,7 +164,7 @@ def train(
     const floating[:, ::1] y, const double[::1] sample_weight,
     const double[::1] input_mean, const double[::1] input_invstd,
     const Py_ssize_t[::1] rows, const Py_ssize_t[::1] bounds, const double[::1] learning_rates,
-    Py_ssize_t n_batches_tracked,
+    long long[::1] n_batches_tracked,
 ):
     """Train on mini-batches ``rows[bounds[b]:bounds[b + 1]]``; called by ``Network.train``.
 
@@ -174,8 +174,6 @@ def train(
     -------
     n_batches : int
         How many were trained on: fewer than given if the loss of the next is not finite.
-    n_batches_tracked : int
-        How many batches the running statistics have seen by now.
     """
     cdef Shape shape = _shape(
         plan, parameters.shape[0], n_weights, y.shape[1], capacity,
@@ -214,10 +212,10 @@ def train(
                   learning_rates[b])
             if shape.normalized and n > 1:
                 operations_update_running(statistics_pointer, &plan[0], scratch_pointer,
-                                          shape.n_operations, n_batches_tracked == 0)
-                n_batches_tracked += 1
+                                          shape.n_operations, n_batches_tracked[0] == 0)
+                n_batches_tracked[0] += 1
             b += 1
-    return b, n_batches_tracked
+    return b
 
 
 def loss_and_gradient(

@@ -56,9 +56,6 @@ class Table:
             return self.X.data.reshape(1, -1), self.X.indices, self.X.indptr
         return self.X, NO_INDEX, NO_INDEX
 
-    def total_weight(self):
-        return self.n_rows if self.sample_weight is None else float(self.sample_weight.sum())
-
 
 class Network:
     """Plan and memory of a network.
@@ -82,7 +79,9 @@ class Network:
         self.loss = loss
         self.parameters = parameters
         self.statistics = statistics
-        self.n_batches_tracked = n_batches_tracked
+        # In memory that the block writes: Ctrl-C is raised between its return and the next
+        # assignment, and must not part the count from the statistics.
+        self._n_batches_tracked = np.array([n_batches_tracked], np.int64)
         self.sizes = Sizes.of(plan)
         self._training_memory = None
 
@@ -96,6 +95,10 @@ class Network:
         for var in views.running_vars(plan, network.statistics):
             var[:] = 1.0
         return network
+
+    @property
+    def n_batches_tracked(self):
+        return int(self._n_batches_tracked[0])
 
     @property
     def is_normalized(self):
@@ -130,7 +133,7 @@ class Network:
 
     def restore(self, snapshot):
         """Back to a `snapshot`, in place: views stay views."""
-        self.parameters[:], self.statistics[:], self.n_batches_tracked = snapshot
+        self.parameters[:], self.statistics[:], self._n_batches_tracked[0] = snapshot
 
     def new_moments(self):
         """Moments of an optimizer at its start, shape (2, n_parameters)."""
@@ -161,12 +164,13 @@ class Network:
             the batch after them is not finite; that batch has changed nothing.
         """
         losses = np.empty((len(bounds) - 1, 2))
-        n_trained, self.n_batches_tracked = block.train(
+        self._check(table)
+        n_trained = block.train(
             losses, self.parameters, moments, optimizer, self.statistics,
             *self._memory(int(np.diff(bounds).max(initial=1)), table),
             LOSSES[self.loss],
             *table.arrays(), table.y, table.sample_weight, table.input_mean, table.input_invstd,
-            rows, bounds, learning_rates, self.n_batches_tracked,
+            rows, bounds, learning_rates, self._n_batches_tracked,
         )  # fmt: skip
         return losses[:n_trained]
 
@@ -191,6 +195,7 @@ class Network:
         gradient : ndarray of shape (n_parameters,)
             Of the sum of both.
         """
+        self._check(table)
         if rows is None:
             rows = np.arange(table.n_rows)
         losses = np.empty((1, 2))
@@ -218,6 +223,7 @@ class Network:
         -------
         outputs : ndarray of shape (n, d), dtype of the parameters
         """
+        self._check(table, targets=False)
         if n_operations is None:
             n_operations = len(self.plan)
         n = table.n_rows if rows is None else len(rows)
@@ -237,6 +243,22 @@ class Network:
                 *table.arrays(), table.input_mean, table.input_invstd, rows, n_operations, capacity,
             )  # fmt: skip
         return outputs
+
+    def _check(self, table, targets=True):
+        # Blocks walk pointers: what does not fit the plan must not reach them.
+        n_features = int(self.plan["n_in"][0])
+        n_targets = 1 if self.loss == "softmax_log_loss" else self.sizes.n_outputs
+        if table.X.shape[1] != n_features:
+            raise ValueError(f"X has {table.X.shape[1]} columns, the network {n_features} inputs")
+        for moments in (table.input_mean, table.input_invstd):
+            if moments is not None and moments.shape != (n_features,):
+                raise ValueError(f"moments of shape {moments.shape} for {n_features} inputs")
+        if not targets:
+            return
+        if table.y.shape != (table.n_rows, n_targets):
+            raise ValueError(f"y has shape {table.y.shape}, not {(table.n_rows, n_targets)}")
+        if table.sample_weight is not None and table.sample_weight.shape != (table.n_rows,):
+            raise ValueError(f"{len(table.sample_weight)} weights for {table.n_rows} rows")
 
     def _placed(self, table):
         # The plan and the columns of its work memory: a sparse table's inputs take none.

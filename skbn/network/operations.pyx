@@ -11,7 +11,8 @@ flat memory:
     Columns of n rows: the buffer at column c of width d holds (n, d) row-major from element
     ``c * capacity``, where ``capacity >= n`` is the largest number of rows of a batch.
 ``scratch`` (float64)
-    Statistics of the current batch, kept from the forward to the backward pass.
+    In front, a row of the first operation's outputs for a sparse product. Then statistics of
+    the current batch, kept from the forward pass to the update of the running ones.
 """
 
 from cython cimport floating

@@ -53,18 +53,21 @@ class Sizes(NamedTuple):
 
     @classmethod
     def of(cls, plan):
+        """Sizes of a plan; ``ValueError`` where BLAS could not count the weights."""
         linear = plan[plan["kind"] == LINEAR]
         normalized = plan[plan["kind"] == BATCH_NORM]
         biased = linear[linear["bias"] >= 0]
         n_weights = int((linear["n_in"] * linear["n_out"]).sum())
+        if n_weights > np.iinfo(np.intc).max:
+            raise ValueError(f"{n_weights} weights are more than BLAS can count")
         return cls(
             n_parameters=int(n_weights + biased["n_out"].sum() + 2 * normalized["n_out"].sum()),
             n_weights=n_weights,
             n_statistics=int(2 * (normalized["n_steps"] * normalized["n_out"]).sum()),
             work_columns=int((plan["y"] + plan["n_out"]).max()),
             widest=int(plan["n_out"].max()),
-            # A sparse first product borrows a row of the scratch.
-            scratch=max(int(SCRATCH_PER_UNIT * normalized["n_out"].sum()), int(plan["n_out"][0])),
+            # In front, a row of the first product's outputs, which that of a sparse table needs.
+            scratch=int(plan["n_out"][0] + SCRATCH_PER_UNIT * normalized["n_out"].sum()),
             n_outputs=int(plan["n_out"][-1]),
         )
 
@@ -142,7 +145,10 @@ def without_inputs(plan):
 def _place(rows):
     # Offsets in one pass a kind: all weights first, so that "the first n_weights" is what
     # penalties and decay apply to; then the intercepts; then gamma and beta of each layer.
-    parameter = statistic = scratch = 0
+    parameter = statistic = 0
+    # What stands in front is the sparse first product's: statistics of a batch are still looked
+    # at after its backward pass.
+    scratch = rows[0]["n_out"]
     for row in rows:
         if row["kind"] == LINEAR:
             row["weights"] = parameter

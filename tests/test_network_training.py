@@ -1,0 +1,214 @@
+"""What `Network` does with optimizers, masks and sparse tables."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from networks import as_sparse, random_network, random_table
+from scipy.sparse import csr_array, random_array
+
+from skbn.network import optimizer as optimizers
+from skbn.network.network import Table
+
+UNITS = [6, 8, 7, 3]
+LOSS = "squared_error"
+N_ROWS, BATCH = 40, 10
+
+
+def steps(network, table, optimizer, learning_rate=0.05):
+    """Train on each batch once; the losses."""
+    bounds = np.arange(0, N_ROWS + 1, BATCH)
+    return network.train(
+        table,
+        optimizer,
+        network.new_moments(),
+        np.arange(N_ROWS),
+        bounds,
+        np.full(len(bounds) - 1, learning_rate),
+    )
+
+
+def one_step(network, table, optimizer, learning_rate=1.0):
+    """What one step on all rows changes."""
+    before = network.parameters.copy()
+    network.train(
+        table,
+        optimizer,
+        network.new_moments(),
+        np.arange(N_ROWS),
+        np.array([0, N_ROWS]),
+        np.array([learning_rate]),
+    )
+    return network.parameters - before
+
+
+@pytest.mark.parametrize("batch_norm", ["before", "after", None])
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-10), (np.float32, 1e-3)])
+def test_training_on_a_sparse_table_is_training_on_the_dense_one(
+    batch_norm, normalized, dtype, tolerance
+):
+    table = random_table(N_ROWS, UNITS, LOSS, dtype=dtype, normalized=normalized, sparse=True)
+    results = []
+    for X in (table, as_sparse(table)):
+        network = random_network(UNITS, "gelu", batch_norm, LOSS, dtype=dtype, dropout=0.2)
+        losses = steps(network, X, optimizers.sgd(alpha=0.1, seed=1), 0.01)
+        results.append((losses, network.parameters, network.statistics, network.infer(X)))
+    for dense, sparse in zip(*results, strict=True):
+        np.testing.assert_allclose(sparse, dense, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("batch_norm", ["before", "after", None])
+@pytest.mark.parametrize("n", [1, 100, 10_000])
+def test_inference_of_a_sparse_table_is_that_of_the_dense_one(batch_norm, n):
+    network = random_network(UNITS, "silu", batch_norm, LOSS)
+    table = random_table(n, UNITS, LOSS, normalized=False, sparse=True)
+    table.input_mean, table.input_invstd = np.arange(6.0), np.linspace(0.5, 1.0, 6)
+    sparse = as_sparse(table)
+    for rows in (None, np.arange(n)[::-3].copy()):
+        for n_operations in (1, 2, None):
+            np.testing.assert_allclose(
+                network.infer(sparse, rows, n_operations),
+                network.infer(table, rows, n_operations),
+                rtol=1e-10,
+                atol=1e-12,
+            )
+
+
+def test_a_sparse_table_without_entries():
+    network = random_network(UNITS, "tanh", "before", LOSS)
+    empty = Table(csr_array((N_ROWS, UNITS[0])), np.zeros((N_ROWS, UNITS[-1])))
+    dense = Table(empty.X.toarray(), empty.y)
+    np.testing.assert_allclose(network.infer(empty), network.infer(dense), rtol=1e-12)
+    for result, expected in zip(
+        network.loss_and_gradient(empty), network.loss_and_gradient(dense), strict=True
+    ):
+        np.testing.assert_allclose(result, expected, rtol=1e-12, atol=1e-13)
+
+
+def test_a_sparse_table_is_never_gathered():
+    n, units = 500, [20_000, 4, 2]
+    table = Table(
+        random_array((n, units[0]), density=1e-4, format="csr", rng=np.random.default_rng(0)),
+        np.zeros((n, units[-1])),
+    )
+    network = random_network(units, "relu", "before", LOSS, dropout=0.5)
+    moments, rows, bounds = network.new_moments(), np.arange(n), np.array([0, n])
+    tracemalloc.start()
+    try:
+        network.train(table, optimizers.sgd(), moments, rows, bounds, np.array([0.1]))
+        network.infer(table)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # The gradient, and some columns of the hidden layer: of 80 megabytes nothing.
+    assert peak < 2 * network.parameters.nbytes < n * units[0] * 8 / 50
+    with pytest.raises(ValueError, match="never gathered"):
+        network.infer(table, n_operations=0)
+
+
+def test_the_memory_of_a_sparse_table_is_not_that_of_a_dense_one():
+    network = random_network(UNITS, "tanh", "before", LOSS)
+    table = random_table(N_ROWS, UNITS, LOSS, sparse=True)
+    expected = network.loss_and_gradient(table)[1]
+    for X in (as_sparse(table), table, as_sparse(table)):
+        for rows in (None, np.arange(5)):
+            network.loss_and_gradient(X, rows)
+        np.testing.assert_allclose(network.loss_and_gradient(X)[1], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("batch_norm", ["before", "after", None])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_inference_drops_nothing(batch_norm, sparse):
+    table = random_table(N_ROWS, UNITS, LOSS, sparse=sparse)
+    table = as_sparse(table) if sparse else table
+    plain, dropping = (
+        random_network(UNITS, "silu", batch_norm, LOSS, dropout=rate) for rate in (0.0, 0.9)
+    )
+    np.testing.assert_array_equal(dropping.infer(table), plain.infer(table))
+
+
+@pytest.mark.parametrize("batch_norm", ["before", None])
+def test_masks_follow_from_the_seed_and_the_step(batch_norm):
+    table = random_table(N_ROWS, UNITS, LOSS)
+    losses = {}
+    for seed in (0, 0, 1, -1, 2**62):
+        network = random_network(UNITS, "relu", batch_norm, LOSS, dropout=0.5)
+        optimizer = optimizers.sgd(seed=seed)
+        # A learning rate of 0, so that the losses differ by the masks alone.
+        result = steps(network, table, optimizer, learning_rate=0.0)
+        assert optimizer["step"][0] == N_ROWS // BATCH
+        np.testing.assert_array_equal(losses.setdefault(seed, result), result)
+        for step in range(len(result)):
+            rows = np.arange(step * BATCH, (step + 1) * BATCH)
+            alone, _ = network.loss_and_gradient(table, rows, seed=seed, step=step)
+            np.testing.assert_array_equal(alone[0], result[step])
+    assert len({result.tobytes() for result in losses.values()}) == len(losses) == 4
+
+
+def test_one_batch_again_has_another_mask():
+    network = random_network(UNITS, "relu", None, LOSS, dropout=0.5)
+    table = random_table(BATCH, UNITS, LOSS)
+    losses = network.train(
+        table,
+        optimizers.sgd(),
+        network.new_moments(),
+        np.tile(np.arange(BATCH), 3),
+        BATCH * np.arange(4),
+        np.zeros(3),
+    )
+    assert len(set(losses[:, 0])) == 3
+
+
+def test_without_dropout_the_seed_changes_nothing():
+    table = random_table(N_ROWS, UNITS, LOSS)
+    results = []
+    for seed in (0, 1):
+        network = random_network(UNITS, "relu", "before", LOSS)
+        steps(network, table, optimizers.adam(seed=seed))
+        results.append(network.parameters)
+    np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 10.0])
+@pytest.mark.parametrize("max_grad_norm", [1e-3, 0.5])
+def test_a_gradient_is_clipped_with_its_penalty(alpha, max_grad_norm):
+    network = random_network(UNITS, "tanh", "before", LOSS)
+    table = random_table(N_ROWS, UNITS, LOSS)
+    _, gradient = network.loss_and_gradient(table, alpha=alpha)
+    norm = np.linalg.norm(gradient)
+    assert norm > max_grad_norm
+    optimizer = optimizers.sgd(momentum=0.0, alpha=alpha, max_grad_norm=max_grad_norm)
+    change = one_step(network, table, optimizer)
+    np.testing.assert_allclose(change, -gradient * max_grad_norm / norm, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("make", [optimizers.sgd, optimizers.adam])
+def test_a_norm_that_is_not_reached_changes_no_bit(make):
+    table = random_table(N_ROWS, UNITS, LOSS)
+    results = []
+    for max_grad_norm in (np.inf, 1e6):
+        network = random_network(UNITS, "tanh", "before", LOSS)
+        steps(network, table, make(max_grad_norm=max_grad_norm))
+        results.append(network.parameters)
+    np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.parametrize("make", [optimizers.sgd, optimizers.adam])
+def test_decay_is_not_clipped_and_shrinks_the_weights_alone(make):
+    table = random_table(N_ROWS, UNITS, LOSS)
+    network = random_network(UNITS, "tanh", "before", LOSS)
+    before, n_weights = network.parameters.copy(), network.sizes.n_weights
+    plain, decayed = (
+        one_step(
+            random_network(UNITS, "tanh", "before", LOSS),
+            table,
+            make(max_grad_norm=1e-3, weight_decay=weight_decay),
+            learning_rate=0.1,
+        )
+        for weight_decay in (0.0, 0.5)
+    )
+    np.testing.assert_allclose(
+        (decayed - plain)[:n_weights], -0.05 * before[:n_weights], rtol=1e-9, atol=1e-15
+    )
+    np.testing.assert_array_equal(decayed[n_weights:], plain[n_weights:])
