@@ -355,7 +355,12 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden_layer_sizes}.")
         # What an earlier fit with other settings has left.
         for name in (
-            "input_mean_", "input_var_", "_input_weight", "_optimizer", "_moments", "loss_",
+            "input_mean_",
+            "input_var_",
+            "_input_weight",
+            "_optimizer",
+            "_moments",
+            "loss_",
         ):
             vars(self).pop(name, None)
         self.n_outputs_ = self._count_outputs(rows.targets)
@@ -475,12 +480,21 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
                 else callbacks.epochs(lambda: self._reconstruction(network, table)),
             )
         except NonFiniteLoss as error:
-            raise ValueError(
-                f"{NON_FINITE} The loss was not finite in iteration {history.n_epochs + 1}, "
-                f"{error}. Try a smaller learning_rate_init (now {self.learning_rate_init})"
+            message = (
+                f"The loss was not finite in iteration {history.n_epochs + 1}, {error}. Try a "
+                f"smaller learning_rate_init (now {self.learning_rate_init})"
                 + ("" if self.normalize_input else ', normalize_input="standard",')
                 + " or, where X, y or sample_weight hold huge or tiny numbers, other units."
-            ) from None
+            )
+            if not early_stopping or stopping.best is None:
+                raise ValueError(f"{NON_FINITE} {message}") from None
+            # The best epoch is what training is to end with, however it ends.
+            stopping.scores.append(np.nan)
+            stopping.losses.append(np.nan)
+            history.converged = True
+            warnings.warn(
+                f"{message} The best epoch before is restored.", ConvergenceWarning, stacklevel=5
+            )
         if not incremental:
             if early_stopping and stopping.best is not None:
                 network.restore(stopping.best)

@@ -41,7 +41,8 @@ def split_off(rows, fraction, random_state, stratified):
         *given,
         random_state=random_state,
         test_size=fraction,
-        stratify=rows.targets if stratified else None,
+        # As upstream, by whether a row is of the second of two classes.
+        stratify=rows.targets.astype(bool) if stratified else None,
     )
     training, validation = Rows(*parts[0::2]), Rows(*parts[1::2])
     if validation.n < 2:

@@ -12,7 +12,6 @@ import numpy as np
 
 from skbn.training.batches import batch_bounds, blocks
 
-
 INTERRUPTED = "Training interrupted by user."
 
 
