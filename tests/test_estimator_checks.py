@@ -39,8 +39,8 @@ NETWORKS = [
 
 
 def expected_failures(estimator):
-    # Upstream's networks are excused from this check too. Ours pass it in float64 (the
-    # variants above run it), where a weight of 2 and the row twice differ by less than the
+    # Upstream's networks are excused from these checks too. Ours pass them in float64 (the
+    # variants above run them), where a weight of 2 and the row twice differ by less than the
     # check's 1e-7.
     if getattr(estimator, "dtype", None) == "float32":
         return {"check_sample_weight_equivalence_on_dense_data": "sums of another order in float32"}
@@ -75,6 +75,18 @@ def test_scikit_learn_checks(estimator, check):
 @pytest.mark.parametrize("check", UPSTREAM_ONLY, ids=lambda check: check.__name__)
 @pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names:UserWarning")
 def test_checks_upstream_keeps_to_itself(estimator, check):
+    check(type(estimator).__name__, clone(estimator))
+
+
+@pytest.mark.parametrize("estimator", NETWORKS, ids=repr)
+@pytest.mark.parametrize(
+    "check",
+    [checks.check_param_validation, checks.check_dataframe_column_names_consistency],
+    ids=lambda check: check.__name__,
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names:UserWarning")
+def test_checks_of_networks_upstream_keeps_to_itself(estimator, check):
     check(type(estimator).__name__, clone(estimator))
 
 

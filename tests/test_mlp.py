@@ -3,6 +3,9 @@
 import copy
 import io
 import pickle
+import re
+import signal
+import threading
 import warnings
 
 import joblib
@@ -77,14 +80,11 @@ class TestPublicNames:
 
     @pytest.mark.parametrize("cls", BOTH)
     def test_docstring_names_every_parameter(self, cls):
-        documented = cls.__doc__
-        assert "{" not in documented.replace("{'", "")
-        for name in cls().get_params():
-            assert (
-                f"{name} :" in documented
-                or f", {name} :" in documented
-                or f"{name}, " in documented
-            )
+        assert "{shared}" not in cls.__doc__
+        section = re.search(r"Parameters\n-+\n(.*?)\nAttributes\n-+", cls.__doc__, re.DOTALL)[1]
+        headings = re.findall(r"^(\w+(?:, \w+)*) : ", section, re.MULTILINE)
+        documented = [name for heading in headings for name in heading.split(", ")]
+        assert sorted(documented) == sorted(cls().get_params())
 
 
 class TestScores:
@@ -241,19 +241,29 @@ class TestNormalizedTarget:
 
     def test_partial_fit_keeps_predictions_when_the_moments_move(self):
         X, y = data_for(MLPWithBatchNormRegressor)
-        reg = small(MLPWithBatchNormRegressor, dtype="float64", solver="sgd", batch_size="auto")
+        reg = small(
+            MLPWithBatchNormRegressor,
+            dtype="float64",
+            solver="sgd",
+            batch_size="auto",
+            normalize_input=None,
+        )
         reg.partial_fit(X[:20], y[:20])
         before = reg.predict(X)
-        # A learning rate of nothing: only the moments of the target change.
-        reg.set_params(learning_rate_init=1e-300, normalize_input=None)
+        # A learning rate of nothing, and a row too few for statistics: only the moments of the
+        # target change.
         reg._learning_rate = 0.0
         reg._moments = np.zeros_like(reg._moments)
-        reg._n_batches_tracked = 0
-        statistics = reg._statistics.copy()
         reg.partial_fit(X[20:21], 1e3 * y[20:21])
-        np.testing.assert_array_equal(reg._statistics, statistics)
         np.testing.assert_allclose(reg.predict(X), before, rtol=1e-9)
         assert reg._target_moments[2][0] == 21
+
+    def test_a_trained_network_keeps_its_normalization(self):
+        X, y = data_for(MLPWithBatchNormRegressor)
+        reg = small(MLPWithBatchNormRegressor, batch_size="auto").partial_fit(X, y)
+        same = copy.deepcopy(reg).partial_fit(X, y)
+        other = reg.set_params(normalize_target=False, normalize_input=None).partial_fit(X, y)
+        np.testing.assert_array_equal(other.predict(X), same.predict(X))
 
     def test_off(self):
         X, y = data_for(MLPWithBatchNormRegressor)
@@ -458,6 +468,47 @@ class TestTraining:
         three = quietly(small(MLPWithBatchNormClassifier, dtype="float64", max_iter=3).fit, X, y)
         np.testing.assert_array_equal(clf.predict_proba(X), three.predict_proba(X))
 
+    def test_ctrl_c_right_after_a_block_keeps_count_and_statistics_together(self, monkeypatch):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        original = Network.train
+
+        def interrupted(self, *arguments):
+            original(self, *arguments)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Network, "train", interrupted)
+        clf = small(MLPWithBatchNormClassifier)
+        with pytest.warns(UserWarning, match="Training interrupted by user"):
+            clf.fit(X, y)
+        assert clf._n_batches_tracked == 4
+        assert clf.loss_curve_ == []
+        assert not hasattr(clf, "loss_")
+        assert np.isfinite(clf.predict_proba(X)).all()
+
+    def test_a_signal(self):
+        # A real one, while blocks run.
+        X, y = data_for(MLPWithBatchNormClassifier, n=2000)
+        clf = small(MLPWithBatchNormClassifier, max_iter=10**6)
+        timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+        timer.start()
+        with pytest.warns(UserWarning, match="Training interrupted by user"):
+            clf.fit(X, y)
+        timer.join()
+        assert clf.score(X, y) > 0.5
+
+    def test_ctrl_c_in_the_exact_statistics_leaves_the_running_averages(self, monkeypatch):
+        X, y = data_for(MLPWithBatchNormClassifier)
+
+        def interrupted(*arguments):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(base, "set_exact_statistics", interrupted)
+        clf = small(MLPWithBatchNormClassifier)
+        with pytest.warns(UserWarning, match="Training interrupted by user"):
+            clf.fit(X, y)
+        assert clf.n_iter_ == 5
+        assert np.isfinite(clf.predict_proba(X)).all()
+
     def test_second_ctrl_c_leaves_the_estimator_as_it_was(self, monkeypatch):
         X, y = data_for(MLPWithBatchNormClassifier)
         clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
@@ -467,7 +518,11 @@ class TestTraining:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(base, "set_exact_statistics", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        monkeypatch.setattr(Network, "train", interrupted)
+        with (
+            pytest.warns(UserWarning, match="Training interrupted by user"),
+            pytest.raises(KeyboardInterrupt),
+        ):
             clf.fit(X[:40], y[:40])
         assert_same_state(vars(clf), before)
 
@@ -548,24 +603,50 @@ class TestBadInput:
     @pytest.mark.parametrize("method", ["fit", "partial_fit"])
     def test_a_failed_call_changes_nothing(self, cls, method):
         X, y = data_for(cls)
-        estimator = quietly(small(cls).fit, pd.DataFrame(X, columns=list("abcde")), y)
+        estimator = small(cls, normalize_input=None)
+        quietly(estimator.fit, pd.DataFrame(X, columns=list("abcde")), y)
         before = state(estimator)
-        wrong = [
+        for X_wrong, y_wrong in (
             (np.full_like(X, np.nan), y),
             (X, y[:10]),
             (X[:, :0], y),
-            # A loss of infinity in float32, noticed only in training.
+            # Infinity in float32, noticed only in training.
             (np.where(np.arange(60)[:, None] == 50, 1e300, X), y),
-        ]
-        for X_wrong, y_wrong in wrong:
+        ):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                if X_wrong.shape == X.shape and np.isfinite(X_wrong).all() and len(y_wrong) == 60:
-                    estimator.set_params(normalize_input=None)
-                    before["normalize_input"] = None
                 with pytest.raises(ValueError, match=r".+"):
                     getattr(estimator, method)(X_wrong, y_wrong)
             assert_same_state(vars(estimator), before)
+
+    def test_targets_of_another_layout(self):
+        X, _ = data_for(MLPWithBatchNormClassifier)
+        labels = (X[:, :3] > np.median(X[:, :3], axis=0)).astype(int)
+        classes = labels.argmax(axis=1)
+        options = {"batch_size": "auto", "warm_start": True}
+        several = small(MLPWithBatchNormClassifier, **options)
+        several.partial_fit(X, labels, classes=[0, 1, 2])
+        one = small(MLPWithBatchNormClassifier, **options)
+        one.partial_fit(X, classes, classes=[0, 1, 2])
+        for fitted, wrong in ((several, labels[:, :2]), (several, classes), (one, labels)):
+            for method in (fitted.partial_fit, fitted.fit):
+                with pytest.raises(ValueError, match=r"does not fit the targets|same classes"):
+                    method(X, wrong)
+
+    def test_a_refit_forgets_the_normalization_before(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        wide = np.hstack([X, X, X])
+        quietly(clf.set_params(normalize_input=None).fit, wide, y)
+        assert not hasattr(clf, "input_mean_")
+        fresh = quietly(small(MLPWithBatchNormClassifier, normalize_input=None).fit, wide, y)
+        np.testing.assert_array_equal(clf.predict_proba(wide), fresh.predict_proba(wide))
+
+    @pytest.mark.parametrize("sizes", [(3.5,), ("a",), [[3], 2]])
+    def test_hidden_layer_sizes_must_be_integers(self, sizes):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        with pytest.raises(ValueError, match="hidden_layer_sizes"):
+            small(MLPWithBatchNormClassifier, hidden_layer_sizes=sizes).fit(X, y)
 
 
 class TestAtHome:

@@ -290,12 +290,12 @@ def check_folds(y, task, folds):
 def checked_figure(file):
     """The figure's full name; finds out before the search that it cannot be written."""
     path = Path(file)
-    if not path.suffix:
-        path = path.with_name(path.name + ".png")
     if not path.parent.is_dir():
         raise BadInput(f"cannot write {file}: there is no directory {path.parent}")
     if path.is_dir():
         raise BadInput(f"cannot write {file}: it is a directory")
+    if not path.suffix:
+        path = path.with_name(path.name + ".png")
     formats = Figure().canvas.get_supported_filetypes()
     if path.suffix and path.suffix[1:].lower() not in formats:
         raise BadInput(f"cannot write {file}: the formats are {', '.join(sorted(formats))}")

@@ -1,0 +1,140 @@
+"""From and to scikit-learn's networks."""
+
+import pickle
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
+
+TASKS = ("binary", "multiclass", "multilabel", "one output", "two outputs", "counts")
+
+
+def data_for(task):
+    rng = np.random.default_rng(0)
+    X = 5.0 + 3.0 * rng.standard_normal((120, 6))
+    score = (X - 5.0) @ rng.standard_normal((6, 3))
+    return X, {
+        "binary": lambda: np.array(["a", "b"])[(score[:, 0] > 0).astype(int)],
+        "multiclass": lambda: score.argmax(axis=1) * 3,
+        "multilabel": lambda: (score > 0).astype(int),
+        "one output": lambda: 1e4 + 10 * score[:, 0],
+        "two outputs": lambda: 1e3 * score[:, :2],
+        "counts": lambda: rng.poisson(np.exp(score[:, 0] / 10)),
+    }[task]()
+
+
+def fitted(task, **parameters):
+    parameters = {"hidden_layer_sizes": (9, 7), "max_iter": 15, "random_state": 0} | parameters
+    if task in ("one output", "two outputs", "counts"):
+        loss = "poisson" if task == "counts" else "squared_error"
+        estimator = MLPWithBatchNormRegressor(loss, **parameters)
+    else:
+        estimator = MLPWithBatchNormClassifier(**parameters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return estimator.fit(*data_for(task))
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("batch_norm", ["before", "after", None])
+@pytest.mark.parametrize("normalize_input", ["standard", None])
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_to_sklearn_predicts_the_same(task, batch_norm, normalize_input, dropout):
+    X, _ = data_for(task)
+    ours = fitted(
+        task,
+        batch_norm=batch_norm,
+        normalize_input=normalize_input,
+        dropout=dropout,
+        dtype="float64",
+        learning_rate_init=1e-3,
+    )
+    plain = ours.to_sklearn()
+    assert type(plain) in (MLPClassifier, MLPRegressor)
+    if hasattr(plain, "predict_proba"):
+        np.testing.assert_allclose(
+            plain.predict_proba(X), ours.predict_proba(X), rtol=1e-6, atol=1e-9
+        )
+        np.testing.assert_array_equal(plain.predict(X), ours.predict(X))
+        np.testing.assert_array_equal(plain.classes_, ours.classes_)
+    else:
+        np.testing.assert_allclose(plain.predict(X), ours.predict(X), rtol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+def test_to_sklearn_knows_four_activations(activation):
+    X, _ = data_for("multiclass")
+    ours = fitted("multiclass", activation=activation, dtype="float64")
+    np.testing.assert_allclose(ours.to_sklearn().predict_proba(X), ours.predict_proba(X), atol=1e-9)
+
+
+@pytest.mark.parametrize("activation", ["silu", "gelu"])
+def test_to_sklearn_refuses_by_name_what_it_cannot_express(activation):
+    with pytest.raises(ValueError, match=f"no activation '{activation}'"):
+        fitted("multiclass", activation=activation).to_sklearn()
+
+
+def test_to_sklearn_of_an_unfitted_one():
+    with pytest.raises(NotFittedError):
+        MLPWithBatchNormClassifier().to_sklearn()
+
+
+def test_the_converted_one_needs_nothing_of_ours(tmp_path):
+    X, _ = data_for("multiclass")
+    plain = fitted("multiclass").to_sklearn()
+    (tmp_path / "model").write_bytes(pickle.dumps(plain))
+    np.save(tmp_path / "X.npy", X)
+    script = (
+        "import pickle, sys, numpy as np\n"
+        "model = pickle.load(open('model', 'rb'))\n"
+        "np.save('y.npy', model.predict(np.load('X.npy')))\n"
+        "assert not any(name.split('.')[0] == 'skbn' for name in sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), plain.predict(X))
+
+
+def test_training_goes_on_upstream():
+    X, y = data_for("multiclass")
+    plain = fitted("multiclass").to_sklearn()
+    before = plain.coefs_[0].copy()
+    plain.partial_fit(X, y)
+    assert (plain.coefs_[0] != before).any()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_from_sklearn_brings_parameters_and_weights(task):
+    X, y = data_for(task)
+    regression = task in ("one output", "two outputs", "counts")
+    parameters = {"hidden_layer_sizes": (9,), "max_iter": 12, "random_state": 3, "alpha": 0.01}
+    if task == "counts":
+        parameters["loss"] = "poisson"
+    cls = MLPWithBatchNormRegressor if regression else MLPWithBatchNormClassifier
+    plain = (MLPRegressor if regression else MLPClassifier)(**parameters)
+    unfitted = cls.from_sklearn(plain)
+    assert unfitted.batch_norm is None
+    assert unfitted.normalize_input is None
+    assert unfitted.dtype == "float64"
+    assert {name: unfitted.get_params()[name] for name in parameters} == parameters
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        plain.fit(X - 5.0, y)
+    ours = cls.from_sklearn(plain)
+    if regression:
+        np.testing.assert_allclose(ours.predict(X), plain.predict(X), rtol=1e-10, atol=1e-12)
+    else:
+        np.testing.assert_array_equal(ours.predict(X), plain.predict(X))
+    assert ours.t_ == plain.t_
+    # And back.
+    np.testing.assert_allclose(ours.to_sklearn().coefs_[0], plain.coefs_[0], rtol=1e-12)
+
+
+def test_from_sklearn_takes_its_own_kind():
+    with pytest.raises(TypeError, match=r"takes a fitted or unfitted MLPClassifier"):
+        MLPWithBatchNormClassifier.from_sklearn(MLPRegressor())
