@@ -84,9 +84,7 @@ class Planned:
         self.epoch += 1
 
     def plateau(self, message, verbose):
-        if verbose:
-            print(message + " Stopping.")
-        return True
+        return False
 
 
 class Cosine(Planned):
