@@ -63,9 +63,7 @@ UPSTREAM_ONLY = [
 ]
 
 
-@parametrize_with_checks(
-    [*TRANSFORMERS, *NETWORKS], expected_failed_checks=expected_failures, xfail_strict=True
-)
+@parametrize_with_checks([*TRANSFORMERS, *NETWORKS], expected_failed_checks=expected_failures)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_scikit_learn_checks(estimator, check):
     with warnings.catch_warnings():

@@ -41,9 +41,7 @@ def assert_same_state(transformer, state):
             np.testing.assert_array_equal(value, state[name])
     if "_moments" in state:
         for name in ("mean", "var", "weight"):
-            np.testing.assert_array_equal(
-                getattr(transformer._moments, name), getattr(state["_moments"], name)
-            )
+            np.testing.assert_array_equal(transformer._moments[name], state["_moments"][name])
 
 
 # The formula
@@ -847,7 +845,9 @@ def test_pickle_copy_and_clone(momentum, rows):
     mean = transformer.running_mean_.copy()
     shallow.partial_fit(rows + 100.0)
     np.testing.assert_array_equal(transformer.running_mean_, mean)
-    np.testing.assert_array_equal(transformer._moments.running_mean().reshape(mean.shape), mean)
+    np.testing.assert_array_equal(
+        transformer._running_moments().running_mean().reshape(mean.shape), mean
+    )
 
 
 def test_pipeline_and_grid_search():

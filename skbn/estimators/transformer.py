@@ -373,7 +373,7 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             )
         for one in (self, other):
             check_is_fitted(one)
-            if one.momentum is not None or not one._moments.exact:
+            if one.momentum is not None or not one._running_moments().exact:
                 raise ValueError(
                     "Exponential running averages cannot be merged: they depend on the order "
                     "of the mini-batches. Only exact ones can, with momentum=None in both."
@@ -396,7 +396,7 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
                 f"{self.running_mean_.shape} here, {other.running_mean_.shape} in the other."
             )
         self._store(
-            self._moments.merged(other._moments),
+            self._running_moments().merged(other._running_moments()),
             self.running_mean_.shape,
             self.n_batches_seen_ + other.n_batches_seen_,
         )
@@ -519,7 +519,7 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             moments, n_batches = RunningMoments.empty(int(np.prod(shape))), 0
         else:
             shape = self.running_mean_.shape
-            moments, n_batches = self._moments, self.n_batches_seen_
+            moments, n_batches = self._running_moments(), self.n_batches_seen_
         for rows in self._batches(n, batch_size):
             weight = None if sample_weight is None else sample_weight[rows]
             if weight is not None and not weight.any():
@@ -568,8 +568,12 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         assert_all_finite(value, input_name=name)
         return np.full(d, value) if value.ndim == 0 else value
 
+    def _running_moments(self):
+        return RunningMoments(**self._moments)
+
     def _store(self, moments, shape, n_batches):
-        self._moments = moments
+        # As plain arrays, so that loading the state asks for no class but this one.
+        self._moments = dict(vars(moments))
         self.running_mean_ = moments.running_mean().reshape(shape)
         self.running_var_ = moments.running_var().reshape(shape)
         seen = moments.n_samples_seen()
