@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
+from skbn.estimators import base
 
 TASKS = ("binary", "multiclass", "multilabel", "one output", "two outputs", "counts")
 
@@ -78,6 +79,26 @@ def test_to_sklearn_knows_four_activations(activation):
 def test_to_sklearn_refuses_by_name_what_it_cannot_express(activation):
     with pytest.raises(ValueError, match=f"no activation '{activation}'"):
         fitted("multiclass", activation=activation).to_sklearn()
+
+
+@pytest.mark.parametrize("batch_norm", ["before", "after"])
+@pytest.mark.parametrize("activation", ["tanh", "relu", "silu", "gelu"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-5)])
+def test_predictions_of_many_rows_are_those_of_folded_layers(
+    batch_norm, activation, dtype, tolerance, monkeypatch
+):
+    X, _ = data_for("multiclass")
+    ours = fitted("multiclass", batch_norm=batch_norm, activation=activation, dtype=dtype)
+    calls = []
+    original = base.folded_network
+    monkeypatch.setattr(
+        base, "folded_network", lambda network: calls.append(1) or original(network)
+    )
+    as_trained = ours.predict_proba(X)
+    assert not calls
+    many = np.tile(X, (2, 1))
+    np.testing.assert_allclose(ours.predict_proba(many)[:120], as_trained, atol=tolerance)
+    assert calls
 
 
 def test_to_sklearn_of_an_unfitted_one():

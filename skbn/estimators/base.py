@@ -11,6 +11,7 @@ from numbers import Integral, Real
 import numpy as np
 import scipy.optimize
 from scipy.sparse import issparse
+from sklearn import config_context
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -20,7 +21,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
 from skbn.estimators.columns import column_moments, merged
-from skbn.estimators.conversion import from_sklearn, to_sklearn
+from skbn.estimators.conversion import folded_network, from_sklearn, to_sklearn
 from skbn.estimators.running_moments import divisor
 from skbn.estimators.validation import Rows, Validation, split_off
 from skbn.network import optimizer as optimizers
@@ -37,6 +38,10 @@ NON_FINITE = (
     " need to be preprocessed."
 )
 
+
+# Rows from which on predictions are worth folding the normalization into the weights, which
+# costs about what the products of a few rows do.
+FOLDING_ROWS = 200
 
 # Rows from which on early_stopping="auto" stops early, as in HistGradientBoosting*.
 AUTO_EARLY_STOPPING_ROWS = 10_000
@@ -263,16 +268,7 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            dtype=(np.float64, np.float32),
-            multi_output=True,
-            ensure_min_samples=smallest,
-            reset=fresh,
-        )
+        X, y = self._validated(X, y, multi_output=True, ensure_min_samples=smallest, reset=fresh)
         X = as_table(X)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
@@ -284,6 +280,17 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
             sample_weight = class_weight if sample_weight is None else sample_weight * class_weight
             X, y, sample_weight = self._present_rows(X, y, sample_weight, smallest)
         return Rows(X, self._encode(y, fresh, incremental), sample_weight)
+
+    def _validated(self, *data, **checks):
+        # The kernels work on memory of this process: tensors become arrays, or say why not.
+        with config_context(array_api_dispatch=False):
+            return validate_data(
+                self,
+                *data,
+                accept_sparse=["csr", "csc"],
+                dtype=(np.float64, np.float32),
+                **checks,
+            )
 
     def _present_rows(self, X, y, sample_weight, smallest):
         # A row of no weight is as if it were not there, down to the numbers drawn.
@@ -302,15 +309,7 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
         """Validation rows that the caller gave."""
         if X is None or y is None:
             raise ValueError("X_val and y_val belong together: give both or none")
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            dtype=(np.float64, np.float32),
-            multi_output=True,
-            reset=False,
-        )
+        X, y = self._validated(X, y, multi_output=True, reset=False)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
@@ -634,10 +633,10 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
     def _raw_outputs(self, X):
         """Outputs of the network before any link, float64, and the dtype results have."""
         check_is_fitted(self)
-        X = validate_data(
-            self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False
-        )
+        X = self._validated(X, reset=False)
         network = Network(self._plan, self._loss, self._parameters, self._statistics)
+        if network.is_normalized and X.shape[0] >= FOLDING_ROWS:
+            network = folded_network(network)
         mean, invstd = self._input_affine()
         table = Table(as_table(X), input_mean=mean, input_invstd=invstd)
         return network.infer(table).astype(np.float64, copy=False), X.dtype

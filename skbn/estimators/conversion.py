@@ -9,8 +9,10 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state
 
+from skbn.kernels.activations import ACTIVATIONS
 from skbn.network import views
-from skbn.network.plan import BATCH_NORM, LINEAR, feed_forward
+from skbn.network.network import Network
+from skbn.network.plan import ACTIVATION, BATCH_NORM, LINEAR, feed_forward
 
 EXPRESSIBLE = {"identity", "logistic", "tanh", "relu"}
 
@@ -59,6 +61,17 @@ def folded(plan, parameters, statistics, input_scale=None, input_shift=None):
                 scale, shift = s, c
         previous = operation["kind"]
     return coefs, intercepts
+
+
+def folded_network(network):
+    """The plain network with the same raw outputs, in the same dtype; for inference only."""
+    coefs, intercepts = folded(network.plan, network.parameters, network.statistics)
+    units = [coefs[0].shape[0], *(weight.shape[1] for weight in coefs)]
+    names = {code: name for name, code in ACTIVATIONS.items()}
+    codes = network.plan["activation"][network.plan["kind"] == ACTIVATION]
+    plan = feed_forward(units, names[codes[0]], None)
+    parameters = np.concatenate([np.ravel(array) for array in [*coefs, *intercepts]])
+    return Network(plan, network.loss, parameters.astype(network.parameters.dtype), np.empty(0))
 
 
 def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
