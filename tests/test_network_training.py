@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from networks import as_sparse, random_network, random_table
-from scipy.sparse import csr_array, random_array
+from scipy.sparse import csr_array
 
 from skbn.network import optimizer as optimizers
 from skbn.network.network import Table
@@ -88,10 +88,10 @@ def test_a_sparse_table_without_entries():
 
 def test_a_sparse_table_is_never_gathered():
     n, units = 500, [20_000, 4, 2]
-    table = Table(
-        random_array((n, units[0]), density=1e-4, format="csr", rng=np.random.default_rng(0)),
-        np.zeros((n, units[-1])),
-    )
+    rng = np.random.default_rng(0)
+    places = rng.integers(0, n, 1000), rng.integers(0, units[0], 1000)
+    X = csr_array((np.ones(1000), places), shape=(n, units[0]))
+    table = Table(X, np.zeros((n, units[-1])))
     network = random_network(units, "relu", "before", LOSS, dropout=0.5)
     moments, rows, bounds = network.new_moments(), np.arange(n), np.array([0, n])
     tracemalloc.start()
