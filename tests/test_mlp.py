@@ -11,6 +11,7 @@ import warnings
 import joblib
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_classification, make_friedman1
@@ -669,6 +670,17 @@ class TestAtHome:
         twin.partial_fit(X, y)
         np.testing.assert_array_equal(twin.predict(X), estimator.predict(X))
         assert np.shares_memory(twin.coefs_[0], twin._parameters)
+
+    @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+    def test_frames_with_names(self, frame):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        table = frame({name: X[:, j] for j, name in enumerate("abcde")})
+        clf = quietly(small(MLPWithBatchNormClassifier).fit, table, y)
+        np.testing.assert_array_equal(clf.feature_names_in_, list("abcde"))
+        same = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        np.testing.assert_array_equal(clf.predict_proba(table), same.predict_proba(X))
+        with pytest.raises(ValueError, match="feature names"):
+            clf.predict(table[["b", "a", "c", "d", "e"]])
 
     def test_joblib(self):
         X, y = data_for(MLPWithBatchNormClassifier)
