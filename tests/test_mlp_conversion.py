@@ -159,3 +159,31 @@ def test_from_sklearn_brings_parameters_and_weights(task):
 def test_from_sklearn_takes_its_own_kind():
     with pytest.raises(TypeError, match=r"takes a fitted or unfitted MLPClassifier"):
         MLPWithBatchNormClassifier.from_sklearn(MLPRegressor())
+
+
+def test_parameters_set_later_change_neither_predictions_nor_conversion():
+    X, _ = data_for("counts")
+    ours = fitted("counts", activation="relu", dtype="float64")
+    before = ours.predict(X)
+    ours.set_params(activation="gelu", loss="squared_error")
+    np.testing.assert_array_equal(ours.predict(X), before)
+    np.testing.assert_allclose(ours.to_sklearn().predict(X), before, rtol=1e-9)
+
+
+def test_a_converted_one_shares_nothing_with_its_origin():
+    X, y = data_for("multiclass")
+    ours = fitted("multiclass")
+    plain = ours.to_sklearn().partial_fit(X, y)
+    assert len(plain.loss_curve_) == len(ours.loss_curve_) + 1
+    back = MLPWithBatchNormClassifier.from_sklearn(plain).partial_fit(X, y)
+    assert len(back.loss_curve_) == len(plain.loss_curve_) + 1
+
+
+def test_training_goes_on_from_upstream_s_lbfgs():
+    X, y = data_for("multiclass")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        plain = MLPClassifier((5,), solver="lbfgs", max_iter=3).fit(X, y)
+        ours = MLPWithBatchNormClassifier.from_sklearn(plain)
+        ours.set_params(solver="adam", warm_start=True).fit(X, y)
+    assert len(ours.loss_curve_) == 3

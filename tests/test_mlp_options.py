@@ -264,6 +264,11 @@ class TestClassWeight:
         one = fitted(small(), X, y, sample_weight=weight * np.where(y == 0, 2.0, 1.0))
         np.testing.assert_array_equal(both.predict_proba(X), one.predict_proba(X))
 
+    @pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
+    def test_must_be_finite_and_not_negative(self, bad):
+        with pytest.raises(ValueError, match="class_weight must be >= 0 and finite"):
+            small(class_weight={0: bad, 1: 1.0, 2: 1.0}).fit(*data_for())
+
     def test_balanced_is_refused_in_partial_fit(self):
         X, y = data_for()
         with pytest.raises(ValueError, match="'balanced' is not supported by partial_fit"):

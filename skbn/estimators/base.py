@@ -672,8 +672,10 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
     def from_sklearn(cls, mlp):
         """This estimator in scikit-learn's mode, with all of its network's parameters.
 
-        Batch norm and all normalization are off, and it computes in float64: it trains as
-        `mlp` does. ``set_params`` switches them on.
+        Batch norm and all normalization are off, and it computes in float64: ``fit`` trains as
+        that of `mlp` does. ``set_params`` switches them on for the next network, not for one
+        that ``warm_start`` or ``partial_fit`` goes on with. A fitted `mlp` brings its weights;
+        its optimizer's state stays behind.
 
         Parameters
         ----------

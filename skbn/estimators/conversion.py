@@ -4,6 +4,8 @@ A normalization by fixed statistics is affine, ``y = s x + c``, so it can be fol
 linear map before it, ``(W s, b s + c)``, or after it, ``(s W, b + c W)``.
 """
 
+from copy import copy
+
 import numpy as np
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import LabelBinarizer
@@ -63,22 +65,28 @@ def folded(plan, parameters, statistics, input_scale=None, input_shift=None):
     return coefs, intercepts
 
 
+def activation_of(plan):
+    """Name of the activation of a plan's hidden layers; identity where there are none."""
+    names = {code: name for name, code in ACTIVATIONS.items()}
+    codes = plan["activation"][plan["kind"] == ACTIVATION]
+    return names[codes[0]] if len(codes) else "identity"
+
+
 def folded_network(network):
     """The plain network with the same raw outputs, in the same dtype; for inference only."""
     coefs, intercepts = folded(network.plan, network.parameters, network.statistics)
     units = [coefs[0].shape[0], *(weight.shape[1] for weight in coefs)]
-    names = {code: name for name, code in ACTIVATIONS.items()}
-    codes = network.plan["activation"][network.plan["kind"] == ACTIVATION]
-    plan = feed_forward(units, names[codes[0]], None)
+    plan = feed_forward(units, activation_of(network.plan), None)
     parameters = np.concatenate([np.ravel(array) for array in [*coefs, *intercepts]])
     return Network(plan, network.loss, parameters.astype(network.parameters.dtype), np.empty(0))
 
 
 def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
     """A fitted plain network of scikit-learn that predicts what `estimator` predicts."""
-    if estimator.activation not in EXPRESSIBLE:
+    activation = activation_of(estimator._plan)
+    if activation not in EXPRESSIBLE:
         raise ValueError(
-            f"scikit-learn's networks have no activation {estimator.activation!r}: "
+            f"scikit-learn's networks have no activation {activation!r}: "
             f"this one cannot be expressed"
         )
     is_classifier = hasattr(estimator, "classes_")
@@ -91,8 +99,10 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
         plain.learning_rate = "constant"
     if plain.early_stopping == "auto":
         plain.early_stopping = False
-    if not is_classifier and plain.loss == "absolute_error":
-        plain.loss = "squared_error"
+    # The network's own, which a parameter may have been changed from since.
+    plain.activation = activation
+    if not is_classifier:
+        plain.loss = "poisson" if estimator._loss == "poisson" else "squared_error"
     plain.coefs_, plain.intercepts_ = folded(
         estimator._plan, estimator._parameters, estimator._statistics, input_scale, input_shift
     )
@@ -114,7 +124,7 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
         "classes_",
     ):
         if hasattr(estimator, name):
-            setattr(plain, name, getattr(estimator, name))
+            setattr(plain, name, copy(getattr(estimator, name)))
     plain._random_state = check_random_state(estimator.random_state)
     plain._no_improvement_count = 0
     if is_classifier:
@@ -152,7 +162,10 @@ def from_sklearn(cls, plain, plain_parameters):
             and not name.startswith("_")
             and name not in ("coefs_", "intercepts_")
         ):
-            setattr(estimator, name, value)
+            setattr(estimator, name, copy(value))
+    # L-BFGS leaves neither of these.
+    for name in ("best_loss_", "validation_scores_", "best_validation_score_"):
+        setattr(estimator, name, getattr(estimator, name, None))
     for name in ("loss_curve_", "learning_rate_curve_", "validation_loss_curve_"):
         setattr(estimator, name, list(getattr(plain, name, [])))
     if hasattr(plain, "classes_"):

@@ -320,7 +320,10 @@ class MLPWithBatchNormClassifier(ClassifierMixin, BaseMLPWithBatchNorm):
                 "class_weight='balanced' is not supported by partial_fit, which does not see all "
                 "rows: give the weights as a dict"
             )
-        return compute_sample_weight(self.class_weight, y)
+        weight = compute_sample_weight(self.class_weight, y)
+        if not (np.isfinite(weight) & (weight >= 0)).all():
+            raise ValueError(f"class_weight must be >= 0 and finite, got {self.class_weight}")
+        return weight
 
     def _encode(self, y, fresh, incremental):
         if issparse(y):
@@ -610,7 +613,7 @@ class MLPWithBatchNormRegressor(RegressorMixin, BaseMLPWithBatchNorm):
     def _predictions(self, z):
         scale, shift = self._output_affine()
         z = z * scale + shift
-        return np.exp(z) if self.loss == "poisson" else z
+        return np.exp(z) if self._loss == "poisson" else z
 
     def _score_outputs(self, z, rows):
         prediction = self._predictions(z)
@@ -628,7 +631,8 @@ class MLPWithBatchNormRegressor(RegressorMixin, BaseMLPWithBatchNorm):
                 f"y has {y.shape[1]} output(s), but {type(self).__name__} was fitted with "
                 f"{self.n_outputs_}."
             )
-        if self.loss == "poisson" and (y < 0).any():
+        loss = self.loss if fresh else self._loss
+        if loss == "poisson" and (y < 0).any():
             raise ValueError("loss='poisson' needs targets >= 0, got a negative one")
         return y
 
@@ -647,7 +651,7 @@ class MLPWithBatchNormRegressor(RegressorMixin, BaseMLPWithBatchNorm):
     def _affine_of(self, moments):
         """Scale and shift from the normalized target, or its logarithm, to the target."""
         mean, var, weight = moments
-        if self.loss == "poisson":
+        if self._loss == "poisson":
             # The target is divided by its mean; all of it 0, by 1.
             return np.ones_like(mean), np.log(np.where(mean > 0, mean, 1.0))
         return divisor(mean, var, weight, epsilon=0.0), mean
@@ -659,7 +663,7 @@ class MLPWithBatchNormRegressor(RegressorMixin, BaseMLPWithBatchNorm):
 
     def _normalized_targets(self, targets):
         scale, shift = self._output_affine()
-        return targets / np.exp(shift) if self.loss == "poisson" else (targets - shift) / scale
+        return targets / np.exp(shift) if self._loss == "poisson" else (targets - shift) / scale
 
     def _rescale_outputs(self, scale, shift):
         # z s + m = z' s' + m' for every row where W' = W s / s', b' = (b s + m - m') / s'.
