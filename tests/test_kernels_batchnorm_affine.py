@@ -97,6 +97,16 @@ def test_affine_of_large_offsets_and_of_scales_beyond_float32():
     np.testing.assert_allclose(y, np.arange(20).reshape(10, 2), rtol=1e-4)
 
 
+@pytest.mark.parametrize("shift", [-7, -1, 1, 5])
+def test_affine_writes_over_what_it_reads(shift):
+    memory = np.arange(60.0)
+    x, out = memory[10:30].reshape(5, 4), memory[10 + shift : 30 + shift].reshape(5, 4)
+    expected = (x - 1.0) * 2.0 + 3.0
+    y, _ = batchnorm.affine(x, np.ones(4), np.full(4, 2.0), np.full(4, 3.0), out=out)
+    assert y is out
+    np.testing.assert_array_equal(out, expected)
+
+
 @pytest.mark.parametrize(
     ("x", "d", "out", "message"),
     [

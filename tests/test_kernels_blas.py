@@ -99,3 +99,12 @@ def test_add_scaled_refuses_a_read_only_result():
     y.flags.writeable = False
     with pytest.raises(ValueError, match="read-only"):
         untouched(blas.add_scaled, y, np.ones(3), 1.0)
+
+
+def test_more_entries_than_blas_counts_are_refused():
+    # 2^31 columns of a table without rows take no memory.
+    a = np.zeros((0, 2**31))
+    with pytest.raises(ValueError, match="more than BLAS can count"):
+        blas.matmul(a, np.zeros((2**31, 0)))
+    with pytest.raises(ValueError, match="more than BLAS can count"):
+        blas.matvec(a, np.zeros(0), transpose=True)

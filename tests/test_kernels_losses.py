@@ -216,6 +216,14 @@ def test_bad_weights_are_refused(door, weight, message):
         untouched(door, z, y, weight)
 
 
+def test_a_class_between_two_is_refused():
+    z, y = operands(losses.softmax_log_loss)
+    y = y.astype(np.float64)
+    y[2] = 0.5
+    with pytest.raises(ValueError, match="y must be whole numbers"):
+        untouched(losses.softmax_log_loss, z, y)
+
+
 @pytest.mark.parametrize("label", [-1, 3, np.nan])
 def test_a_class_out_of_range_is_refused(label):
     z, y = operands(losses.softmax_log_loss)

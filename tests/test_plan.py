@@ -161,3 +161,8 @@ def test_snapshot_and_restore():
     np.testing.assert_array_equal(parameters, snapshot[0])
     np.testing.assert_array_equal(network.statistics, snapshot[1])
     assert network.n_batches_tracked == 0
+
+
+def test_more_weights_than_blas_counts_are_refused():
+    with pytest.raises(ValueError, match="2500000000 weights are more than BLAS can count"):
+        Sizes.of(feed_forward([50_000, 50_000], "relu", None))

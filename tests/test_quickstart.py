@@ -167,6 +167,7 @@ def test_bad_columns(quickstart, capsys, write_csv, change, message):
         ("price\n1\n2\n", "no column beside the target"),
         ("a,b\n1,2\n", "no column 'price'; it has a, b"),
         ("a,price\n1,2\n1,2,3,4\n", "Expected 2 fields"),
+        ("a,price\n1,2,3\n4,5,6\n", "rows have more fields than the header"),
         ("a,price\n1,0.5\n2,1.5\n3,2.5\n", "3 rows are too few for 5 folds"),
     ],
 )
