@@ -748,3 +748,64 @@ class TestAtHome:
             search.fit(X_train, y_train)
         assert search.best_params_["learning_rate_init"] == 1e-1
         assert search.score(X_test, y_test) > 0.9
+
+
+class TestWarningsNameTheCallersLine:
+    """A warning tells where the user's call stands, not a line of ours."""
+
+    def raised(self, category, match, call, *arguments, **keywords):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            call(*arguments, **keywords)
+        ours = [w for w in caught if issubclass(w.category, category) and match in str(w.message)]
+        assert len(ours) == 1, [str(w.message) for w in caught]
+        return ours[0].filename
+
+    @pytest.mark.parametrize("cls", BOTH)
+    def test_not_converged(self, cls):
+        X, y = data_for(cls)
+        fit = small(cls).fit
+        assert self.raised(ConvergenceWarning, "Maximum iterations", fit, X, y) == __file__
+
+    @pytest.mark.parametrize("cls", BOTH)
+    def test_batches_clipped(self, cls):
+        X, y = data_for(cls)
+        fit = small(cls, batch_size=1000).fit
+        assert self.raised(UserWarning, "clipped", fit, X, y) == __file__
+
+    @pytest.mark.parametrize("cls", BOTH)
+    def test_validation_rows_recorded(self, cls):
+        X, y = data_for(cls)
+        fit = small(cls).fit
+        name = self.raised(UserWarning, "early_stopping=False", fit, X, y, X_val=X, y_val=y)
+        assert name == __file__
+
+    def test_best_epoch_restored(self):
+        X, y = make_friedman1(100, random_state=0)
+        reg = MLPWithBatchNormRegressor(
+            batch_norm=None,
+            normalize_input=None,
+            normalize_target=False,
+            activation="identity",
+            solver="sgd",
+            learning_rate_init=0.05,
+            early_stopping=True,
+            random_state=0,
+        )
+        X = X * 100
+        name = self.raised(ConvergenceWarning, "The best epoch before", reg.fit, X, y)
+        assert name == __file__
+
+    @pytest.mark.parametrize("where", ["train", "statistics"])
+    def test_interrupted(self, where, monkeypatch):
+        X, y = data_for(MLPWithBatchNormClassifier)
+
+        def interrupted(*arguments):
+            raise KeyboardInterrupt
+
+        if where == "train":
+            monkeypatch.setattr(Network, "train", interrupted)
+        else:
+            monkeypatch.setattr(base, "set_exact_statistics", interrupted)
+        fit = small(MLPWithBatchNormClassifier).fit
+        assert self.raised(UserWarning, "Training interrupted", fit, X, y) == __file__

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
-from skbn.estimators import base
+from skbn.estimators import fitted as fitted_state
 
 TASKS = ("binary", "multiclass", "multilabel", "one output", "two outputs", "counts")
 
@@ -90,9 +90,9 @@ def test_predictions_of_many_rows_are_those_of_folded_layers(
     X, _ = data_for("multiclass")
     ours = fitted("multiclass", batch_norm=batch_norm, activation=activation, dtype=dtype)
     calls = []
-    original = base.folded_network
+    original = fitted_state.folded_network
     monkeypatch.setattr(
-        base, "folded_network", lambda network: calls.append(1) or original(network)
+        fitted_state, "folded_network", lambda network: calls.append(1) or original(network)
     )
     as_trained = ours.predict_proba(X)
     assert not calls
@@ -121,12 +121,120 @@ def test_the_converted_one_needs_nothing_of_ours(tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), plain.predict(X))
 
 
-def test_training_goes_on_upstream():
-    X, y = data_for("multiclass")
-    plain = fitted("multiclass").to_sklearn()
-    before = plain.coefs_[0].copy()
-    plain.partial_fit(X, y)
-    assert (plain.coefs_[0] != before).any()
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("early_stopping", [False, True, "auto"])
+def test_training_goes_on_upstream(task, given, early_stopping):
+    X, y = data_for(task)
+    if task == "one output":
+        y = (y - 1e4) / 10
+    parameters = {"hidden_layer_sizes": (9,), "max_iter": 4, "early_stopping": early_stopping}
+    if task == "counts":
+        parameters["loss"] = "poisson"
+    regression = task in ("one output", "two outputs", "counts")
+    ours = (MLPWithBatchNormRegressor if regression else MLPWithBatchNormClassifier)(**parameters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ours.fit(X, y, **({"X_val": X, "y_val": y} if given and early_stopping else {}))
+        plain = ours.to_sklearn()
+        before = plain.coefs_[0].copy()
+        if early_stopping is not True:
+            plain.partial_fit(X, y)
+            assert (plain.coefs_[0] != before).any()
+            assert np.isfinite(plain.best_loss_)
+        # A tolerance that nothing meets: no epoch is an improvement.
+        plain.set_params(warm_start=True, tol=1e9, n_iter_no_change=2).fit(X, y)
+    assert np.isfinite(plain.predict(X).astype(float) if regression else plain.coefs_[0]).all()
+    # Other parameters than those it was fitted with decide what upstream goes on from.
+    ours.set_params(early_stopping=not early_stopping)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ours.to_sklearn().set_params(warm_start=True).fit(X, y)
+
+
+SOLVERS = {
+    "adam": {"solver": "adam"},
+    "sgd": {"solver": "sgd", "nesterovs_momentum": False},
+    "sgd, Nesterov, invscaling": {"solver": "sgd", "learning_rate": "invscaling"},
+    "sgd, adaptive": {"solver": "sgd", "learning_rate": "adaptive", "tol": 10.0},
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS.keys())
+@pytest.mark.parametrize("first", ["fit", "partial_fit"])
+def test_a_stream_of_upstream_s_goes_on(task, solver, first):
+    X, y = data_for(task)
+    X = (X - 5.0) / 3.0
+    if task in ("one output", "two outputs"):
+        y = (y - y.mean(axis=0)) / y.std(axis=0)
+    plain, cls = upstream_pair(task, learning_rate_init=0.01, n_iter_no_change=2, **solver)
+    classes = {"classes": np.unique(y)} if hasattr(plain, "predict_proba") else {}
+    if task == "multilabel":
+        classes = {"classes": [0, 1, 2]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for _ in range(4):
+            plain.fit(X, y) if first == "fit" else plain.partial_fit(X, y, **classes)
+        ours = cls.from_sklearn(plain)
+        for _ in range(6):
+            plain.partial_fit(X, y)
+            ours.partial_fit(X, y)
+    assert_same_weights(ours, plain)
+    np.testing.assert_allclose(ours.loss_curve_, plain.loss_curve_, rtol=1e-9)
+    if plain.solver == "sgd":
+        assert ours._learning_rate == plain._optimizer.learning_rate
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS.keys())
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("converted", [False, True])
+def test_warm_starts_are_upstream_s(task, solver, early_stopping, converted):
+    X, y = data_for(task)
+    X = (X - 5.0) / 3.0
+    if task in ("one output", "two outputs"):
+        y = (y - y.mean(axis=0)) / y.std(axis=0)
+    plain, cls = upstream_pair(
+        task,
+        learning_rate_init=0.01,
+        early_stopping=early_stopping,
+        warm_start=True,
+        n_iter_no_change=3,
+        **solver,
+    )
+    ours = cls.from_sklearn(plain)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for _ in range(3):
+            plain.fit(X, y)
+            ours.fit(X, y)
+            assert_same_weights(ours, plain)
+            if converted:
+                ours = cls.from_sklearn(plain)
+    np.testing.assert_allclose(ours.loss_curve_, plain.loss_curve_, rtol=1e-9)
+    assert ours.n_iter_ == plain.n_iter_
+    if early_stopping:
+        np.testing.assert_allclose(ours.validation_scores_, plain.validation_scores_, rtol=1e-9)
+        assert ours.best_validation_score_ == pytest.approx(plain.best_validation_score_)
+    else:
+        assert ours.best_loss_ == pytest.approx(plain.best_loss_)
+
+
+def upstream_pair(task, **parameters):
+    parameters = {"hidden_layer_sizes": (9,), "max_iter": 6, "random_state": 3} | parameters
+    if task == "counts":
+        parameters["loss"] = "poisson"
+    if task in ("one output", "two outputs", "counts"):
+        return MLPRegressor(**parameters), MLPWithBatchNormRegressor
+    return MLPClassifier(**parameters), MLPWithBatchNormClassifier
+
+
+def assert_same_weights(ours, plain):
+    for own, other in zip(
+        ours.coefs_ + ours.intercepts_, plain.coefs_ + plain.intercepts_, strict=True
+    ):
+        np.testing.assert_allclose(own, other, rtol=0, atol=1e-9 * np.abs(other).max())
 
 
 @pytest.mark.parametrize("task", TASKS)

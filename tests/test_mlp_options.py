@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, log_loss, r2_score
 from sklearn.utils.class_weight import compute_sample_weight
 
 from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
-from skbn.estimators import base, validation
+from skbn.estimators import solvers, validation
 
 BOTH = [MLPWithBatchNormClassifier, MLPWithBatchNormRegressor]
 
@@ -136,7 +136,7 @@ class TestEarlyStopping:
         assert fitted(small(early_stopping="auto"), X, y).validation_scores_ is None
         given = fitted(small(early_stopping="auto"), X, y, X_val=X, y_val=y)
         assert len(given.validation_scores_) == given.n_iter_
-        monkeypatch.setattr(base, "AUTO_EARLY_STOPPING_ROWS", 100)
+        monkeypatch.setattr(solvers, "AUTO_EARLY_STOPPING_ROWS", 100)
         assert fitted(small(early_stopping="auto"), X, y).validation_scores_ is not None
         clf = small(early_stopping="auto").partial_fit(X, y, classes=[0, 1, 2])
         assert clf.validation_scores_ is None
@@ -167,6 +167,14 @@ class TestEarlyStopping:
         for given in ({"X_val": X}, {"y_val": y}, {"sample_weight_val": np.ones(150)}):
             with pytest.raises(ValueError, match="belong together"):
                 small(early_stopping=True).fit(X, y, **given)
+
+    def test_one_row_has_no_r2(self):
+        X, y = data_for(MLPWithBatchNormRegressor)
+        reg = small(MLPWithBatchNormRegressor, early_stopping=True)
+        with pytest.raises(ValueError, match="minimum of 2 is required by MLPWithBatchNormRegr"):
+            reg.fit(X, y, X_val=X[:1], y_val=y[:1])
+        clf = fitted(small(early_stopping=True), *data_for(), X_val=X[:1], y_val=[0])
+        assert set(clf.validation_scores_) <= {0.0, 1.0}
 
     def test_statistics_of_at_most_some_rows(self, monkeypatch):
         X, y = data_for()
@@ -235,7 +243,7 @@ class TestRegularization:
         loose = fitted(small(max_grad_norm=1e9), X, y)
         np.testing.assert_array_equal(loose._parameters, fitted(small(), X, y)._parameters)
 
-    @pytest.mark.parametrize("name", ["dropout", "weight_decay"])
+    @pytest.mark.parametrize("name", ["dropout", "weight_decay", "max_grad_norm"])
     def test_not_with_lbfgs(self, name):
         with pytest.raises(ValueError, match=f"{name}=0.1 cannot be used with solver='lbfgs'"):
             small(solver="lbfgs", **{name: 0.1}).fit(*data_for())

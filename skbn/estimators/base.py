@@ -1,37 +1,29 @@
-"""What every estimator on a network shares: from checked arrays to a trained network.
-
-The fitted state is plain arrays and numbers. ``coefs_`` and its like are views of the flat
-memory, made when they are asked for, so they are right after unpickling and copying too.
-"""
+"""What every estimator on a network shares: from checked rows to a trained network."""
 
 import warnings
-from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
-import scipy.optimize
-from scipy.sparse import issparse
-from sklearn import config_context
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.optimize import _check_optimize_result
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from skbn.estimators import solvers
 from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
 from skbn.estimators.columns import column_moments, merged
-from skbn.estimators.conversion import folded_network, from_sklearn, to_sklearn
-from skbn.estimators.running_moments import divisor
-from skbn.estimators.validation import Rows, Validation, split_off
-from skbn.network import optimizer as optimizers
+from skbn.estimators.conversion import from_sklearn, to_sklearn
+from skbn.estimators.fitted import FittedNetwork
+from skbn.estimators.rollback import unchanged_on_failure
+from skbn.estimators.rows import given_validation_rows, training_rows
+from skbn.estimators.validation import Validation, split_off
 from skbn.network import views
 from skbn.network.network import Network, Table
 from skbn.network.plan import feed_forward
 from skbn.network.statistics import set_exact_statistics
-from skbn.training import schedules
 from skbn.training.epochs import INTERRUPTED, History, NonFiniteLoss, no_hook, run_epochs
-from skbn.training.stopping import LossPlateau, Recorded, ValidationPlateau
+from skbn.training.stopping import LossPlateau, ValidationPlateau, ValidationRecord
 
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and"
@@ -39,42 +31,7 @@ NON_FINITE = (
 )
 
 
-# Rows from which on predictions are worth folding the normalization into the weights, which
-# costs about what the products of a few rows do.
-FOLDING_ROWS = 200
-
-# Rows from which on early_stopping="auto" stops early, as in HistGradientBoosting*.
-AUTO_EARLY_STOPPING_ROWS = 10_000
-
-
-@contextmanager
-def unchanged_on_failure(estimator):
-    """Give an estimator its attributes back if the block raises.
-
-    Arrays of the fitted state are never written to in place by a fit (it works on copies), so
-    the references are enough.
-    """
-    before = vars(estimator).copy()
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
-
-
-def as_table(X):
-    """Checked data as a table that kernels can walk: aligned, or CSR without duplicates."""
-    if not issparse(X):
-        return np.require(X, requirements=["ALIGNED"])
-    X = X.tocsr()
-    if not X.has_canonical_format:
-        X = X.copy()
-        X.sum_duplicates()
-    return X
-
-
-class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
+class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
     """Base of the multi-layer perceptrons; not to be used by itself.
 
     A subclass gives ``_encode(y, fresh, incremental)``, targets of shape (n_samples,
@@ -122,44 +79,6 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
         "dtype": [StrOptions({"float32", "float64"}), None],
     }
 
-    # The fitted state as arrays a user knows.
-
-    @property
-    def coefs_(self):
-        return self._view(views.weights, "coefs_", "_parameters")
-
-    @property
-    def intercepts_(self):
-        return self._view(views.biases, "intercepts_", "_parameters")
-
-    @property
-    def gammas_(self):
-        return self._view(views.gammas, "gammas_", "_parameters")
-
-    @property
-    def betas_(self):
-        return self._view(views.betas, "betas_", "_parameters")
-
-    @property
-    def running_means_(self):
-        # A feed-forward network has one time step.
-        return [
-            mean[0] for mean in self._view(views.running_means, "running_means_", "_statistics")
-        ]
-
-    @property
-    def running_vars_(self):
-        variances = self._view(views.running_vars, "running_vars_", "_statistics")
-        return [var[0] for var in variances]
-
-    def _view(self, view, name, memory):
-        if "_plan" not in vars(self):
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return view(self._plan, vars(self)[memory])
-
-    def __sklearn_is_fitted__(self):
-        return "_plan" in vars(self)
-
     # Training.
 
     def _fit(self, X, y, sample_weight, given_validation, *, incremental):
@@ -170,16 +89,17 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
             max_epochs = 0 if self.solver == "lbfgs" else self.max_iter
             callbacks = FitCallbacks(self, max_epochs, X, y, {"sample_weight": sample_weight})
         with unchanged_on_failure(self):
-            self._check_solver_settings()
+            solvers.check_solver(self)
             fresh = not self.__sklearn_is_fitted__() or not (incremental or self.warm_start)
-            rows = self._checked_rows(X, y, sample_weight, fresh, incremental)
-            early_stopping = self._early_stopping(rows.n, given_validation, incremental)
+            rows = training_rows(self, X, y, sample_weight, fresh=fresh, incremental=incremental)
+            is_given = any(part is not None for part in given_validation)
+            early_stopping = solvers.stops_early(self, rows.n, is_given, incremental)
             random_state = check_random_state(self.random_state)
             if fresh:
                 self._initialize(rows, random_state)
             validation = None
-            if any(part is not None for part in given_validation):
-                validation = self._checked_validation(*given_validation)
+            if is_given:
+                validation = given_validation_rows(self, *given_validation)
             elif early_stopping:
                 rows, validation = split_off(
                     rows,
@@ -198,7 +118,8 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
             table = self._table(rows)
             unconverged = False
             if self.solver == "lbfgs":
-                self._minimize(network, table)
+                self.n_iter_, self.loss_ = solvers.minimize(self, network, table)
+                set_exact_statistics(network, table)
             else:
                 unconverged = self._train(
                     network,
@@ -229,92 +150,6 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
                 stacklevel=4,
             )
         return self
-
-    def _check_solver_settings(self):
-        if self.solver == "lbfgs":
-            for name in ("dropout", "weight_decay"):
-                if getattr(self, name) > 0:
-                    raise ValueError(
-                        f"{name}={getattr(self, name)} cannot be used with solver='lbfgs', which "
-                        "minimizes one fixed function"
-                    )
-
-    def _early_stopping(self, n_rows, given_validation, incremental):
-        """Whether training ends by the score on validation rows."""
-        given = any(part is not None for part in given_validation)
-        if self.solver == "lbfgs":
-            return False  # as upstream
-        if self.early_stopping == "auto":
-            # As in HistGradientBoosting*.
-            return not incremental and (given or n_rows > AUTO_EARLY_STOPPING_ROWS)
-        if self.early_stopping and incremental and not given:
-            raise ValueError(
-                "partial_fit does not support early_stopping=True without validation data: "
-                "give X_val and y_val"
-            )
-        if given and not self.early_stopping:
-            warnings.warn(
-                "X_val is given, but early_stopping=False: validation_scores_ and "
-                "validation_loss_curve_ are recorded, and training does not end by them",
-                stacklevel=5,
-            )
-        return bool(self.early_stopping)
-
-    def _checked_rows(self, X, y, sample_weight, fresh, incremental):
-        # A row has no variance: with batch norm a fit needs two. A call of partial_fit does
-        # not, it then normalizes by the running statistics.
-        smallest = 1 if incremental or self.batch_norm is None else 2
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None."
-            )
-        X, y = self._validated(X, y, multi_output=True, ensure_min_samples=smallest, reset=fresh)
-        X = as_table(X)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=not self._is_plain()
-            )
-            X, y, sample_weight = self._present_rows(X, y, sample_weight, smallest)
-        class_weight = self._class_weight(y, incremental)
-        if class_weight is not None:
-            sample_weight = class_weight if sample_weight is None else sample_weight * class_weight
-            X, y, sample_weight = self._present_rows(X, y, sample_weight, smallest)
-        return Rows(X, self._encode(y, fresh, incremental), sample_weight)
-
-    def _validated(self, *data, **checks):
-        # The kernels work on memory of this process: tensors become arrays, or say why not.
-        with config_context(array_api_dispatch=False):
-            return validate_data(
-                self,
-                *data,
-                accept_sparse=["csr", "csc"],
-                dtype=(np.float64, np.float32),
-                **checks,
-            )
-
-    def _present_rows(self, X, y, sample_weight, smallest):
-        # A row of no weight is as if it were not there, down to the numbers drawn.
-        present = sample_weight > 0
-        if self._is_plain() or present.all():
-            return X, y, sample_weight
-        if np.count_nonzero(present) < smallest or not present.any():
-            raise ValueError(
-                f"Found array with {np.count_nonzero(present)} sample(s) of positive weight "
-                f"(shape={X.shape}) while a minimum of {smallest} is required by "
-                f"{type(self).__name__}."
-            )
-        return X[present], y[present], sample_weight[present]
-
-    def _checked_validation(self, X, y, sample_weight):
-        """Validation rows that the caller gave."""
-        if X is None or y is None:
-            raise ValueError("X_val and y_val belong together: give both or none")
-        X, y = self._validated(X, y, multi_output=True, reset=False)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True
-            )
-        return Rows(as_table(X), self._encode(y, fresh=False, incremental=True), sample_weight)
 
     def _is_plain(self):
         """Whether this is scikit-learn's network, which keeps rows of weight 0.
@@ -359,6 +194,7 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
             "_input_weight",
             "_optimizer",
             "_moments",
+            "_learning_rate",
             "loss_",
         ):
             vars(self).pop(name, None)
@@ -420,13 +256,6 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
             invstd,
         )
 
-    def _input_affine(self):
-        """What is subtracted from the inputs, and what multiplies them then, or None twice."""
-        mean = getattr(self, "input_mean_", None)
-        if mean is None:
-            return None, None
-        return mean, 1.0 / divisor(mean, self.input_var_, self._input_weight, epsilon=0.0)
-
     def _normalized_targets(self, targets):
         return targets
 
@@ -442,17 +271,15 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
     def _train(self, network, table, validation, early_stopping, random_state, callbacks):
         incremental = callbacks is None
         resumed = incremental and hasattr(self, "_optimizer")
-        optimizer = self._optimizer.copy() if resumed else self._new_optimizer(random_state)
+        schedule = solvers.new_schedule(self, incremental)
         if resumed:
-            # As upstream, momentum and betas stay what they were; the penalty does not.
-            optimizer["alpha"] = self.alpha
-            optimizer["weight_decay"] = self.weight_decay
-            optimizer["max_grad_norm"] = self._max_grad_norm()
-        moments = self._moments.copy() if resumed else network.new_moments()
-        schedule = self._schedule(incremental)
-        if resumed:
+            optimizer, moments = solvers.resumed_optimizer(self), self._moments.copy()
             schedule.learning_rate = self._learning_rate
-        stopping = self._stopping(network, validation, early_stopping, incremental)
+        else:
+            optimizer = solvers.new_optimizer(self, random_state)
+            moments = network.new_moments()
+        record = None if validation is None else self._record(network, validation, incremental)
+        stopping = self._stopping(record, early_stopping)
         history = History(
             loss_curve=list(self.loss_curve_),
             learning_rate_curve=list(self.learning_rate_curve_),
@@ -469,7 +296,7 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
                 stopping,
                 history,
                 max_epochs=max_epochs,
-                batch_size=self._batch_size(table.n_rows),
+                batch_size=solvers.batch_size(self, table.n_rows),
                 smallest_batch=2 if network.is_normalized else 1,
                 shuffle=self.shuffle,
                 random_state=random_state,
@@ -485,18 +312,17 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
                 + ("" if self.normalize_input else ', normalize_input="standard",')
                 + " or, where X, y or sample_weight hold huge or tiny numbers, other units."
             )
-            if not early_stopping or stopping.best is None:
+            if not early_stopping or record.best is None:
                 raise ValueError(f"{NON_FINITE} {message}") from None
             # The best epoch is what training is to end with, however it ends.
-            stopping.scores.append(np.nan)
-            stopping.losses.append(np.nan)
+            record.add(np.nan, np.nan)
             history.converged = True
             warnings.warn(
                 f"{message} The best epoch before is restored.", ConvergenceWarning, stacklevel=5
             )
         if not incremental:
-            if early_stopping and stopping.best is not None:
-                network.restore(stopping.best)
+            if early_stopping and record.best is not None:
+                network.restore(record.best)
             self._finish_statistics(network, table, history)
         self._optimizer, self._moments = optimizer, moments
         self._learning_rate = schedule.learning_rate
@@ -504,10 +330,10 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
         self.loss_curve_ = history.loss_curve
         self.learning_rate_curve_ = history.learning_rate_curve
         self.best_loss_ = None if early_stopping else stopping.best_loss
-        if validation is not None:
-            self.validation_scores_ = stopping.scores
-            self.validation_loss_curve_ = stopping.losses
-            self.best_validation_score_ = stopping.best_score
+        if record is not None:
+            self.validation_scores_ = record.scores
+            self.validation_loss_curve_ = record.losses
+            self.best_validation_score_ = record.best_score
         if history.loss_curve:
             self.loss_ = history.loss_curve[-1]
         self.n_iter_ = history.n_epochs
@@ -526,24 +352,29 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
             history.interrupted = True
             warnings.warn(INTERRUPTED, stacklevel=6)
 
-    def _stopping(self, network, validation, early_stopping, incremental):
+    def _record(self, network, validation, incremental):
+        """Scores on validation rows, going on from those there are."""
+        record = ValidationRecord(
+            # The statistics of partial_fit are the running averages.
+            lambda: validation.evaluate(exact=not incremental),
+            network.snapshot,
+            self.verbose,
+            self.validation_scores_ or (),
+            self.validation_loss_curve_ or (),
+        )
+        # The network that a warm start begins with is the best up to now. Not upstream: its
+        # best weights share their memory with those in training, so it ends with the last.
+        if record.scores and not self._is_plain():
+            record.best = network.snapshot()
+        return record
+
+    def _stopping(self, record, early_stopping):
         """What ends training before its last epoch."""
-        best_loss = np.inf if self.best_loss_ is None else self.best_loss_
-        stopping = LossPlateau(self.tol, self.n_iter_no_change, best_loss)
-        if validation is not None:
-            recorder = ValidationPlateau(
-                self.tol,
-                self.n_iter_no_change,
-                # The statistics of partial_fit are the running averages.
-                lambda: validation.evaluate(exact=not incremental),
-                network.snapshot,
-                self.verbose,
-                self.validation_scores_ or (),
-                self.validation_loss_curve_ or (),
-            )
-            if recorder.scores:
-                recorder.best = network.snapshot()
-            stopping = recorder if early_stopping else Recorded(stopping, recorder)
+        if early_stopping:
+            stopping = ValidationPlateau(self.tol, self.n_iter_no_change, record)
+        else:
+            best_loss = np.inf if self.best_loss_ is None else self.best_loss_
+            stopping = LossPlateau(self.tol, self.n_iter_no_change, best_loss, record)
         stopping.n_without_improvement = self._n_without_improvement
         return stopping
 
@@ -556,90 +387,6 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
             "_statistics": now.statistics,
             "_n_batches_tracked": now.n_batches_tracked,
         }
-
-    def _minimize(self, network, table):
-        """L-BFGS on all rows as one batch, batch statistics included."""
-
-        def loss_and_gradient(parameters):
-            network.parameters[:] = parameters
-            losses, gradient = network.loss_and_gradient(table, alpha=self.alpha)
-            # The gradient is that of the sum over outputs. Upstream minimizes with the mean of
-            # a squared error for the loss; where this is its network, so does this.
-            loss = network.loss_value(losses)[0] if self._is_plain() else losses.sum()
-            return loss, gradient.astype(np.float64)
-
-        result = scipy.optimize.minimize(
-            loss_and_gradient,
-            network.parameters.astype(np.float64),
-            method="L-BFGS-B",
-            jac=True,
-            options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol},
-        )
-        network.parameters[:] = result.x
-        self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
-        losses, _ = network.loss_and_gradient(table, alpha=self.alpha)
-        self.loss_ = float(network.loss_value(losses)[0])
-        set_exact_statistics(network, table)
-
-    def _new_optimizer(self, random_state):
-        common = {
-            "alpha": self.alpha,
-            "weight_decay": self.weight_decay,
-            "max_grad_norm": self._max_grad_norm(),
-            # Nothing is drawn that is not needed.
-            "seed": random_state.randint(2**31 - 1) if self.dropout > 0 else 0,
-        }
-        if self.solver == "sgd":
-            return optimizers.sgd(
-                momentum=self.momentum, nesterov=self.nesterovs_momentum, **common
-            )
-        return optimizers.adam(
-            beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self.epsilon, **common
-        )
-
-    def _max_grad_norm(self):
-        return np.inf if self.max_grad_norm is None else self.max_grad_norm
-
-    def _schedule(self, incremental):
-        if not incremental and self.learning_rate == "cosine":
-            return schedules.Cosine(self.learning_rate_init, self.max_iter)
-        if not incremental and self.learning_rate == "one_cycle":
-            return schedules.OneCycle(self.learning_rate_init, self.max_iter)
-        # As upstream, these belong to SGD: Adam scales its steps by itself.
-        if self.solver == "sgd" and self.learning_rate == "invscaling":
-            return schedules.InverseScaling(self.learning_rate_init, self.power_t)
-        if self.solver == "sgd" and self.learning_rate == "adaptive":
-            return schedules.Adaptive(self.learning_rate_init)
-        return schedules.Constant(self.learning_rate_init)
-
-    def _batch_size(self, n_rows):
-        if self.batch_size == "auto":
-            return min(200, n_rows)
-        if self.batch_size == 1 and self.batch_norm is not None and n_rows > 1:
-            raise ValueError(
-                "batch_size=1 leaves batch norm no variance to normalize by: use at least 2, "
-                "or batch_norm=None"
-            )
-        if self.batch_size > n_rows:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be "
-                "clipped",
-                stacklevel=6,
-            )
-        return min(self.batch_size, n_rows)
-
-    # Prediction.
-
-    def _raw_outputs(self, X):
-        """Outputs of the network before any link, float64, and the dtype results have."""
-        check_is_fitted(self)
-        X = self._validated(X, reset=False)
-        network = Network(self._plan, self._loss, self._parameters, self._statistics)
-        if network.is_normalized and X.shape[0] >= FOLDING_ROWS:
-            network = folded_network(network)
-        mean, invstd = self._input_affine()
-        table = Table(as_table(X), input_mean=mean, input_invstd=invstd)
-        return network.infer(table).astype(np.float64, copy=False), X.dtype
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -654,7 +401,8 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
         Returns
         -------
         mlp : sklearn.neural_network.MLPClassifier or MLPRegressor
-            Fitted, with the same predictions. It needs nothing of this package.
+            Fitted, with the same predictions. It needs nothing of this package. Training can
+            go on there, with a new optimizer.
 
         Raises
         ------
@@ -674,8 +422,8 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
 
         Batch norm and all normalization are off, and it computes in float64: ``fit`` trains as
         that of `mlp` does. ``set_params`` switches them on for the next network, not for one
-        that ``warm_start`` or ``partial_fit`` goes on with. A fitted `mlp` brings its weights;
-        its optimizer's state stays behind.
+        that ``warm_start`` or ``partial_fit`` goes on with. A fitted `mlp` brings its weights
+        and its optimizer's state.
 
         Parameters
         ----------
@@ -692,7 +440,3 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, BaseEstimator):
             If `mlp` is something else.
         """
         return from_sklearn(cls, mlp, cls._plain_parameters)
-
-    def _output_affine(self):
-        """What raw outputs are multiplied by, and what is added then, to be predictions."""
-        return 1.0, 0.0

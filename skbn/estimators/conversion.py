@@ -1,8 +1,4 @@
-"""From and to scikit-learn's plain multi-layer perceptrons.
-
-A normalization by fixed statistics is affine, ``y = s x + c``, so it can be folded into the
-linear map before it, ``(W s, b s + c)``, or after it, ``(s W, b + c W)``.
-"""
+"""From and to scikit-learn's plain multi-layer perceptrons."""
 
 from copy import copy
 
@@ -11,74 +7,27 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state
 
-from skbn.kernels.activations import ACTIVATIONS
-from skbn.network import views
-from skbn.network.network import Network
-from skbn.network.plan import ACTIVATION, BATCH_NORM, LINEAR, feed_forward
+from skbn.estimators import solvers
+from skbn.network.folding import activation_of, flattened, folded, plain_network
 
 EXPRESSIBLE = {"identity", "logistic", "tanh", "relu"}
 
-
-def folded(plan, parameters, statistics, input_scale=None, input_shift=None):
-    """Weights and intercepts, float64, of the plain network with the same raw outputs.
-
-    `input_scale` and `input_shift` are those of the fixed map in front of the network.
-    """
-    views_of = {
-        name: iter(view(plan, memory))
-        for name, view, memory in (
-            ("weight", views.weights, parameters),
-            ("bias", views.biases, parameters),
-            ("gamma", views.gammas, parameters),
-            ("beta", views.betas, parameters),
-            ("mean", views.running_means, statistics),
-            ("var", views.running_vars, statistics),
-        )
-    }
-    coefs, intercepts = [], []
-    # The affine map that the next linear map still has to take in.
-    scale, shift = input_scale, input_shift
-    previous = None
-    for operation in plan:
-        if operation["kind"] == LINEAR:
-            weight = next(views_of["weight"]).astype(np.float64)
-            bias = next(views_of["bias"]).astype(np.float64)
-            if scale is not None:
-                bias = bias + shift @ weight
-                weight = scale[:, np.newaxis] * weight
-                scale = shift = None
-            coefs.append(weight)
-            intercepts.append(bias)
-        elif operation["kind"] == BATCH_NORM:
-            gamma, beta = next(views_of["gamma"]), next(views_of["beta"])
-            mean, var = next(views_of["mean"])[0], next(views_of["var"])[0]
-            # As in inference: a unit whose statistics have no variance gives beta.
-            invstd = np.where(var > 0.0, 1.0 / np.sqrt(var + operation["epsilon"]), 0.0)
-            s = gamma.astype(np.float64) * invstd
-            c = beta - mean * s
-            if previous == LINEAR:
-                coefs[-1] = coefs[-1] * s
-                intercepts[-1] = intercepts[-1] * s + c
-            else:
-                scale, shift = s, c
-        previous = operation["kind"]
-    return coefs, intercepts
-
-
-def activation_of(plan):
-    """Name of the activation of a plan's hidden layers; identity where there are none."""
-    names = {code: name for name, code in ACTIVATIONS.items()}
-    codes = plan["activation"][plan["kind"] == ACTIVATION]
-    return names[codes[0]] if len(codes) else "identity"
-
-
-def folded_network(network):
-    """The plain network with the same raw outputs, in the same dtype; for inference only."""
-    coefs, intercepts = folded(network.plan, network.parameters, network.statistics)
-    units = [coefs[0].shape[0], *(weight.shape[1] for weight in coefs)]
-    plan = feed_forward(units, activation_of(network.plan), None)
-    parameters = np.concatenate([np.ravel(array) for array in [*coefs, *intercepts]])
-    return Network(plan, network.loss, parameters.astype(network.parameters.dtype), np.empty(0))
+# Fitted attributes that mean the same on both sides.
+COMMON = (
+    "n_features_in_",
+    "feature_names_in_",
+    "n_layers_",
+    "n_outputs_",
+    "out_activation_",
+    "n_iter_",
+    "t_",
+    "loss_",
+    "loss_curve_",
+    "best_loss_",
+    "validation_scores_",
+    "best_validation_score_",
+    "classes_",
+)
 
 
 def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
@@ -108,25 +57,10 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
     )
     plain.coefs_[-1] = plain.coefs_[-1] * output_scale
     plain.intercepts_[-1] = plain.intercepts_[-1] * output_scale + output_shift
-    for name in (
-        "n_features_in_",
-        "feature_names_in_",
-        "n_layers_",
-        "n_outputs_",
-        "out_activation_",
-        "n_iter_",
-        "t_",
-        "loss_",
-        "best_loss_",
-        "loss_curve_",
-        "validation_scores_",
-        "best_validation_score_",
-        "classes_",
-    ):
+    for name in COMMON:
         if hasattr(estimator, name):
             setattr(plain, name, copy(getattr(estimator, name)))
-    plain._random_state = check_random_state(estimator.random_state)
-    plain._no_improvement_count = 0
+    _complete_training_state(plain, estimator)
     if is_classifier:
         binarizer = LabelBinarizer()
         if estimator._is_multilabel:
@@ -136,6 +70,20 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
             binarizer.fit(estimator.classes_)
         plain._label_binarizer = binarizer
     return plain
+
+
+def _complete_training_state(plain, estimator):
+    """What scikit-learn's training goes on from, in the form its parameters ask for."""
+    plain._random_state = check_random_state(estimator.random_state)
+    plain._no_improvement_count = estimator._n_without_improvement
+    plain._best_coefs = [array.copy() for array in plain.coefs_]
+    plain._best_intercepts = [array.copy() for array in plain.intercepts_]
+    if plain.early_stopping:
+        plain.best_loss_ = None
+        if plain.validation_scores_ is None:
+            plain.validation_scores_, plain.best_validation_score_ = [], -np.inf
+    elif plain.best_loss_ is None:
+        plain.best_loss_ = min(plain.loss_curve_, default=np.inf)
 
 
 def from_sklearn(cls, plain, plain_parameters):
@@ -149,29 +97,48 @@ def from_sklearn(cls, plain, plain_parameters):
     estimator = cls(**plain.get_params(deep=False), **plain_parameters)
     if not hasattr(plain, "coefs_"):
         return estimator
-    units = [plain.coefs_[0].shape[0], *(weight.shape[1] for weight in plain.coefs_)]
-    estimator._plan = feed_forward(units, plain.activation, None)
-    flat = [np.ravel(array) for array in [*plain.coefs_, *plain.intercepts_]]
-    estimator._parameters = np.concatenate(flat).astype(np.float64)
-    estimator._statistics = np.empty(0)
-    estimator._n_batches_tracked = 0
-    estimator._n_without_improvement = 0
-    for name, value in vars(plain).items():
-        if (
-            name.endswith("_")
-            and not name.startswith("_")
-            and name not in ("coefs_", "intercepts_")
-        ):
-            setattr(estimator, name, copy(value))
-    # L-BFGS leaves neither of these.
-    for name in ("best_loss_", "validation_scores_", "best_validation_score_"):
-        setattr(estimator, name, getattr(estimator, name, None))
-    for name in ("loss_curve_", "learning_rate_curve_", "validation_loss_curve_"):
-        setattr(estimator, name, list(getattr(plain, name, [])))
     if hasattr(plain, "classes_"):
-        kind = plain._label_binarizer.y_type_
-        estimator._is_multilabel = kind.startswith("multilabel")
+        estimator._is_multilabel = plain._label_binarizer.y_type_.startswith("multilabel")
     else:
         estimator._target_moments = None
+    for name in COMMON:
+        if hasattr(plain, name):
+            setattr(estimator, name, copy(getattr(plain, name)))
+    # L-BFGS leaves none of these.
+    for name in ("best_loss_", "validation_scores_", "best_validation_score_"):
+        setattr(estimator, name, getattr(estimator, name, None))
+    estimator.loss_curve_ = getattr(estimator, "loss_curve_", [])
+    # Upstream records neither.
+    estimator.learning_rate_curve_ = []
+    estimator.validation_loss_curve_ = None
     estimator._loss = estimator._loss_name()
+    network = plain_network(
+        plain.coefs_, plain.intercepts_, plain.activation, estimator._loss, np.float64
+    )
+    estimator._plan = network.plan
+    estimator._parameters = network.parameters
+    estimator._statistics = network.statistics
+    estimator._n_batches_tracked = 0
+    estimator._n_without_improvement = getattr(plain, "_no_improvement_count", 0)
+    if hasattr(plain, "_optimizer"):
+        _bring_optimizer(estimator, plain._optimizer)
     return estimator
+
+
+def _bring_optimizer(estimator, theirs):
+    """The state that ``partial_fit`` goes on from; upstream keeps a list of arrays a moment."""
+    optimizer = solvers.new_optimizer(estimator, None)
+    moments = np.zeros((2, estimator._parameters.size))
+    rate = theirs.learning_rate
+    if hasattr(theirs, "velocities"):
+        moments[0] = flattened(theirs.velocities, [])
+        optimizer["momentum"], optimizer["nesterov"] = theirs.momentum, theirs.nesterov
+    else:
+        # Upstream keeps the rate of the last step there, its bias correction multiplied in.
+        rate = theirs.learning_rate_init
+        moments[0], moments[1] = flattened(theirs.ms, []), flattened(theirs.vs, [])
+        optimizer["step"] = theirs.t
+        optimizer["beta_1"], optimizer["beta_2"] = theirs.beta_1, theirs.beta_2
+        optimizer["epsilon"] = theirs.epsilon
+    estimator._optimizer, estimator._moments = optimizer, moments
+    estimator._learning_rate = float(rate)

@@ -1,26 +1,15 @@
 """Multi-layer perceptrons with batch normalization: classifier and regressor."""
 
-import numpy as np
-from scipy.sparse import issparse
-from scipy.special import expit, softmax
-from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.base import _fit_context
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import (
-    _check_partial_fit_first_call,
-    check_classification_targets,
-    type_of_target,
-    unique_labels,
-)
-from sklearn.utils.validation import check_array, column_or_1d
+from sklearn.utils.multiclass import _check_partial_fit_first_call
 
-from skbn.estimators.base import BaseMLPWithBatchNorm, unchanged_on_failure
-from skbn.estimators.columns import column_moments, merged
+from skbn.estimators.base import BaseMLPWithBatchNorm
+from skbn.estimators.classification import ClassTargets
 from skbn.estimators.parameters import shares_documentation
-from skbn.estimators.running_moments import divisor
-from skbn.network import views
+from skbn.estimators.regression import RealTargets
+from skbn.estimators.rollback import unchanged_on_failure
 
 
 def has_partial_fit(estimator):
@@ -34,7 +23,7 @@ def has_partial_fit(estimator):
 
 
 @shares_documentation
-class MLPWithBatchNormClassifier(ClassifierMixin, BaseMLPWithBatchNorm):
+class MLPWithBatchNormClassifier(ClassTargets, BaseMLPWithBatchNorm):
     """Multi-layer perceptron classifier with batch normalization.
 
     Minimizes the log loss by stochastic gradient descent or L-BFGS. Parameters, methods and
@@ -88,6 +77,8 @@ class MLPWithBatchNormClassifier(ClassifierMixin, BaseMLPWithBatchNorm):
         **BaseMLPWithBatchNorm._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
     }
+
+    _plain_parameters = {"batch_norm": None, "normalize_input": None, "dtype": "float64"}
 
     def __init__(
         self,
@@ -243,150 +234,9 @@ class MLPWithBatchNormClassifier(ClassifierMixin, BaseMLPWithBatchNorm):
             validation = (X_val, y_val, sample_weight_val)
             return self._fit(X, y, sample_weight, validation, incremental=True)
 
-    def predict(self, X):
-        """Most probable class of each row.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
-        """
-        z, _ = self._raw_outputs(X)
-        codes = self._predicted_codes(z)
-        return codes if self._is_multilabel else self.classes_[codes]
-
-    def _predicted_codes(self, z):
-        if self._is_multilabel:
-            return (z > 0).astype(int)
-        if self.n_outputs_ > 1:
-            return z.argmax(axis=1)
-        # With one class there is nothing to decide.
-        return np.minimum(z[:, 0] > 0, len(self.classes_) - 1).astype(int)
-
-    def _score_outputs(self, z, rows):
-        targets = rows.targets if self._is_multilabel else rows.targets[:, 0]
-        return accuracy_score(targets, self._predicted_codes(z), sample_weight=rows.sample_weight)
-
-    def predict_proba(self, X):
-        """Probability of each class.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``; for multi-label targets of each label by itself.
-            float32 for float32 `X`, float64 otherwise.
-        """
-        z, dtype = self._raw_outputs(X)
-        if self._is_multilabel:
-            probabilities = expit(z)
-        elif self.n_outputs_ > 1:
-            probabilities = softmax(z, axis=1)
-        elif len(self.classes_) == 1:
-            probabilities = np.ones_like(z)
-        else:
-            probabilities = np.hstack([expit(-z), expit(z)])
-        return probabilities.astype(dtype, copy=False)
-
-    def predict_log_proba(self, X):
-        """Logarithm of the probability of each class.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
-
-        Returns
-        -------
-        log_probabilities : ndarray of shape (n_samples, n_classes)
-        """
-        probabilities = self.predict_proba(X)
-        with np.errstate(divide="ignore"):
-            return np.log(probabilities, out=probabilities)
-
-    def _class_weight(self, y, incremental):
-        if self.class_weight is None:
-            return None
-        if incremental and self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' is not supported by partial_fit, which does not see all "
-                "rows: give the weights as a dict"
-            )
-        weight = compute_sample_weight(self.class_weight, y)
-        if not (np.isfinite(weight) & (weight >= 0)).all():
-            raise ValueError(f"class_weight must be >= 0 and finite, got {self.class_weight}")
-        return weight
-
-    def _encode(self, y, fresh, incremental):
-        if issparse(y):
-            y = y.toarray()
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        try:
-            check_classification_targets(y)
-        except ValueError as error:
-            raise ValueError(
-                f"{error} For a continuous target there is MLPWithBatchNormRegressor."
-            ) from None
-        present = unique_labels(y)
-        if fresh and not incremental:
-            self.classes_ = present
-        elif incremental:
-            if len(np.setdiff1d(present, self.classes_)):
-                raise ValueError(
-                    "`y` has classes not in `self.classes_`. "
-                    f"`self.classes_` has {self.classes_}. 'y' has {present}."
-                )
-        elif set(present) != set(self.classes_):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the previous "
-                f"call to fit. Previously got {self.classes_}, `y` has {present}"
-            )
-        is_multilabel = type_of_target(y).startswith("multilabel")
-        if fresh:
-            self._is_multilabel = is_multilabel
-        elif is_multilabel != self._is_multilabel or (
-            is_multilabel and y.shape[1] != self.n_outputs_
-        ):
-            raise ValueError(
-                f"y has shape {y.shape}, which does not fit the targets of the previous call: "
-                + (f"{self.n_outputs_} labels" if self._is_multilabel else "one class a row")
-            )
-        if y.ndim == 2:
-            return y
-        codes = np.searchsorted(self.classes_, y)
-        # One column: the number of the class for a softmax, 0 or 1 for a logistic output.
-        return codes.reshape(-1, 1)
-
-    def _count_outputs(self, targets):
-        if self._is_multilabel:
-            return targets.shape[1]
-        return len(self.classes_) if len(self.classes_) > 2 else 1
-
-    def _out_activation(self):
-        return "logistic" if self._is_multilabel or len(self.classes_) <= 2 else "softmax"
-
-    def _loss_name(self):
-        return f"{self._out_activation()}_log_loss"
-
-    _plain_parameters = {"batch_norm": None, "normalize_input": None, "dtype": "float64"}
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
-        return tags
-
 
 @shares_documentation
-class MLPWithBatchNormRegressor(RegressorMixin, BaseMLPWithBatchNorm):
+class MLPWithBatchNormRegressor(RealTargets, BaseMLPWithBatchNorm):
     """Multi-layer perceptron regressor with batch normalization.
 
     Minimizes a loss by stochastic gradient descent or L-BFGS. Parameters, methods and
@@ -447,6 +297,13 @@ class MLPWithBatchNormRegressor(RegressorMixin, BaseMLPWithBatchNorm):
         **BaseMLPWithBatchNorm._parameter_constraints,
         "loss": [StrOptions({"squared_error", "poisson", "absolute_error"})],
         "normalize_target": ["boolean"],
+    }
+
+    _plain_parameters = {
+        "batch_norm": None,
+        "normalize_input": None,
+        "normalize_target": False,
+        "dtype": "float64",
     }
 
     def __init__(
@@ -592,105 +449,3 @@ class MLPWithBatchNormRegressor(RegressorMixin, BaseMLPWithBatchNorm):
         """
         validation = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, validation, incremental=True)
-
-    def predict(self, X):
-        """Predicted targets.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            In the target's own unit; float32 for float32 `X`, float64 otherwise.
-        """
-        z, dtype = self._raw_outputs(X)
-        z = self._predictions(z).astype(dtype, copy=False)
-        return z.ravel() if self.n_outputs_ == 1 else z
-
-    def _predictions(self, z):
-        scale, shift = self._output_affine()
-        z = z * scale + shift
-        return np.exp(z) if self._loss == "poisson" else z
-
-    def _score_outputs(self, z, rows):
-        prediction = self._predictions(z)
-        if not np.isfinite(prediction).all():
-            return np.nan
-        return r2_score(rows.targets, prediction, sample_weight=rows.sample_weight)
-
-    def _encode(self, y, fresh, incremental):
-        y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        y = y.reshape(len(y), -1)
-        if not fresh and y.shape[1] != self.n_outputs_:
-            raise ValueError(
-                f"y has {y.shape[1]} output(s), but {type(self).__name__} was fitted with "
-                f"{self.n_outputs_}."
-            )
-        loss = self.loss if fresh else self._loss
-        if loss == "poisson" and (y < 0).any():
-            raise ValueError("loss='poisson' needs targets >= 0, got a negative one")
-        return y
-
-    def _update_moments(self, rows, fresh):
-        super()._update_moments(rows, fresh)
-        previous = None if fresh else self._target_moments
-        if fresh:
-            self._target_moments = None
-        if not (self.normalize_target if fresh else previous is not None):
-            return
-        scale, shift = (1.0, 0.0) if previous is None else self._affine_of(previous)
-        self._target_moments = merged(previous, column_moments(rows.targets, rows.sample_weight))
-        if previous is not None:
-            self._rescale_outputs(scale, shift)
-
-    def _affine_of(self, moments):
-        """Scale and shift from the normalized target, or its logarithm, to the target."""
-        mean, var, weight = moments
-        if self._loss == "poisson":
-            # The target is divided by its mean; all of it 0, by 1.
-            return np.ones_like(mean), np.log(np.where(mean > 0, mean, 1.0))
-        return divisor(mean, var, weight, epsilon=0.0), mean
-
-    def _output_affine(self):
-        if self._target_moments is None:
-            return 1.0, 0.0
-        return self._affine_of(self._target_moments)
-
-    def _normalized_targets(self, targets):
-        scale, shift = self._output_affine()
-        return targets / np.exp(shift) if self._loss == "poisson" else (targets - shift) / scale
-
-    def _rescale_outputs(self, scale, shift):
-        # z s + m = z' s' + m' for every row where W' = W s / s', b' = (b s + m - m') / s'.
-        new_scale, new_shift = self._output_affine()
-        self._parameters = self._parameters.copy()
-        weight = views.weights(self._plan, self._parameters)[-1]
-        bias = views.biases(self._plan, self._parameters)[-1]
-        weight *= scale / new_scale
-        bias[:] = (bias * scale + shift - new_shift) / new_scale
-
-    def _count_outputs(self, targets):
-        return targets.shape[1]
-
-    def _out_activation(self):
-        return "exp" if self.loss == "poisson" else "identity"
-
-    def _loss_name(self):
-        return self.loss
-
-    _plain_parameters = {
-        "batch_norm": None,
-        "normalize_input": None,
-        "normalize_target": False,
-        "dtype": "float64",
-    }
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags

@@ -1,29 +1,14 @@
 """Validation rows: where they come from, and what a network is worth on them."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from skbn.network.network import Table
+from skbn.estimators.rows import Rows
 from skbn.network.statistics import set_exact_statistics
 
 # The rows that the exact statistics before each score are taken over, at most: 10^3 to 10^4
 # are enough (Wu and Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 3).
 STATISTICS_ROWS = 10_000
-
-
-@dataclass
-class Rows:
-    """Rows of checked data: `X`, targets of shape (n, n_targets), weights or None."""
-
-    X: object
-    targets: np.ndarray
-    sample_weight: np.ndarray | None = None
-
-    @property
-    def n(self):
-        return self.X.shape[0]
 
 
 def split_off(rows, fraction, random_state, stratified):
@@ -86,9 +71,3 @@ class Validation:
             set_exact_statistics(self.network, self.training, self.rows)
         z = self.network.infer(self.validation)
         return float(self.score(z)), self.network.loss_of(z, self.validation)
-
-
-def table_of(rows, dtype, mean=None, invstd=None):
-    """Rows as the table that networks take."""
-    targets = np.ascontiguousarray(rows.targets, dtype=dtype)
-    return Table(rows.X, targets, rows.sample_weight, mean, invstd)

@@ -134,9 +134,11 @@ def run_epochs(
                 history.stopped = bool(stop())
             if history.stopped:
                 break
-            if plateau and schedule.plateau(stopping.message, verbose):
-                history.converged = True
-                break
+            if plateau:
+                if schedule.plateau(stopping.message, verbose):
+                    history.converged = True
+                    break
+                stopping.n_without_improvement = 0
     except KeyboardInterrupt:
         history.interrupted = True
         warnings.warn(INTERRUPTED, stacklevel=6)

@@ -6,65 +6,19 @@ A criterion has ``epoch_ended(loss)``, which tells whether this is a plateau, an
 import numpy as np
 
 
-class LossPlateau:
-    """Stops when the training loss has not improved for some epochs.
+class ValidationRecord:
+    """Scores and losses on validation rows, epoch by epoch, and the best epoch's network.
 
     Parameters
     ----------
-    tol : float
-        An improvement of less does not count.
-    n_iter_no_change : int
-        More epochs in a row than that without an improvement are a plateau.
-    best_loss : float, default=inf
-        The best loss so far.
-
-    Attributes
-    ----------
-    best_loss : float
-    """
-
-    def __init__(self, tol, n_iter_no_change, best_loss=np.inf):
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
-        self.best_loss = best_loss
-        self.n_without_improvement = 0
-
-    @property
-    def message(self):
-        return (
-            f"Training loss did not improve more than tol={self.tol:f} for "
-            f"{self.n_iter_no_change} consecutive epochs."
-        )
-
-    def epoch_ended(self, loss):
-        """Take note of an epoch's training `loss`; tell whether this is a plateau."""
-        if loss > self.best_loss - self.tol:
-            self.n_without_improvement += 1
-        else:
-            self.n_without_improvement = 0
-        self.best_loss = min(self.best_loss, loss)
-        if self.n_without_improvement > self.n_iter_no_change:
-            # The count starts anew should the schedule go on at another learning rate.
-            self.n_without_improvement = 0
-            return True
-        return False
-
-
-class ValidationPlateau:
-    """Stops when the score on validation rows has not improved for some epochs.
-
-    Parameters
-    ----------
-    tol : float
-        An improvement of less does not count.
-    n_iter_no_change : int
-        More epochs in a row than that without an improvement are a plateau.
     evaluate : callable
         Gives the score and the loss of the network as it is.
     snapshot : callable
         Gives a copy of the network as it is.
     verbose : bool
         Whether to print the scores.
+    scores, losses : sequence of float, default=()
+        Those of earlier epochs.
 
     Attributes
     ----------
@@ -75,9 +29,7 @@ class ValidationPlateau:
         The snapshot of the epoch with the best score; None before there is a finite one.
     """
 
-    def __init__(self, tol, n_iter_no_change, evaluate, snapshot, verbose, scores=(), losses=()):
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
+    def __init__(self, evaluate, snapshot, verbose, scores=(), losses=()):
         self.evaluate = evaluate
         self.snapshot = snapshot
         self.verbose = verbose
@@ -85,76 +37,107 @@ class ValidationPlateau:
         self.losses = list(losses)
         self.best_score = max(self.scores, default=-np.inf)
         self.best = None
+
+    def add(self, score, loss):
+        """Take note of an epoch."""
+        self.scores.append(score)
+        self.losses.append(loss)
+
+    def epoch_ended(self):
+        """Score the network; keep a copy if it is the best; return the score."""
+        score, loss = self.evaluate()
+        self.add(score, loss)
+        if self.verbose:
+            print(f"Validation score: {score:f}")
+        if score > self.best_score:
+            self.best_score = score
+            self.best = self.snapshot()
+        return score
+
+
+class Plateau:
+    """More than `n_iter_no_change` epochs in a row without an improvement of `tol`.
+
+    Attributes
+    ----------
+    n_without_improvement : int
+        Epochs in a row up to now. Set to 0 where training goes on after a plateau; may be set
+        to go on from an earlier training, which scikit-learn does with the count it ended at.
+    """
+
+    def __init__(self, tol, n_iter_no_change):
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
         self.n_without_improvement = 0
 
     @property
     def message(self):
         return (
-            f"Validation score did not improve more than tol={self.tol:f} for "
+            f"{self.quantity} did not improve more than tol={self.tol:f} for "
             f"{self.n_iter_no_change} consecutive epochs."
         )
 
-    def epoch_ended(self, loss):
-        """Score the network; keep a copy if it is the best; tell whether this is a plateau."""
-        score, validation_loss = self.evaluate()
-        self.scores.append(score)
-        self.losses.append(validation_loss)
-        if self.verbose:
-            print(f"Validation score: {score:f}")
-        if score < self.best_score + self.tol:
-            self.n_without_improvement += 1
-        else:
-            self.n_without_improvement = 0
-        if score > self.best_score:
-            self.best_score = score
-            self.best = self.snapshot()
-        if self.n_without_improvement > self.n_iter_no_change:
-            self.n_without_improvement = 0
-            return True
-        return False
+    def _is_reached(self, improved):
+        self.n_without_improvement = 0 if improved else self.n_without_improvement + 1
+        return self.n_without_improvement > self.n_iter_no_change
 
 
-class Recorded:
-    """A criterion on the training loss, while scores on validation rows are recorded.
+class LossPlateau(Plateau):
+    """Stops when the training loss has not improved for some epochs.
 
     Parameters
     ----------
-    criterion : LossPlateau
-        What ends training.
-    recorder : ValidationPlateau
-        What is asked in each epoch, and not listened to.
+    tol : float
+        An improvement of less does not count.
+    n_iter_no_change : int
+        More epochs in a row than that without an improvement are a plateau.
+    best_loss : float, default=inf
+        The best loss so far.
+    record : ValidationRecord, default=None
+        What is kept of validation rows, and not listened to.
+
+    Attributes
+    ----------
+    best_loss : float
     """
 
-    def __init__(self, criterion, recorder):
-        self.criterion = criterion
-        self.recorder = recorder
-        self.message = criterion.message
+    quantity = "Training loss"
 
-    @property
-    def best_loss(self):
-        return self.criterion.best_loss
-
-    @property
-    def scores(self):
-        return self.recorder.scores
-
-    @property
-    def losses(self):
-        return self.recorder.losses
-
-    @property
-    def best_score(self):
-        return self.recorder.best_score
-
-    @property
-    def n_without_improvement(self):
-        return self.criterion.n_without_improvement
-
-    @n_without_improvement.setter
-    def n_without_improvement(self, value):
-        self.criterion.n_without_improvement = value
+    def __init__(self, tol, n_iter_no_change, best_loss=np.inf, record=None):
+        super().__init__(tol, n_iter_no_change)
+        self.best_loss = best_loss
+        self.record = record
 
     def epoch_ended(self, loss):
-        """As the criterion's; a new score is recorded."""
-        self.recorder.epoch_ended(loss)
-        return self.criterion.epoch_ended(loss)
+        """Take note of an epoch's training `loss`; tell whether this is a plateau."""
+        if self.record is not None:
+            self.record.epoch_ended()
+        improved = not loss > self.best_loss - self.tol
+        self.best_loss = min(self.best_loss, loss)
+        return self._is_reached(improved)
+
+
+class ValidationPlateau(Plateau):
+    """Stops when the score on validation rows has not improved for some epochs.
+
+    Parameters
+    ----------
+    tol : float
+        An improvement of less does not count.
+    n_iter_no_change : int
+        More epochs in a row than that without an improvement are a plateau.
+    record : ValidationRecord
+        Scores the network and keeps the best one.
+    """
+
+    quantity = "Validation score"
+
+    def __init__(self, tol, n_iter_no_change, record):
+        super().__init__(tol, n_iter_no_change)
+        self.record = record
+
+    def epoch_ended(self, loss):
+        """Score the network; tell whether this is a plateau."""
+        best_before = self.record.best_score
+        score = self.record.epoch_ended()
+        return self._is_reached(improved=not score < best_before + self.tol)

@@ -1,0 +1,157 @@
+"""Targets that are classes: how they are encoded, and what raw outputs mean for them."""
+
+import numpy as np
+from scipy.sparse import issparse
+from scipy.special import expit, softmax
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import (
+    check_classification_targets,
+    type_of_target,
+    unique_labels,
+)
+from sklearn.utils.validation import column_or_1d
+
+
+class ClassTargets(ClassifierMixin):
+    """Mixin of classifiers on a network."""
+
+    def predict(self, X):
+        """Most probable class of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+        """
+        z, _ = self._raw_outputs(X)
+        codes = self._predicted_codes(z)
+        return codes if self._is_multilabel else self.classes_[codes]
+
+    def _predicted_codes(self, z):
+        if self._is_multilabel:
+            return (z > 0).astype(int)
+        if self.n_outputs_ > 1:
+            return z.argmax(axis=1)
+        # With one class there is nothing to decide.
+        return np.minimum(z[:, 0] > 0, len(self.classes_) - 1).astype(int)
+
+    def _score_outputs(self, z, rows):
+        targets = rows.targets if self._is_multilabel else rows.targets[:, 0]
+        return accuracy_score(targets, self._predicted_codes(z), sample_weight=rows.sample_weight)
+
+    def predict_proba(self, X):
+        """Probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``; for multi-label targets of each label by itself.
+            float32 for float32 `X`, float64 otherwise.
+        """
+        z, dtype = self._raw_outputs(X)
+        if self._is_multilabel:
+            probabilities = expit(z)
+        elif self.n_outputs_ > 1:
+            probabilities = softmax(z, axis=1)
+        elif len(self.classes_) == 1:
+            probabilities = np.ones_like(z)
+        else:
+            probabilities = np.hstack([expit(-z), expit(z)])
+        return probabilities.astype(dtype, copy=False)
+
+    def predict_log_proba(self, X):
+        """Logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_classes)
+        """
+        probabilities = self.predict_proba(X)
+        with np.errstate(divide="ignore"):
+            return np.log(probabilities, out=probabilities)
+
+    def _class_weight(self, y, incremental):
+        if self.class_weight is None:
+            return None
+        if incremental and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is not supported by partial_fit, which does not see all "
+                "rows: give the weights as a dict"
+            )
+        weight = compute_sample_weight(self.class_weight, y)
+        if not (np.isfinite(weight) & (weight >= 0)).all():
+            raise ValueError(f"class_weight must be >= 0 and finite, got {self.class_weight}")
+        return weight
+
+    def _encode(self, y, fresh, incremental):
+        if issparse(y):
+            y = y.toarray()
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        try:
+            check_classification_targets(y)
+        except ValueError as error:
+            raise ValueError(
+                f"{error} For a continuous target there is MLPWithBatchNormRegressor."
+            ) from None
+        present = unique_labels(y)
+        if fresh and not incremental:
+            self.classes_ = present
+        elif incremental:
+            if len(np.setdiff1d(present, self.classes_)):
+                raise ValueError(
+                    "`y` has classes not in `self.classes_`. "
+                    f"`self.classes_` has {self.classes_}. 'y' has {present}."
+                )
+        elif set(present) != set(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous "
+                f"call to fit. Previously got {self.classes_}, `y` has {present}"
+            )
+        is_multilabel = type_of_target(y).startswith("multilabel")
+        if fresh:
+            self._is_multilabel = is_multilabel
+        elif is_multilabel != self._is_multilabel or (
+            is_multilabel and y.shape[1] != self.n_outputs_
+        ):
+            raise ValueError(
+                f"y has shape {y.shape}, which does not fit the targets of the previous call: "
+                + (f"{self.n_outputs_} labels" if self._is_multilabel else "one class a row")
+            )
+        if y.ndim == 2:
+            return y
+        codes = np.searchsorted(self.classes_, y)
+        # One column: the number of the class for a softmax, 0 or 1 for a logistic output.
+        return codes.reshape(-1, 1)
+
+    def _count_outputs(self, targets):
+        if self._is_multilabel:
+            return targets.shape[1]
+        return len(self.classes_) if len(self.classes_) > 2 else 1
+
+    def _out_activation(self):
+        return "logistic" if self._is_multilabel or len(self.classes_) <= 2 else "softmax"
+
+    def _loss_name(self):
+        return f"{self._out_activation()}_log_loss"
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -1,0 +1,80 @@
+"""The fitted state of an estimator on a network, and what can be asked of it.
+
+It is plain arrays and numbers. ``coefs_`` and its like are views of the flat memory, made when
+they are asked for, so they are right after unpickling and copying too.
+"""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skbn.estimators.rows import as_table, checked_data
+from skbn.estimators.running_moments import divisor
+from skbn.network import views
+from skbn.network.folding import folded_network
+from skbn.network.network import Network, Table
+
+# Rows from which on predictions are worth folding the normalization into the weights, which
+# costs about what the products of a few rows do.
+FOLDING_ROWS = 200
+
+
+class FittedNetwork:
+    """Mixin of estimators whose fitted state is a network."""
+
+    @property
+    def coefs_(self):
+        return self._view(views.weights, "coefs_", "_parameters")
+
+    @property
+    def intercepts_(self):
+        return self._view(views.biases, "intercepts_", "_parameters")
+
+    @property
+    def gammas_(self):
+        return self._view(views.gammas, "gammas_", "_parameters")
+
+    @property
+    def betas_(self):
+        return self._view(views.betas, "betas_", "_parameters")
+
+    @property
+    def running_means_(self):
+        # A feed-forward network has one time step.
+        return [
+            mean[0] for mean in self._view(views.running_means, "running_means_", "_statistics")
+        ]
+
+    @property
+    def running_vars_(self):
+        variances = self._view(views.running_vars, "running_vars_", "_statistics")
+        return [var[0] for var in variances]
+
+    def _view(self, view, name, memory):
+        if "_plan" not in vars(self):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return view(self._plan, vars(self)[memory])
+
+    def __sklearn_is_fitted__(self):
+        return "_plan" in vars(self)
+
+    def _raw_outputs(self, X):
+        """Outputs of the network before any link, float64, and the dtype results have."""
+        check_is_fitted(self)
+        X = checked_data(self, X, reset=False)
+        network = Network(self._plan, self._loss, self._parameters, self._statistics)
+        if network.is_normalized and X.shape[0] >= FOLDING_ROWS:
+            network = folded_network(network)
+        mean, invstd = self._input_affine()
+        table = Table(as_table(X), input_mean=mean, input_invstd=invstd)
+        return network.infer(table).astype(np.float64, copy=False), X.dtype
+
+    def _input_affine(self):
+        """What is subtracted from the inputs, and what multiplies them then, or None twice."""
+        mean = getattr(self, "input_mean_", None)
+        if mean is None:
+            return None, None
+        return mean, 1.0 / divisor(mean, self.input_var_, self._input_weight, epsilon=0.0)
+
+    def _output_affine(self):
+        """What raw outputs are multiplied by, and what is added then, to be predictions."""
+        return 1.0, 0.0

@@ -1,0 +1,109 @@
+"""Real targets: how they are normalized, and what raw outputs mean for them."""
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_array, column_or_1d
+
+from skbn.estimators.columns import column_moments, merged
+from skbn.estimators.running_moments import divisor
+from skbn.network import views
+
+
+class RealTargets(RegressorMixin):
+    """Mixin of regressors on a network."""
+
+    def predict(self, X):
+        """Predicted targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            In the target's own unit; float32 for float32 `X`, float64 otherwise.
+        """
+        z, dtype = self._raw_outputs(X)
+        z = self._predictions(z).astype(dtype, copy=False)
+        return z.ravel() if self.n_outputs_ == 1 else z
+
+    def _predictions(self, z):
+        scale, shift = self._output_affine()
+        z = z * scale + shift
+        return np.exp(z) if self._loss == "poisson" else z
+
+    def _score_outputs(self, z, rows):
+        prediction = self._predictions(z)
+        if not np.isfinite(prediction).all():
+            return np.nan
+        return r2_score(rows.targets, prediction, sample_weight=rows.sample_weight)
+
+    def _encode(self, y, fresh, incremental):
+        y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        y = y.reshape(len(y), -1)
+        if not fresh and y.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"y has {y.shape[1]} output(s), but {type(self).__name__} was fitted with "
+                f"{self.n_outputs_}."
+            )
+        loss = self.loss if fresh else self._loss
+        if loss == "poisson" and (y < 0).any():
+            raise ValueError("loss='poisson' needs targets >= 0, got a negative one")
+        return y
+
+    def _update_moments(self, rows, fresh):
+        super()._update_moments(rows, fresh)
+        previous = None if fresh else self._target_moments
+        if fresh:
+            self._target_moments = None
+        if not (self.normalize_target if fresh else previous is not None):
+            return
+        scale, shift = (1.0, 0.0) if previous is None else self._affine_of(previous)
+        self._target_moments = merged(previous, column_moments(rows.targets, rows.sample_weight))
+        if previous is not None:
+            self._rescale_outputs(scale, shift)
+
+    def _affine_of(self, moments):
+        """Scale and shift from the normalized target, or its logarithm, to the target."""
+        mean, var, weight = moments
+        if self._loss == "poisson":
+            # The target is divided by its mean; all of it 0, by 1.
+            return np.ones_like(mean), np.log(np.where(mean > 0, mean, 1.0))
+        return divisor(mean, var, weight, epsilon=0.0), mean
+
+    def _output_affine(self):
+        if self._target_moments is None:
+            return 1.0, 0.0
+        return self._affine_of(self._target_moments)
+
+    def _normalized_targets(self, targets):
+        scale, shift = self._output_affine()
+        return targets / np.exp(shift) if self._loss == "poisson" else (targets - shift) / scale
+
+    def _rescale_outputs(self, scale, shift):
+        # z s + m = z' s' + m' for every row where W' = W s / s', b' = (b s + m - m') / s'.
+        new_scale, new_shift = self._output_affine()
+        self._parameters = self._parameters.copy()
+        weight = views.weights(self._plan, self._parameters)[-1]
+        bias = views.biases(self._plan, self._parameters)[-1]
+        weight *= scale / new_scale
+        bias[:] = (bias * scale + shift - new_shift) / new_scale
+
+    def _count_outputs(self, targets):
+        return targets.shape[1]
+
+    def _out_activation(self):
+        return "exp" if self.loss == "poisson" else "identity"
+
+    def _loss_name(self):
+        return self.loss
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,118 @@
+"""From what a user hands over to the checked rows that a network takes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn import config_context
+from sklearn.base import is_regressor
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+
+@dataclass
+class Rows:
+    """Rows of checked data: `X`, targets of shape (n, n_targets), weights or None."""
+
+    X: object
+    targets: np.ndarray
+    sample_weight: np.ndarray | None = None
+
+    @property
+    def n(self):
+        return self.X.shape[0]
+
+
+def as_table(X):
+    """Checked data as a table that kernels can walk: aligned, or CSR without duplicates."""
+    if not issparse(X):
+        return np.require(X, requirements=["ALIGNED"])
+    X = X.tocsr()
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    return X
+
+
+def checked_data(estimator, *data, **checks):
+    """scikit-learn's ``validate_data`` with what all networks accept."""
+    # The kernels work on memory of this process: tensors become arrays, or say why not.
+    with config_context(array_api_dispatch=False):
+        return validate_data(
+            estimator,
+            *data,
+            accept_sparse=["csr", "csc"],
+            dtype=(np.float64, np.float32),
+            **checks,
+        )
+
+
+def training_rows(estimator, X, y, sample_weight, *, fresh, incremental):
+    """Rows to train `estimator` on; sets what scikit-learn's checks set.
+
+    Rows of no weight are as if they were not there, down to the numbers drawn; scikit-learn
+    keeps them, and so does its mode.
+
+    Raises
+    ------
+    ValueError
+        If the data are not finite, do not fit each other or an earlier call, or are too few.
+    """
+    # A row has no variance: with batch norm a fit needs two. A call of partial_fit does
+    # not, it then normalizes by the running statistics.
+    smallest = 1 if incremental or estimator.batch_norm is None else 2
+    keep_all = estimator._is_plain()
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None."
+        )
+    X, y = checked_data(
+        estimator, X, y, multi_output=True, ensure_min_samples=smallest, reset=fresh
+    )
+    X = as_table(X)
+    if sample_weight is not None:
+        sample_weight = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=not keep_all
+        )
+        if not keep_all:
+            X, y, sample_weight = _of_positive_weight(estimator, X, y, sample_weight, smallest)
+    class_weight = estimator._class_weight(y, incremental)
+    if class_weight is not None:
+        sample_weight = class_weight if sample_weight is None else sample_weight * class_weight
+        if not keep_all:
+            X, y, sample_weight = _of_positive_weight(estimator, X, y, sample_weight, smallest)
+    return Rows(X, estimator._encode(y, fresh, incremental), sample_weight)
+
+
+def given_validation_rows(estimator, X, y, sample_weight):
+    """Validation rows that the caller gave.
+
+    Raises
+    ------
+    ValueError
+        As `training_rows`; if only one of `X` and `y` is given; if there are too few to score.
+    """
+    if X is None or y is None:
+        raise ValueError("X_val and y_val belong together: give both or none")
+    # R2 of one row is not defined.
+    smallest = 2 if is_regressor(estimator) else 1
+    X, y = checked_data(
+        estimator, X, y, multi_output=True, ensure_min_samples=smallest, reset=False
+    )
+    if sample_weight is not None:
+        sample_weight = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+    return Rows(as_table(X), estimator._encode(y, fresh=False, incremental=True), sample_weight)
+
+
+def _of_positive_weight(estimator, X, y, sample_weight, smallest):
+    present = sample_weight > 0
+    if present.all():
+        return X, y, sample_weight
+    if np.count_nonzero(present) < smallest or not present.any():
+        raise ValueError(
+            f"Found array with {np.count_nonzero(present)} sample(s) of positive weight "
+            f"(shape={X.shape}) while a minimum of {smallest} is required by "
+            f"{type(estimator).__name__}."
+        )
+    return X[present], y[present], sample_weight[present]
