@@ -5,7 +5,9 @@ import warnings
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import SkipTestWarning
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils import estimator_checks as checks
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skbn import (
@@ -105,3 +107,17 @@ def test_no_check_is_switched_off():
     assert not tags.non_deterministic
     assert not tags.no_validation
     assert sorted(tags.transformer_tags.preserves_dtype) == ["float32", "float64"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (MLPWithBatchNormClassifier(), MLPClassifier()),
+        (MLPWithBatchNormRegressor(), MLPRegressor()),
+    ],
+)
+def test_tags_are_upstream_s(ours, theirs):
+    ours, theirs = get_tags(ours), get_tags(theirs)
+    # Upstream's regressor does not say that it takes several outputs, though it does.
+    theirs.target_tags.multi_output = ours.target_tags.multi_output
+    assert ours == theirs

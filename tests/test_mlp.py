@@ -5,6 +5,7 @@ import io
 import pickle
 import re
 import signal
+import sys
 import threading
 import warnings
 
@@ -13,6 +14,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from scipy.sparse import csc_array, csr_matrix
+from skbn.kernels.activations import ACTIVATIONS
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_classification, make_friedman1
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -22,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 
 import skbn
 from skbn import MLPWithBatchNorm, MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
-from skbn.estimators import base
+from skbn.estimators import base, scoring
 from skbn.network.network import Network
 
 BOTH = [MLPWithBatchNormClassifier, MLPWithBatchNormRegressor]
@@ -616,7 +619,7 @@ class TestBadInput:
         ):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                with pytest.raises(ValueError, match=r".+"):
+                with pytest.raises(ValueError, match=r"NaN|inconsistent|0 feature|not finite"):
                     getattr(estimator, method)(X_wrong, y_wrong)
             assert_same_state(vars(estimator), before)
 
@@ -712,7 +715,10 @@ class TestAtHome:
         X = X.astype(dtype)
         clf = quietly(small(MLPWithBatchNormClassifier, dtype=network_dtype).fit, X, y)
         assert clf.coefs_[0].dtype == (dtype if network_dtype is None else network_dtype)
-        assert clf.predict_proba(X).dtype == dtype
+        # Predictions of float32 rows by a network of float64 are float64, as upstream's.
+        assert clf.predict_proba(X).dtype == np.result_type(
+            dtype, clf.coefs_[0].dtype if network_dtype != "float32" else dtype
+        )
         np.testing.assert_allclose(clf.predict_proba(X).sum(axis=1), 1, rtol=1e-6)
 
     def test_log_proba(self):
@@ -809,3 +815,234 @@ class TestWarningsNameTheCallersLine:
             monkeypatch.setattr(base, "set_exact_statistics", interrupted)
         fit = small(MLPWithBatchNormClassifier).fit
         assert self.raised(UserWarning, "Training interrupted", fit, X, y) == __file__
+
+    def test_validation_rows_without_epochs(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        fit = small(MLPWithBatchNormClassifier, solver="lbfgs", max_iter=200, tol=1.0).fit
+        name = self.raised(UserWarning, "has no epochs", fit, X, y, X_val=X, y_val=y)
+        assert name == __file__
+
+    def test_lbfgs_interrupted(self, monkeypatch):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        original, calls = Network.loss_and_gradient, []
+
+        def interrupted(*arguments, **keywords):
+            calls.append(1)
+            if len(calls) == 4:
+                raise KeyboardInterrupt
+            return original(*arguments, **keywords)
+
+        monkeypatch.setattr(Network, "loss_and_gradient", interrupted)
+        clf = small(MLPWithBatchNormClassifier, solver="lbfgs", max_iter=100)
+        assert self.raised(UserWarning, "Training interrupted", clf.fit, X, y) == __file__
+        assert 1 <= clf.n_iter_ <= 3
+        assert clf.score(X, y) > 0.5
+
+
+class TestMemory:
+    """What a user hands over, or has changed, never makes a kernel leave its memory."""
+
+    @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16])
+    def test_small_integers_as_sizes(self, dtype):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        sizes = (120, 100) if dtype != np.int16 else (300, 200)
+        clf = quietly(
+            small(MLPWithBatchNormClassifier, hidden_layer_sizes=np.array(sizes, dtype)).fit, X, y
+        )
+        same = quietly(small(MLPWithBatchNormClassifier, hidden_layer_sizes=sizes).fit, X, y)
+        np.testing.assert_array_equal(clf._parameters, same._parameters)
+
+    @pytest.mark.parametrize("name", ["_parameters", "_statistics"])
+    def test_a_damaged_state_is_refused(self, name):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        setattr(clf, name, getattr(clf, name)[:4].copy())
+        with pytest.raises(ValueError, match="for a plan of"):
+            clf.predict(X)
+        with pytest.raises(ValueError, match="for a plan of"):
+            clf.partial_fit(X, y)
+
+    def test_damaged_moments_are_refused(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        clf._moments = clf._moments[:, :4].copy()
+        with pytest.raises(ValueError, match="moments of shape"):
+            clf.partial_fit(X, y)
+
+    def test_predictions_beside_a_fit(self):
+        # Another thread sees the network of before or that of after, whole.
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier, max_iter=1).fit, X, y)
+        interval = sys.getswitchinterval()
+        failures, done = [], threading.Event()
+
+        def predict():
+            while not done.is_set():
+                try:
+                    clf.predict_proba(X)
+                except Exception as error:
+                    failures.append(error)
+
+        reader = threading.Thread(target=predict)
+        try:
+            sys.setswitchinterval(1e-6)
+            reader.start()
+            for k in range(60):
+                units = (4,) if k % 2 else (90, 90)
+                quietly(clf.set_params(hidden_layer_sizes=units).fit, X, y)
+        finally:
+            done.set()
+            reader.join()
+            sys.setswitchinterval(interval)
+        assert failures == []
+
+
+class TestFittedArrays:
+    """``coefs_`` and its like can be read and written as scikit-learn's lists are."""
+
+    @pytest.mark.parametrize(
+        "name", ["coefs_", "intercepts_", "gammas_", "betas_", "running_means_", "running_vars_"]
+    )
+    def test_assignment_writes_through(self, name):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier, batch_norm="after").fit, X, y)
+        before = clf.predict_proba(X)
+        assert isinstance(getattr(clf, name), list)
+        kept = [array.copy() for array in getattr(clf, name)]
+        getattr(clf, name)[0] = kept[0] + 1.0
+        np.testing.assert_array_equal(getattr(clf, name)[0], kept[0] + 1)
+        assert (clf.predict_proba(X) != before).any()
+        setattr(clf, name, kept)
+        np.testing.assert_array_equal(clf.predict_proba(X), before)
+
+    def test_other_shapes_are_refused(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        with pytest.raises(ValueError, match=r"expected shape \(5, 8\), got \(5, 1\)"):
+            clf.coefs_[0] = np.zeros((5, 1))
+        with pytest.raises(ValueError, match="1 arrays for 2 layers"):
+            clf.coefs_ = [np.zeros((5, 8))]
+
+    def test_intercepts_below_a_batch_norm_take_zeros_alone(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        clf.intercepts_ = [array.copy() for array in clf.intercepts_]
+        with pytest.raises(ValueError, match="read-only"):
+            clf.intercepts_[0] = np.ones(8)
+
+
+class TestOneTrainingAfterAnother:
+    def test_statistics_of_lbfgs_are_updated_and_not_replaced(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier, solver="lbfgs", max_iter=20).fit, X, y)
+        before = clf.running_vars_[0].copy()
+        clf.set_params(solver="adam", learning_rate_init=1e-12, batch_size=2)
+        clf.partial_fit(X[:2], y[:2])
+        assert (clf.running_vars_[0] >= 0.9 * before - 1e-12).all()
+
+    @pytest.mark.parametrize("learning_rate", ["cosine", "one_cycle"])
+    def test_a_stream_after_a_planned_schedule_has_the_full_rate(self, learning_rate):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = small(MLPWithBatchNormClassifier, learning_rate=learning_rate)
+        clf.fit(X, y).partial_fit(X, y).partial_fit(X, y)
+        assert clf.learning_rate_curve_[-2:] == [0.001, 0.001]
+
+    def test_parameters_of_the_plan_are_read_anew(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        clf.set_params(bn_momentum=1.0, activation="silu", learning_rate_init=1e-12)
+        clf.partial_fit(X, y)
+        z = (X - clf.input_mean_) / np.sqrt(clf.input_var_) @ clf.coefs_[0]
+        assert clf._plan["activation"].max() == ACTIVATIONS["silu"]
+        # The last mini-batch of 12 rows has set them.
+        spread = np.abs(clf.running_means_[0] - z.mean(axis=0)).max()
+        assert spread > 1e-3
+
+    def test_lbfgs_has_no_curves(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = small(MLPWithBatchNormClassifier, early_stopping=True, warm_start=True)
+        quietly(clf.fit, X, y)
+        quietly(clf.set_params(solver="lbfgs").fit, X, y)
+        for name in ("loss_curve_", "best_loss_", "validation_scores_", "_optimizer"):
+            assert not hasattr(clf, name)
+        assert np.isfinite(clf.loss_)
+        quietly(clf.set_params(solver="adam").fit, X, y)
+        assert len(clf.loss_curve_) == len(clf.validation_scores_) == 5
+
+    def test_lbfgs_refuses_a_loss_that_is_not_finite(self):
+        X, y = data_for(MLPWithBatchNormRegressor)
+        reg = small(MLPWithBatchNormRegressor, solver="lbfgs")
+        with pytest.raises(ValueError, match=r"The loss was .* other units"):
+            quietly(reg.fit, X, y * 1e200)
+        assert not reg.__sklearn_is_fitted__()
+
+    def test_a_first_score_of_nan_is_no_best_one(self):
+        X, y = data_for(MLPWithBatchNormRegressor)
+        reg = small(MLPWithBatchNormRegressor, early_stopping=True, warm_start=True)
+        quietly(reg.fit, X, y)
+        reg.validation_scores_ = [np.nan, *reg.validation_scores_]
+        reg.validation_loss_curve_ = [np.nan, *reg.validation_loss_curve_]
+        quietly(reg.fit, X, y)
+        assert np.isfinite(reg.best_validation_score_)
+
+    def test_a_warm_start_has_its_own_network_to_beat(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = small(MLPWithBatchNormClassifier, max_iter=30, warm_start=True)
+        with pytest.warns(UserWarning, match="early_stopping=False"):
+            quietly(clf.fit, X[:40], y[:40], X_val=X[40:], y_val=y[40:])
+        start = clf.score(X[40:], y[40:])
+        clf.set_params(early_stopping=True, learning_rate_init=1e-12)
+        quietly(clf.fit, X[:40], y[:40], X_val=X[40:], y_val=y[40:])
+        assert clf.best_validation_score_ == start == clf.score(X[40:], y[40:])
+
+    def test_rules_are_those_of_the_fitted_network(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        clf.set_params(batch_norm=None, normalize_input=None, dtype="float64")
+        with pytest.raises(ValueError, match="Negative values"):
+            clf.partial_fit(X, y, sample_weight=np.where(y, 1.0, -1.0))
+        with pytest.raises(ValueError, match="leaves batch norm no variance"):
+            clf.set_params(batch_size=1, warm_start=True).fit(X, y)
+        plain = quietly(small(MLPWithBatchNormClassifier, batch_norm=None).fit, X, y)
+        plain.set_params(batch_norm="before", batch_size=1).partial_fit(X, y)
+
+    def test_a_split_leaves_rows_enough_for_a_variance(self):
+        X, y = data_for(MLPWithBatchNormRegressor)
+        reg = small(MLPWithBatchNormRegressor, early_stopping=True, validation_fraction=0.75)
+        with pytest.raises(ValueError, match="leaves 1 row to train on while a minimum of 2"):
+            reg.fit(X[:4], y[:4])
+
+    def test_ctrl_c_in_a_score_leaves_no_half_of_a_record(self, monkeypatch):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = small(MLPWithBatchNormClassifier, early_stopping=True)
+        scored = []
+
+        def interrupted(self, exact=True):
+            scored.append(1)
+            if len(scored) == 3:
+                raise KeyboardInterrupt
+            return 0.1 * len(scored), 1.0
+
+        monkeypatch.setattr(scoring.Validation, "evaluate", interrupted)
+        with pytest.warns(UserWarning, match="interrupted"):
+            clf.fit(X, y)
+        assert len(clf.loss_curve_) == len(clf.validation_scores_) == clf.n_iter_ == 2
+
+
+class TestLabels:
+    @pytest.mark.parametrize("values", [(0, 2), (0, -1), (0, 7)])
+    def test_a_label_is_there_where_it_is_not_zero(self, values):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        labels = np.column_stack([y, 1 - y, (X[:, 2] > 0)]).astype(int)
+        one = quietly(small(MLPWithBatchNormClassifier).fit, X, labels)
+        other = quietly(small(MLPWithBatchNormClassifier).fit, X, np.array(values)[labels])
+        np.testing.assert_array_equal(other._parameters, one._parameters)
+
+    @pytest.mark.parametrize("container", [csr_matrix, csc_array])
+    def test_sparse_labels_are_predicted_sparse(self, container):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        labels = np.column_stack([y, 1 - y])
+        sparse = quietly(small(MLPWithBatchNormClassifier).fit, X, container(labels))
+        dense = quietly(small(MLPWithBatchNormClassifier).fit, X, labels)
+        assert isinstance(sparse.predict(X), csr_matrix)
+        np.testing.assert_array_equal(sparse.predict(X).toarray(), dense.predict(X))

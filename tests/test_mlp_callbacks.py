@@ -87,6 +87,36 @@ if HAS_CALLBACKS:
         three = fit(small(max_iter=3), X, y)
         np.testing.assert_array_equal(spy.predictions[2], three.predict_proba(X))
 
+    def test_the_estimator_of_an_epoch_has_its_curves():
+        class Curves(Spy):
+            def on_fit_task_end(self, estimator, context, *, X, fitted_estimator):
+                if context.task_name == "epoch":
+                    now = fitted_estimator
+                    self.predictions.append(
+                        (now.n_iter_, len(now.loss_curve_), now.t_, now.loss_, len(now.classes_))
+                    )
+
+        X, y = data()
+        spy = Curves()
+        clf = fit(small().set_callbacks(spy), X, y)
+        curve = clf.loss_curve_
+        assert spy.predictions == [(k + 1, k + 1, 90 * (k + 1), curve[k], 2) for k in range(6)]
+
+    @pytest.mark.parametrize("task", ["fit", "epoch"])
+    def test_a_callback_that_raises_leaves_the_estimator_as_it_was(task):
+        class Raising(Spy):
+            def on_fit_task_end(self, estimator, context, *, X):
+                if context.task_name == task:
+                    raise RuntimeError("no more")
+
+        X, y = data()
+        clf = fit(small(), X, y)
+        before = clf.predict_proba(X)
+        clf.set_params(random_state=4).set_callbacks(Raising())
+        with pytest.raises(RuntimeError, match="no more"):
+            fit(clf, X, y)
+        np.testing.assert_array_equal(clf.predict_proba(X), before)
+
     def test_a_callback_changes_no_bit():
         X, y = data()
         watched = fit(small().set_callbacks(Spy()), X, y)

@@ -12,6 +12,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
 from skbn.estimators import fitted as fitted_state
+from skbn.network.optimizer import KINDS
 
 TASKS = ("binary", "multiclass", "multilabel", "one output", "two outputs", "counts")
 
@@ -276,6 +277,32 @@ def test_parameters_set_later_change_neither_predictions_nor_conversion():
     ours.set_params(activation="gelu", loss="squared_error")
     np.testing.assert_array_equal(ours.predict(X), before)
     np.testing.assert_allclose(ours.to_sklearn().predict(X), before, rtol=1e-9)
+
+
+def test_conversion_follows_the_network_and_not_its_parameters():
+    X, y = data_for("multiclass")
+    ours = fitted("multiclass").set_params(hidden_layer_sizes=(3, 3, 3))
+    plain = ours.to_sklearn()
+    assert plain.hidden_layer_sizes == (9, 7)
+    plain.partial_fit(X, y)
+    X, y = data_for("counts")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        counts = MLPRegressor("poisson", (5,), max_iter=3, solver="sgd", random_state=0)
+        counts.fit((X - 5) / 3, y)
+    expected = counts.predict(X)
+    counts.set_params(loss="squared_error", solver="adam")
+    ours = MLPWithBatchNormRegressor.from_sklearn(counts)
+    np.testing.assert_allclose(ours.predict(X), expected, rtol=1e-10)
+    assert ours._optimizer["kind"] == KINDS["sgd"]
+
+
+def test_a_converted_one_shares_no_random_state():
+    state = np.random.RandomState(0)
+    ours = MLPWithBatchNormClassifier.from_sklearn(MLPClassifier(random_state=state))
+    assert ours.random_state is not state
+    fitted_one = fitted("multiclass", random_state=state)
+    assert fitted_one.to_sklearn().random_state is not state
 
 
 def test_a_converted_one_shares_nothing_with_its_origin():

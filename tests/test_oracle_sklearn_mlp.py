@@ -60,8 +60,8 @@ def assert_same_model(ours, theirs, X):
     for own, other in zip(
         ours.coefs_ + ours.intercepts_, theirs.coefs_ + theirs.intercepts_, strict=True
     ):
-        np.testing.assert_allclose(own, other, rtol=0, atol=1e-6 * np.abs(other).max())
-    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-6)
+        np.testing.assert_allclose(own, other, rtol=0, atol=1e-10 * np.abs(other).max())
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-10)
     for name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_"):
         assert getattr(ours, name) == getattr(theirs, name), name
     if theirs.best_loss_ is None:
@@ -161,13 +161,59 @@ def test_partial_fit(task, solver):
     ours, theirs = pair(task, hidden_layer_sizes=(12,), random_state=3, **solver)
     first = {"classes": np.unique(y)} if task == "multiclass" else {}
     for start in range(0, 110, 40):
-        # As upstream, the penalty may change on the way.
-        ours.set_params(alpha=0.1 * start)
-        theirs.set_params(alpha=0.1 * start)
+        # As upstream, the penalty may change on the way; the optimizer keeps what it began with.
+        changed = {
+            "alpha": 0.1 * start,
+            "learning_rate_init": 0.001 + 0.01 * start,
+            "power_t": 0.5 - 0.005 * start,
+            "momentum": 0.9 - 0.01 * start,
+            "beta_1": 0.9 - 0.01 * start,
+            "nesterovs_momentum": start != 40,
+        }
+        if start == 80:
+            changed["learning_rate"] = "adaptive"
+        ours.set_params(**changed)
+        theirs.set_params(**changed)
         ours.partial_fit(X[start : start + 40], y[start : start + 40], **first)
         theirs.partial_fit(X[start : start + 40], y[start : start + 40], **first)
         first = {}
     assert_same_model(ours, theirs, X)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_another_solver_in_a_stream_is_not_taken(solver):
+    X, y = data_for("multiclass")
+    ours, theirs = pair("multiclass", hidden_layer_sizes=(12,), random_state=3, solver=solver)
+    for estimator in (ours, theirs):
+        estimator.partial_fit(X, y, classes=np.unique(y))
+        estimator.set_params(solver="sgd" if solver == "adam" else "adam")
+        estimator.partial_fit(X, y).partial_fit(X, y)
+    assert_same_model(ours, theirs, X)
+
+
+@pytest.mark.parametrize("damage", ["strided", "reversed", "indices", "mixed indices"])
+def test_sparse_arrays_of_any_layout(damage):
+    X, y = data_for("multiclass")
+    X[np.abs(X) < 0.5] = 0.0
+    table = sparse.csr_matrix(X)
+    odd = sparse.csr_matrix(X)
+    if damage == "strided":
+        odd.data = np.repeat(odd.data, 2)[::2]
+    elif damage == "reversed":
+        odd.data = odd.data[::-1].copy()[::-1]
+    elif damage == "indices":
+        odd.indices = np.repeat(odd.indices, 2)[::2]
+    else:
+        odd.indptr = odd.indptr.astype(np.int64)
+    ours, _ = pair("multiclass", max_iter=5, random_state=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        expected = ours.fit(table, y).predict_proba(table)
+        np.testing.assert_array_equal(ours.predict_proba(odd), expected)
+        np.testing.assert_array_equal(ours.fit(odd, y).predict_proba(table), expected)
+        ours.set_params(normalize_input="standard")
+        expected = ours.fit(table, y).predict_proba(table)
+        np.testing.assert_array_equal(ours.fit(odd, y).predict_proba(odd), expected)
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])

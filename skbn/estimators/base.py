@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted
 
 from skbn.estimators import solvers
@@ -15,12 +16,12 @@ from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
 from skbn.estimators.columns import column_moments, merged
 from skbn.estimators.conversion import from_sklearn, to_sklearn
 from skbn.estimators.fitted import FittedNetwork
-from skbn.estimators.rollback import unchanged_on_failure
 from skbn.estimators.rows import given_validation_rows, training_rows
-from skbn.estimators.validation import Validation, split_off
+from skbn.estimators.scoring import Validation, split_off
+from skbn.estimators.transaction import draft_of, publish, unchanged_on_failure
 from skbn.network import views
 from skbn.network.network import Network, Table
-from skbn.network.plan import feed_forward
+from skbn.network.plan import feed_forward, layer_units_of, placement_of
 from skbn.network.statistics import set_exact_statistics
 from skbn.training.epochs import INTERRUPTED, History, NonFiniteLoss, no_hook, run_epochs
 from skbn.training.stopping import LossPlateau, ValidationPlateau, ValidationRecord
@@ -28,6 +29,17 @@ from skbn.training.stopping import LossPlateau, ValidationPlateau, ValidationRec
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and"
     " need to be preprocessed."
+)
+
+# What a stream of partial_fit goes on from beside the network, and what training records.
+TRAINING = ("_optimizer", "_moments", "_learning_rate", "_schedule")
+RECORDS = (
+    "loss_curve_",
+    "learning_rate_curve_",
+    "best_loss_",
+    "validation_scores_",
+    "validation_loss_curve_",
+    "best_validation_score_",
 )
 
 
@@ -81,7 +93,7 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
 
     # Training.
 
-    def _fit(self, X, y, sample_weight, given_validation, *, incremental):
+    def _fit(self, X, y, sample_weight, given_validation, *, incremental, classes=None):
         # The callbacks' context is an attribute while fit runs: begun before, so that a
         # failure leaves it for scikit-learn to tear down.
         callbacks = None
@@ -89,59 +101,13 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             max_epochs = 0 if self.solver == "lbfgs" else self.max_iter
             callbacks = FitCallbacks(self, max_epochs, X, y, {"sample_weight": sample_weight})
         with unchanged_on_failure(self):
-            solvers.check_solver(self)
-            fresh = not self.__sklearn_is_fitted__() or not (incremental or self.warm_start)
-            rows = training_rows(self, X, y, sample_weight, fresh=fresh, incremental=incremental)
-            is_given = any(part is not None for part in given_validation)
-            early_stopping = solvers.stops_early(self, rows.n, is_given, incremental)
-            random_state = check_random_state(self.random_state)
-            if fresh:
-                self._initialize(rows, random_state)
-            validation = None
-            if is_given:
-                validation = given_validation_rows(self, *given_validation)
-            elif early_stopping:
-                rows, validation = split_off(
-                    rows,
-                    self.validation_fraction,
-                    random_state,
-                    stratified=is_classifier(self) and self.n_outputs_ == 1,
-                )
-            self._update_moments(rows, fresh)
-            network = Network(
-                self._plan,
-                self._loss,
-                self._parameters.copy(),
-                self._statistics.copy(),
-                self._n_batches_tracked,
+            draft = draft_of(self)
+            unconverged = draft._fit_draft(
+                X, y, sample_weight, given_validation, callbacks, classes
             )
-            table = self._table(rows)
-            unconverged = False
-            if self.solver == "lbfgs":
-                self.n_iter_, self.loss_ = solvers.minimize(self, network, table)
-                set_exact_statistics(network, table)
-            else:
-                unconverged = self._train(
-                    network,
-                    table,
-                    None
-                    if validation is None
-                    else self._validation(network, table, validation, random_state),
-                    early_stopping,
-                    random_state,
-                    callbacks,
-                )
-            if not (
-                np.isfinite(network.parameters).all() and np.isfinite(network.statistics).all()
-            ):
-                raise ValueError(f"{NON_FINITE} Try a smaller learning_rate_init.")
-            self._parameters, self._statistics, self._n_batches_tracked = (
-                network.parameters,
-                network.statistics,
-                network.n_batches_tracked,
-            )
-        if callbacks is not None:
-            callbacks.end()
+            publish(self, draft)
+            if callbacks is not None:
+                callbacks.end()
         if unconverged:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
@@ -151,8 +117,101 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             )
         return self
 
-    def _is_plain(self):
-        """Whether this is scikit-learn's network, which keeps rows of weight 0.
+    def _fit_draft(self, X, y, sample_weight, given_validation, callbacks, classes):
+        """What a call of ``fit``, or without callbacks of ``partial_fit``, does to its draft.
+
+        Returns whether it has run out of epochs.
+        """
+        incremental = callbacks is None
+        if incremental and is_classifier(self):
+            _check_partial_fit_first_call(self, classes)
+        solvers.check_solver(self)
+        fresh = not self.__sklearn_is_fitted__() or not (incremental or self.warm_start)
+        if fresh:
+            self._is_plain = self._has_plain_parameters()
+            normalized = self.batch_norm is not None
+        else:
+            normalized = placement_of(self._plan) is not None
+        # A row has no variance: with batch norm a fit needs two. A call of partial_fit does
+        # not, it then normalizes by the running statistics.
+        smallest = 2 if normalized and not incremental else 1
+        rows = training_rows(
+            self, X, y, sample_weight, fresh=fresh, incremental=incremental, smallest=smallest
+        )
+        is_given = any(part is not None for part in given_validation)
+        early_stopping = solvers.stops_early(self, rows.n, is_given, incremental)
+        random_state = check_random_state(self.random_state)
+        if fresh:
+            self._initialize(rows, random_state)
+        else:
+            # Everything of a plan but its layout is as the parameters say now.
+            self._plan = self._new_plan(layer_units_of(self._plan), placement_of(self._plan))
+        validation_rows = None
+        if is_given:
+            validation_rows = given_validation_rows(self, *given_validation)
+        elif early_stopping:
+            rows, validation_rows = split_off(
+                rows,
+                self.validation_fraction,
+                random_state,
+                stratified=is_classifier(self) and self.n_outputs_ == 1,
+            )
+            if rows.n < smallest:
+                raise ValueError(
+                    f"validation_fraction={self.validation_fraction} leaves {rows.n} row to "
+                    f"train on while a minimum of {smallest} is required by "
+                    f"{type(self).__name__}."
+                )
+        self._update_moments(rows, fresh)
+        network = Network(
+            self._plan,
+            self._loss,
+            self._parameters.copy(),
+            self._statistics.copy(),
+            self._n_batches_tracked,
+        )
+        table = self._table(rows)
+        unconverged = False
+        if self.solver == "lbfgs":
+            self._forget_training()
+            self.n_iter_, self.loss_ = solvers.minimize(self, network, table)
+            if not np.isfinite(self.loss_):
+                raise ValueError(
+                    f"{NON_FINITE} The loss was {self.loss_} after {self.n_iter_} iterations. "
+                    + self._remedies()
+                )
+            set_exact_statistics(network, table)
+        else:
+            validation = None
+            if validation_rows is not None:
+                validation = self._validation(network, table, validation_rows, random_state)
+            unconverged = self._train(
+                network, table, validation, early_stopping, random_state, callbacks
+            )
+        if not (np.isfinite(network.parameters).all() and np.isfinite(network.statistics).all()):
+            raise ValueError(
+                f"{NON_FINITE} They were not finite after iteration {self.n_iter_}. "
+                + self._remedies()
+            )
+        self._parameters, self._statistics, self._n_batches_tracked = (
+            network.parameters,
+            network.statistics,
+            network.n_batches_tracked,
+        )
+        return unconverged
+
+    def _remedies(self):
+        """What to try where training does not stay finite."""
+        remedies = []
+        if self.solver != "lbfgs":
+            remedies.append(f"a smaller learning_rate_init (now {self.learning_rate_init})")
+        if not hasattr(self, "input_mean_"):
+            remedies.append('normalize_input="standard"')
+        remedies.append("where X, y or sample_weight hold huge or tiny numbers, other units")
+        return f"Try {'; or '.join(remedies)}."
+
+    def _has_plain_parameters(self):
+        """Whether a new network is scikit-learn's, which keeps rows of weight 0.
 
         It computes in float64, or in the dtype of `X` as upstream does.
         """
@@ -183,33 +242,20 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         if not hasattr(hidden_layer_sizes, "__iter__"):
             hidden_layer_sizes = [hidden_layer_sizes]
         hidden_layer_sizes = list(hidden_layer_sizes)
+        # Python's integers: NumPy's small ones would overflow where they are multiplied.
         if not all(isinstance(size, Integral) for size in hidden_layer_sizes):
             raise ValueError(f"hidden_layer_sizes must be integers, got {hidden_layer_sizes}.")
         if any(size <= 0 for size in hidden_layer_sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden_layer_sizes}.")
         # What an earlier fit with other settings has left.
-        for name in (
-            "input_mean_",
-            "input_var_",
-            "_input_weight",
-            "_optimizer",
-            "_moments",
-            "_learning_rate",
-            "loss_",
-        ):
+        for name in ("input_mean_", "input_var_", "_input_weight", "loss_"):
             vars(self).pop(name, None)
+        self._forget_training()
         self.n_outputs_ = self._count_outputs(rows.targets)
-        layer_units = [rows.X.shape[1], *hidden_layer_sizes, self.n_outputs_]
+        layer_units = [rows.X.shape[1], *map(int, hidden_layer_sizes), self.n_outputs_]
         self.n_layers_ = len(layer_units)
         self.out_activation_ = self._out_activation()
-        self._plan = feed_forward(
-            layer_units,
-            self.activation,
-            self.batch_norm,
-            epsilon=self.bn_epsilon,
-            momentum=self.bn_momentum,
-            dropout=self.dropout,
-        )
+        self._plan = self._new_plan(layer_units, self.batch_norm)
         self._loss = self._loss_name()
         network = Network.initial(self._plan, self._loss, self._network_dtype(rows.X))
         self._draw_weights(network, layer_units, random_state)
@@ -218,13 +264,29 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         self._n_batches_tracked = 0
         self.n_iter_ = 0
         self.t_ = 0
-        self.loss_curve_ = []
-        self.learning_rate_curve_ = []
-        self.validation_scores_ = None
-        self.validation_loss_curve_ = None
-        self.best_validation_score_ = None
-        self.best_loss_ = np.inf
+        if self.solver != "lbfgs":
+            self.loss_curve_ = []
+            self.learning_rate_curve_ = []
+            self.validation_scores_ = None
+            self.validation_loss_curve_ = None
+            self.best_validation_score_ = None
+            self.best_loss_ = np.inf
+
+    def _forget_training(self):
+        # L-BFGS has none of these, as upstream.
+        for name in (*TRAINING, *RECORDS):
+            vars(self).pop(name, None)
         self._n_without_improvement = 0
+
+    def _new_plan(self, layer_units, batch_norm):
+        return feed_forward(
+            layer_units,
+            self.activation,
+            batch_norm,
+            epsilon=self.bn_epsilon,
+            momentum=self.bn_momentum,
+            dropout=self.dropout,
+        )
 
     def _network_dtype(self, X):
         return np.dtype(X.dtype if self.dtype is None else self.dtype)
@@ -270,22 +332,25 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
 
     def _train(self, network, table, validation, early_stopping, random_state, callbacks):
         incremental = callbacks is None
-        resumed = incremental and hasattr(self, "_optimizer")
-        schedule = solvers.new_schedule(self, incremental)
-        if resumed:
+        if incremental and hasattr(self, "_optimizer"):
             optimizer, moments = solvers.resumed_optimizer(self), self._moments.copy()
+            schedule_settings = self._schedule
+            schedule = solvers.schedule_of(schedule_settings, self.max_iter)
             schedule.learning_rate = self._learning_rate
         else:
             optimizer = solvers.new_optimizer(self, random_state)
             moments = network.new_moments()
+            schedule_settings = solvers.schedule_settings(self, incremental)
+            schedule = solvers.schedule_of(schedule_settings, self.max_iter)
         record = None if validation is None else self._record(network, validation, incremental)
         stopping = self._stopping(record, early_stopping)
         history = History(
-            loss_curve=list(self.loss_curve_),
-            learning_rate_curve=list(self.learning_rate_curve_),
+            loss_curve=list(getattr(self, "loss_curve_", ())),
+            learning_rate_curve=list(getattr(self, "learning_rate_curve_", ())),
             n_rows_seen=self.t_,
         )
         max_epochs = 1 if incremental else self.max_iter
+        diverged = False
         try:
             run_epochs(
                 network,
@@ -296,36 +361,44 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
                 stopping,
                 history,
                 max_epochs=max_epochs,
-                batch_size=solvers.batch_size(self, table.n_rows),
+                batch_size=solvers.batch_size(self, table.n_rows, network.is_normalized),
                 smallest_batch=2 if network.is_normalized else 1,
                 shuffle=self.shuffle,
                 random_state=random_state,
                 verbose=self.verbose,
                 epoch_hook=no_hook
                 if incremental
-                else callbacks.epochs(lambda: self._reconstruction(network, table)),
+                else callbacks.epochs(lambda: self._reconstruction(network, table, history)),
             )
         except NonFiniteLoss as error:
             message = (
-                f"The loss was not finite in iteration {history.n_epochs + 1}, {error}. Try a "
-                f"smaller learning_rate_init (now {self.learning_rate_init})"
-                + ("" if self.normalize_input else ', normalize_input="standard",')
-                + " or, where X, y or sample_weight hold huge or tiny numbers, other units."
+                f"The loss was not finite in iteration {history.n_epochs + 1}, {error}. "
+                + self._remedies()
             )
             if not early_stopping or record.best is None:
                 raise ValueError(f"{NON_FINITE} {message}") from None
             # The best epoch is what training is to end with, however it ends.
-            record.add(np.nan, np.nan)
             history.converged = True
+            diverged = True
             warnings.warn(
-                f"{message} The best epoch before is restored.", ConvergenceWarning, stacklevel=5
+                f"{message} The best epoch before is restored.", ConvergenceWarning, stacklevel=6
             )
         if not incremental:
             if early_stopping and record.best is not None:
                 network.restore(record.best)
             self._finish_statistics(network, table, history)
-        self._optimizer, self._moments = optimizer, moments
-        self._learning_rate = schedule.learning_rate
+        if diverged:
+            # Moments of a training gone astray are nothing to go on from.
+            for name in TRAINING:
+                vars(self).pop(name, None)
+        else:
+            self._optimizer, self._moments = optimizer, moments
+            if schedule.runs_to_the_end:
+                schedule_settings = schedule_settings | {"kind": "constant"}
+                self._learning_rate = schedule_settings["learning_rate_init"]
+            else:
+                self._learning_rate = float(schedule.learning_rate)
+            self._schedule = schedule_settings
         self._n_without_improvement = stopping.n_without_improvement
         self.loss_curve_ = history.loss_curve
         self.learning_rate_curve_ = history.learning_rate_curve
@@ -350,7 +423,7 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             if history.interrupted:
                 raise
             history.interrupted = True
-            warnings.warn(INTERRUPTED, stacklevel=6)
+            warnings.warn(INTERRUPTED, stacklevel=7)
 
     def _record(self, network, validation, incremental):
         """Scores on validation rows, going on from those there are."""
@@ -359,12 +432,14 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             lambda: validation.evaluate(exact=not incremental),
             network.snapshot,
             self.verbose,
-            self.validation_scores_ or (),
-            self.validation_loss_curve_ or (),
+            getattr(self, "validation_scores_", None) or (),
+            getattr(self, "validation_loss_curve_", None) or (),
         )
-        # The network that a warm start begins with is the best up to now. Not upstream: its
-        # best weights share their memory with those in training, so it ends with the last.
-        if record.scores and not self._is_plain():
+        # The network that a warm start begins with is the one to beat. Not upstream, which goes
+        # by the old best score and ends with the last network: its best weights share their
+        # memory with those in training.
+        if self.n_iter_ > 0 and not incremental and not self._is_plain:
+            record.best_score, _ = validation.evaluate()
             record.best = network.snapshot()
         return record
 
@@ -373,19 +448,28 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         if early_stopping:
             stopping = ValidationPlateau(self.tol, self.n_iter_no_change, record)
         else:
-            best_loss = np.inf if self.best_loss_ is None else self.best_loss_
-            stopping = LossPlateau(self.tol, self.n_iter_no_change, best_loss, record)
+            best_loss = getattr(self, "best_loss_", None)
+            stopping = LossPlateau(
+                self.tol, self.n_iter_no_change, np.inf if best_loss is None else best_loss, record
+            )
         stopping.n_without_improvement = self._n_without_improvement
         return stopping
 
-    def _reconstruction(self, network, table):
+    def _reconstruction(self, network, table, history):
         # Attributes that make this estimator one fitted up to now, none shared with training.
         now = Network(network.plan, network.loss, *network.snapshot())
         set_exact_statistics(now, table)
-        return {
+        parameters = self.get_params(deep=False)
+        attributes = {name: value for name, value in vars(self).items() if name not in parameters}
+        return attributes | {
             "_parameters": now.parameters,
             "_statistics": now.statistics,
             "_n_batches_tracked": now.n_batches_tracked,
+            "n_iter_": history.n_epochs,
+            "t_": history.n_rows_seen,
+            "loss_": history.loss_curve[-1],
+            "loss_curve_": list(history.loss_curve),
+            "learning_rate_curve_": list(history.learning_rate_curve),
         }
 
     def __sklearn_tags__(self):

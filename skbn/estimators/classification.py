@@ -1,7 +1,7 @@
 """Targets that are classes: how they are encoded, and what raw outputs mean for them."""
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import csr_matrix, issparse
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
@@ -28,10 +28,13 @@ class ClassTargets(ClassifierMixin):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+            A CSR matrix where the labels of the last fit were sparse.
         """
         z, _ = self._raw_outputs(X)
         codes = self._predicted_codes(z)
-        return codes if self._is_multilabel else self.classes_[codes]
+        if not self._is_multilabel:
+            return self.classes_[codes]
+        return csr_matrix(codes) if self._predicts_sparse else codes
 
     def _predicted_codes(self, z):
         if self._is_multilabel:
@@ -100,7 +103,8 @@ class ClassTargets(ClassifierMixin):
         return weight
 
     def _encode(self, y, fresh, incremental):
-        if issparse(y):
+        is_sparse = issparse(y)
+        if is_sparse:
             y = y.toarray()
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -135,7 +139,9 @@ class ClassTargets(ClassifierMixin):
                 + (f"{self.n_outputs_} labels" if self._is_multilabel else "one class a row")
             )
         if y.ndim == 2:
-            return y
+            self._predicts_sparse = is_sparse
+            # As upstream, a label is there where y is not 0.
+            return (y != 0).astype(np.float64)
         codes = np.searchsorted(self.classes_, y)
         # One column: the number of the class for a softmax, 0 or 1 for a logistic output.
         return codes.reshape(-1, 1)

@@ -6,6 +6,8 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from skbn.kernels import moments
 
+EPS = np.finfo(np.float64).eps
+
 
 def column_moments(X, sample_weight=None):
     """Mean, biased variance and total weight of the columns of X, each of shape (d,), float64."""
@@ -29,3 +31,26 @@ def merged(previous, batch):
     result = tuple(array.copy() for array in previous)
     moments.merge(*result, *batch)
     return result
+
+
+def divisor(mean, var, weight, epsilon):
+    """What ``x - mean`` is divided by: ``sqrt(var + epsilon)``, and 1 in a constant column.
+
+    The bound is StandardScaler's: a variance that rounding alone could have left behind is
+    none (Chan et al. 1983).
+
+    Parameters
+    ----------
+    mean, var : ndarray of shape (m,)
+    weight : float or ndarray of shape (m,)
+        Total weight of the entries behind each column.
+    epsilon : float
+
+    Returns
+    -------
+    divisor : ndarray of shape (m,)
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        bound = weight * EPS * var + (weight * mean * EPS) ** 2
+        constant = (var <= bound) & np.isfinite(var)
+        return np.where(constant, 1.0, np.sqrt(var + epsilon))

@@ -3,14 +3,20 @@
 from copy import copy
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state
 
 from skbn.estimators import solvers
+from skbn.network import optimizer as optimizers
 from skbn.network.folding import activation_of, flattened, folded, plain_network
+from skbn.network.plan import layer_units_of
 
 EXPRESSIBLE = {"identity", "logistic", "tanh", "relu"}
+
+# Losses that the link of the outputs tells.
+LOSSES = {"exp": "poisson", "identity": "squared_error"}
 
 # Fitted attributes that mean the same on both sides.
 COMMON = (
@@ -42,7 +48,9 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
     cls = MLPClassifier if is_classifier else MLPRegressor
     ours = estimator.get_params(deep=False)
     plain = cls()
-    plain.set_params(**{name: ours[name] for name in plain.get_params() if name in ours})
+    plain.set_params(
+        **{name: clone(ours[name], safe=False) for name in plain.get_params() if name in ours}
+    )
     # What scikit-learn has no name for concerns training alone.
     if plain.learning_rate not in ("constant", "invscaling", "adaptive"):
         plain.learning_rate = "constant"
@@ -50,6 +58,9 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
         plain.early_stopping = False
     # The network's own, which a parameter may have been changed from since.
     plain.activation = activation
+    hidden_layer_sizes = tuple(layer_units_of(estimator._plan)[1:-1])
+    if tuple(np.atleast_1d(plain.hidden_layer_sizes)) != hidden_layer_sizes:
+        plain.hidden_layer_sizes = hidden_layer_sizes
     if not is_classifier:
         plain.loss = "poisson" if estimator._loss == "poisson" else "squared_error"
     plain.coefs_, plain.intercepts_ = folded(
@@ -60,7 +71,9 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
     for name in COMMON:
         if hasattr(estimator, name):
             setattr(plain, name, copy(getattr(estimator, name)))
-    _complete_training_state(plain, estimator)
+    plain._random_state = check_random_state(plain.random_state)
+    if plain.solver != "lbfgs":
+        _complete_training_state(plain, estimator)
     if is_classifier:
         binarizer = LabelBinarizer()
         if estimator._is_multilabel:
@@ -74,15 +87,15 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
 
 def _complete_training_state(plain, estimator):
     """What scikit-learn's training goes on from, in the form its parameters ask for."""
-    plain._random_state = check_random_state(estimator.random_state)
+    plain.loss_curve_ = list(getattr(plain, "loss_curve_", ()))
     plain._no_improvement_count = estimator._n_without_improvement
     plain._best_coefs = [array.copy() for array in plain.coefs_]
     plain._best_intercepts = [array.copy() for array in plain.intercepts_]
     if plain.early_stopping:
         plain.best_loss_ = None
-        if plain.validation_scores_ is None:
+        if getattr(plain, "validation_scores_", None) is None:
             plain.validation_scores_, plain.best_validation_score_ = [], -np.inf
-    elif plain.best_loss_ is None:
+    elif getattr(plain, "best_loss_", None) is None:
         plain.best_loss_ = min(plain.loss_curve_, default=np.inf)
 
 
@@ -94,24 +107,27 @@ def from_sklearn(cls, plain, plain_parameters):
             f"{cls.__name__}.from_sklearn takes a fitted or unfitted {upstream.__name__}, "
             f"got {type(plain).__name__}"
         )
-    estimator = cls(**plain.get_params(deep=False), **plain_parameters)
+    parameters = {
+        name: clone(value, safe=False) for name, value in plain.get_params(deep=False).items()
+    }
+    estimator = cls(**parameters, **plain_parameters)
     if not hasattr(plain, "coefs_"):
         return estimator
     if hasattr(plain, "classes_"):
         estimator._is_multilabel = plain._label_binarizer.y_type_.startswith("multilabel")
+        estimator._predicts_sparse = plain._label_binarizer.sparse_input_
     else:
         estimator._target_moments = None
     for name in COMMON:
         if hasattr(plain, name):
             setattr(estimator, name, copy(getattr(plain, name)))
-    # L-BFGS leaves none of these.
-    for name in ("best_loss_", "validation_scores_", "best_validation_score_"):
-        setattr(estimator, name, getattr(estimator, name, None))
-    estimator.loss_curve_ = getattr(estimator, "loss_curve_", [])
-    # Upstream records neither.
-    estimator.learning_rate_curve_ = []
-    estimator.validation_loss_curve_ = None
-    estimator._loss = estimator._loss_name()
+    if hasattr(plain, "loss_curve_"):  # not after L-BFGS
+        # Upstream records neither.
+        estimator.learning_rate_curve_ = []
+        estimator.validation_loss_curve_ = None
+    estimator._is_plain = True
+    # The network's own, which a parameter may have been changed from since.
+    estimator._loss = LOSSES.get(plain.out_activation_) or estimator._loss_name()
     network = plain_network(
         plain.coefs_, plain.intercepts_, plain.activation, estimator._loss, np.float64
     )
@@ -128,17 +144,27 @@ def from_sklearn(cls, plain, plain_parameters):
 def _bring_optimizer(estimator, theirs):
     """The state that ``partial_fit`` goes on from; upstream keeps a list of arrays a moment."""
     optimizer = solvers.new_optimizer(estimator, None)
+    schedule = solvers.schedule_settings(estimator, incremental=True)
     moments = np.zeros((2, estimator._parameters.size))
     rate = theirs.learning_rate
     if hasattr(theirs, "velocities"):
         moments[0] = flattened(theirs.velocities, [])
+        optimizer["kind"] = optimizers.KINDS["sgd"]
         optimizer["momentum"], optimizer["nesterov"] = theirs.momentum, theirs.nesterov
+        schedule = {
+            "kind": theirs.lr_schedule,
+            "learning_rate_init": float(theirs.learning_rate_init),
+            "power_t": float(theirs.power_t),
+        }
     else:
         # Upstream keeps the rate of the last step there, its bias correction multiplied in.
         rate = theirs.learning_rate_init
         moments[0], moments[1] = flattened(theirs.ms, []), flattened(theirs.vs, [])
+        optimizer["kind"] = optimizers.KINDS["adam"]
         optimizer["step"] = theirs.t
+        schedule |= {"kind": "constant", "learning_rate_init": float(rate)}
         optimizer["beta_1"], optimizer["beta_2"] = theirs.beta_1, theirs.beta_2
         optimizer["epsilon"] = theirs.epsilon
     estimator._optimizer, estimator._moments = optimizer, moments
     estimator._learning_rate = float(rate)
+    estimator._schedule = schedule

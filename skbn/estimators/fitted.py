@@ -7,8 +7,9 @@ they are asked for, so they are right after unpickling and copying too.
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skbn.estimators.columns import divisor
 from skbn.estimators.rows import as_table, checked_data
-from skbn.estimators.running_moments import divisor
+from skbn.estimators.transaction import draft_of
 from skbn.network import views
 from skbn.network.folding import folded_network
 from skbn.network.network import Network, Table
@@ -25,29 +26,53 @@ class FittedNetwork:
     def coefs_(self):
         return self._view(views.weights, "coefs_", "_parameters")
 
+    @coefs_.setter
+    def coefs_(self, arrays):
+        self.coefs_[:] = arrays
+
     @property
     def intercepts_(self):
         return self._view(views.biases, "intercepts_", "_parameters")
+
+    @intercepts_.setter
+    def intercepts_(self, arrays):
+        self.intercepts_[:] = arrays
 
     @property
     def gammas_(self):
         return self._view(views.gammas, "gammas_", "_parameters")
 
+    @gammas_.setter
+    def gammas_(self, arrays):
+        self.gammas_[:] = arrays
+
     @property
     def betas_(self):
         return self._view(views.betas, "betas_", "_parameters")
 
+    @betas_.setter
+    def betas_(self, arrays):
+        self.betas_[:] = arrays
+
     @property
     def running_means_(self):
         # A feed-forward network has one time step.
-        return [
-            mean[0] for mean in self._view(views.running_means, "running_means_", "_statistics")
-        ]
+        steps = self._view(views.running_means, "running_means_", "_statistics")
+        return views.Views(step[0] for step in steps)
+
+    @running_means_.setter
+    def running_means_(self, arrays):
+        self.running_means_[:] = arrays
 
     @property
     def running_vars_(self):
-        variances = self._view(views.running_vars, "running_vars_", "_statistics")
-        return [var[0] for var in variances]
+        # A feed-forward network has one time step.
+        steps = self._view(views.running_vars, "running_vars_", "_statistics")
+        return views.Views(step[0] for step in steps)
+
+    @running_vars_.setter
+    def running_vars_(self, arrays):
+        self.running_vars_[:] = arrays
 
     def _view(self, view, name, memory):
         if "_plan" not in vars(self):
@@ -61,12 +86,15 @@ class FittedNetwork:
         """Outputs of the network before any link, float64, and the dtype results have."""
         check_is_fitted(self)
         X = checked_data(self, X, reset=False)
-        network = Network(self._plan, self._loss, self._parameters, self._statistics)
+        # One look at the state: it may be replaced in another thread.
+        fitted = draft_of(self)
+        network = Network(fitted._plan, fitted._loss, fitted._parameters, fitted._statistics)
         if network.is_normalized and X.shape[0] >= FOLDING_ROWS:
             network = folded_network(network)
-        mean, invstd = self._input_affine()
+        mean, invstd = fitted._input_affine()
         table = Table(as_table(X), input_mean=mean, input_invstd=invstd)
-        return network.infer(table).astype(np.float64, copy=False), X.dtype
+        z = network.infer(table)
+        return z.astype(np.float64, copy=False), np.result_type(X.dtype, z.dtype)
 
     def _input_affine(self):
         """What is subtracted from the inputs, and what multiplies them then, or None twice."""

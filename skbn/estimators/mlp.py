@@ -3,13 +3,11 @@
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from skbn.estimators.base import BaseMLPWithBatchNorm
 from skbn.estimators.classification import ClassTargets
-from skbn.estimators.parameters import shares_documentation
+from skbn.estimators.docstrings import shares_documentation
 from skbn.estimators.regression import RealTargets
-from skbn.estimators.rollback import unchanged_on_failure
 
 
 def has_partial_fit(estimator):
@@ -27,9 +25,8 @@ class MLPWithBatchNormClassifier(ClassTargets, BaseMLPWithBatchNorm):
     """Multi-layer perceptron classifier with batch normalization.
 
     Minimizes the log loss by stochastic gradient descent or L-BFGS. Parameters, methods and
-    attributes
-    are those of :class:`sklearn.neural_network.MLPClassifier` where both have them. The short
-    name ``skbn.MLPWithBatchNorm`` is this class.
+    attributes are those of :class:`sklearn.neural_network.MLPClassifier` where both have them.
+    The short name ``skbn.MLPWithBatchNorm`` is this class.
 
     Parameters
     ----------
@@ -37,12 +34,13 @@ class MLPWithBatchNormClassifier(ClassTargets, BaseMLPWithBatchNorm):
 
     class_weight : dict, list of dict, 'balanced' or None, default=None
         Weights of the classes, multiplied into `sample_weight`, statistics included; 'balanced'
-        is ``n_samples / (n_classes * np.bincount(y))``.
+        is ``n_samples / (n_classes * np.bincount(y))``. Rows set aside for validation carry
+        theirs into the score; a given `X_val` is scored by `sample_weight_val` alone.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The class labels of the rows of positive weight.
+        The class labels: of the rows of positive weight, or as ``partial_fit`` was given them.
 
     {attributes}
 
@@ -229,10 +227,8 @@ class MLPWithBatchNormClassifier(ClassTargets, BaseMLPWithBatchNorm):
         ValueError
             As ``fit``, and for a class that is not in `classes`.
         """
-        with unchanged_on_failure(self):
-            _check_partial_fit_first_call(self, classes)
-            validation = (X_val, y_val, sample_weight_val)
-            return self._fit(X, y, sample_weight, validation, incremental=True)
+        validation = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, validation, incremental=True, classes=classes)
 
 
 @shares_documentation

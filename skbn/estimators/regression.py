@@ -5,8 +5,7 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_array, column_or_1d
 
-from skbn.estimators.columns import column_moments, merged
-from skbn.estimators.running_moments import divisor
+from skbn.estimators.columns import column_moments, divisor, merged
 from skbn.network import views
 
 
@@ -24,7 +23,8 @@ class RealTargets(RegressorMixin):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            In the target's own unit; float32 for float32 `X`, float64 otherwise.
+            In the target's own unit; float32 for float32 `X` and a network of float32, float64
+            otherwise.
         """
         z, dtype = self._raw_outputs(X)
         z = self._predictions(z).astype(dtype, copy=False)

@@ -23,13 +23,25 @@ class Rows:
 
 
 def as_table(X):
-    """Checked data as a table that kernels can walk: aligned, or CSR without duplicates."""
+    """Checked data as a table that kernels can walk.
+
+    Aligned; or CSR without duplicates, of contiguous arrays and indices of one dtype.
+    """
     if not issparse(X):
         return np.require(X, requirements=["ALIGNED"])
     X = X.tocsr()
     if not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()
+    index = np.result_type(X.indices, X.indptr)
+    arrays = [
+        np.require(array, dtype, requirements=["C", "ALIGNED"])
+        for array, dtype in ((X.data, X.dtype), (X.indices, index), (X.indptr, index))
+    ]
+    if arrays[0] is not X.data or arrays[1] is not X.indices or arrays[2] is not X.indptr:
+        # Built anew by hand: SciPy's constructor would choose an index dtype of its own.
+        X = X.copy()
+        X.data, X.indices, X.indptr = arrays
     return X
 
 
@@ -46,8 +58,8 @@ def checked_data(estimator, *data, **checks):
         )
 
 
-def training_rows(estimator, X, y, sample_weight, *, fresh, incremental):
-    """Rows to train `estimator` on; sets what scikit-learn's checks set.
+def training_rows(estimator, X, y, sample_weight, *, fresh, incremental, smallest):
+    """Rows to train `estimator` on, at least `smallest`; sets what scikit-learn's checks set.
 
     Rows of no weight are as if they were not there, down to the numbers drawn; scikit-learn
     keeps them, and so does its mode.
@@ -57,14 +69,7 @@ def training_rows(estimator, X, y, sample_weight, *, fresh, incremental):
     ValueError
         If the data are not finite, do not fit each other or an earlier call, or are too few.
     """
-    # A row has no variance: with batch norm a fit needs two. A call of partial_fit does
-    # not, it then normalizes by the running statistics.
-    smallest = 1 if incremental or estimator.batch_norm is None else 2
-    keep_all = estimator._is_plain()
-    if y is None:
-        raise ValueError(
-            f"{type(estimator).__name__} requires y to be passed, but the target y is None."
-        )
+    keep_all = estimator._is_plain
     X, y = checked_data(
         estimator, X, y, multi_output=True, ensure_min_samples=smallest, reset=fresh
     )

@@ -10,8 +10,6 @@ import numpy as np
 
 from skbn.kernels import batchnorm
 
-EPS = np.finfo(np.float64).eps
-
 
 def as_matrices(X, shared, contiguous):
     """Rows of every shape as matrices, each with the statistics that its columns belong to.
@@ -160,26 +158,3 @@ class RunningMoments:
 
 def _pair(values):
     return np.stack([values, np.zeros_like(values)])
-
-
-def divisor(mean, var, weight, epsilon):
-    """What ``x - mean`` is divided by: ``sqrt(var + epsilon)``, and 1 in a constant column.
-
-    The bound is StandardScaler's: a variance that rounding alone could have left behind is
-    none (Chan et al. 1983).
-
-    Parameters
-    ----------
-    mean, var : ndarray of shape (m,)
-    weight : float or ndarray of shape (m,)
-        Total weight of the entries behind each column.
-    epsilon : float
-
-    Returns
-    -------
-    divisor : ndarray of shape (m,)
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        bound = weight * EPS * var + (weight * mean * EPS) ** 2
-        constant = (var <= bound) & np.isfinite(var)
-        return np.where(constant, 1.0, np.sqrt(var + epsilon))

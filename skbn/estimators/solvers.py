@@ -7,13 +7,18 @@ import warnings
 
 import numpy as np
 import scipy.optimize
+from sklearn.utils.fixes import parse_version, sp_version
 from sklearn.utils.optimize import _check_optimize_result
 
 from skbn.network import optimizer as optimizers
 from skbn.training import schedules
+from skbn.training.epochs import INTERRUPTED
 
 # Rows from which on early_stopping="auto" stops early, as in HistGradientBoosting*.
 AUTO_EARLY_STOPPING_ROWS = 10_000
+
+# Schedules over the whole of a fit.
+PLANNED = {"cosine": schedules.Cosine, "one_cycle": schedules.OneCycle}
 
 
 def check_solver(estimator):
@@ -44,6 +49,12 @@ def stops_early(estimator, n_rows, is_given, incremental):
         If ``partial_fit`` is to stop early without any.
     """
     if estimator.solver == "lbfgs":
+        if is_given:
+            warnings.warn(
+                "X_val is given, but solver='lbfgs' has no epochs to score it after: it is not "
+                "used",
+                stacklevel=6,
+            )
         return False  # as upstream
     if estimator.early_stopping == "auto":
         return not incremental and (is_given or n_rows > AUTO_EARLY_STOPPING_ROWS)
@@ -56,7 +67,7 @@ def stops_early(estimator, n_rows, is_given, incremental):
         warnings.warn(
             "X_val is given, but early_stopping=False: validation_scores_ and "
             "validation_loss_curve_ are recorded, and training does not end by them",
-            stacklevel=5,
+            stacklevel=6,
         )
     return bool(estimator.early_stopping)
 
@@ -96,23 +107,35 @@ def max_grad_norm(estimator):
     return np.inf if estimator.max_grad_norm is None else estimator.max_grad_norm
 
 
-def new_schedule(estimator, incremental):
-    """The schedule of the learning rate; constant instead of planned in ``partial_fit``."""
-    rate = estimator.learning_rate_init
-    if not incremental and estimator.learning_rate == "cosine":
-        return schedules.Cosine(rate, estimator.max_iter)
-    if not incremental and estimator.learning_rate == "one_cycle":
-        return schedules.OneCycle(rate, estimator.max_iter)
-    # As upstream, these belong to SGD: Adam scales its steps by itself.
-    if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
-        return schedules.InverseScaling(rate, estimator.power_t)
-    if estimator.solver == "sgd" and estimator.learning_rate == "adaptive":
+def schedule_settings(estimator, incremental):
+    """The schedule of a new optimizer, as plain values: its kind, rate and exponent.
+
+    Planned schedules are for ``fit``; ``partial_fit`` takes them for constant. As upstream,
+    the other two belong to SGD: Adam scales its steps by itself.
+    """
+    kind = estimator.learning_rate
+    is_kept = not incremental if kind in PLANNED else estimator.solver == "sgd"
+    return {
+        "kind": kind if is_kept else "constant",
+        "learning_rate_init": float(estimator.learning_rate_init),
+        "power_t": float(estimator.power_t),
+    }
+
+
+def schedule_of(settings, max_iter):
+    """The schedule of these settings."""
+    rate = settings["learning_rate_init"]
+    if settings["kind"] in PLANNED:
+        return PLANNED[settings["kind"]](rate, max_iter)
+    if settings["kind"] == "invscaling":
+        return schedules.InverseScaling(rate, settings["power_t"])
+    if settings["kind"] == "adaptive":
         return schedules.Adaptive(rate)
     return schedules.Constant(rate)
 
 
-def batch_size(estimator, n_rows):
-    """Rows of a mini-batch.
+def batch_size(estimator, n_rows, normalized):
+    """Rows of a mini-batch of a network that is `normalized` or not.
 
     Raises
     ------
@@ -121,7 +144,7 @@ def batch_size(estimator, n_rows):
     """
     if estimator.batch_size == "auto":
         return min(200, n_rows)
-    if estimator.batch_size == 1 and estimator.batch_norm is not None and n_rows > 1:
+    if estimator.batch_size == 1 and normalized and n_rows > 1:
         raise ValueError(
             "batch_size=1 leaves batch norm no variance to normalize by: use at least 2, "
             "or batch_norm=None"
@@ -129,7 +152,7 @@ def batch_size(estimator, n_rows):
     if estimator.batch_size > n_rows:
         warnings.warn(
             "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-            stacklevel=6,
+            stacklevel=7,
         )
     return min(estimator.batch_size, n_rows)
 
@@ -137,33 +160,59 @@ def batch_size(estimator, n_rows):
 def minimize(estimator, network, table):
     """L-BFGS on all rows as one batch, batch statistics included; changes the parameters.
 
+    Ctrl-C ends it with a warning, at the best parameters up to then.
+
     Returns
     -------
     n_iter : int
     loss : float
         As scikit-learn reports it.
     """
+    best_loss, best = np.inf, network.parameters.copy()
+    n_iter = 0
 
     def loss_and_gradient(parameters):
+        nonlocal best_loss, best
         network.parameters[:] = parameters
         losses, gradient = network.loss_and_gradient(table, alpha=estimator.alpha)
         # The gradient is that of the sum over outputs. Upstream minimizes with the mean of
         # a squared error for the loss; where this is its network, so does this.
-        loss = network.loss_value(losses)[0] if estimator._is_plain() else losses.sum()
+        loss = network.loss_value(losses)[0] if estimator._is_plain else losses.sum()
+        if loss < best_loss:
+            best_loss, best = loss, network.parameters.copy()
         return loss, gradient.astype(np.float64)
 
-    result = scipy.optimize.minimize(
-        loss_and_gradient,
-        network.parameters.astype(np.float64),
-        method="L-BFGS-B",
-        jac=True,
-        options={
-            "maxfun": estimator.max_fun,
-            "maxiter": estimator.max_iter,
-            "gtol": estimator.tol,
-        },
-    )
-    network.parameters[:] = result.x
-    n_iter = _check_optimize_result("lbfgs", result, estimator.max_iter)
+    def iteration_ended(parameters):
+        nonlocal n_iter
+        n_iter += 1
+
+    try:
+        result = scipy.optimize.minimize(
+            loss_and_gradient,
+            network.parameters.astype(np.float64),
+            method="L-BFGS-B",
+            jac=True,
+            callback=iteration_ended,
+            options={
+                "maxfun": estimator.max_fun,
+                "maxiter": estimator.max_iter,
+                "gtol": estimator.tol,
+                **printing(estimator.verbose),
+            },
+        )
+    except KeyboardInterrupt:
+        network.parameters[:] = best
+        warnings.warn(INTERRUPTED, stacklevel=6)
+    else:
+        network.parameters[:] = result.x
+        n_iter = _check_optimize_result("lbfgs", result, estimator.max_iter)
     losses, _ = network.loss_and_gradient(table, alpha=estimator.alpha)
     return n_iter, float(network.loss_value(losses)[0])
+
+
+def printing(verbose):
+    """Options of L-BFGS by which it prints its progress, as upstream does; SciPy has dropped it.
+
+    From 1.15 on they have no effect, from 1.16 on they are deprecated.
+    """
+    return {} if sp_version >= parse_version("1.15") else {"iprint": 1 if verbose else -1}

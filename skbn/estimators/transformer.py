@@ -12,8 +12,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._set_output import _get_output_config, _wrap_data_with_container
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from skbn.estimators.rollback import unchanged_on_failure
-from skbn.estimators.running_moments import RunningMoments, as_matrices, divisor
+from skbn.estimators.columns import divisor
+from skbn.estimators.running_moments import RunningMoments, as_matrices
+from skbn.estimators.transaction import unchanged_on_failure
 from skbn.kernels import batchnorm
 
 

@@ -7,5 +7,6 @@
 - ``inference``: rows through a plan by the running statistics.
 - ``network``: a plan with its memory.
 - ``statistics``: exact running statistics.
+- ``folding``: normalization folded into the linear maps.
 - ``views``: the flat memory as arrays per layer.
 """

@@ -28,7 +28,8 @@ class Table:
     Attributes
     ----------
     X : ndarray of shape (n_samples, n_features), any strides, or CSR matrix or array
-        float32 or float64, whatever the network computes in.
+        float32 or float64, whatever the network computes in. The three arrays of a sparse one
+        are contiguous, its indices of one dtype.
     y : ndarray of shape (n_samples, n_targets), C-ordered, or None
         In the dtype of the network; for a softmax one column of class numbers.
     sample_weight : ndarray of shape (n_samples,), float64, or None
@@ -36,7 +37,7 @@ class Table:
         What is subtracted from a column, and what multiplies it then.
     """
 
-    X: np.ndarray
+    X: object
     y: np.ndarray | None = None
     sample_weight: np.ndarray | None = None
     input_mean: np.ndarray | None = None
@@ -84,6 +85,16 @@ class Network:
         self._n_batches_tracked = np.array([n_batches_tracked], np.int64)
         self.sizes = Sizes.of(plan)
         self._training_memory = None
+        # Blocks walk pointers, also those of an unpickled or half-replaced state.
+        if parameters.shape != (self.sizes.n_parameters,):
+            raise ValueError(
+                f"parameters of shape {parameters.shape} for a plan of {self.sizes.n_parameters}"
+            )
+        if statistics.shape != (self.sizes.n_statistics,) or statistics.dtype != np.float64:
+            raise ValueError(
+                f"statistics of shape {statistics.shape} and dtype {statistics.dtype} for a plan "
+                f"of {self.sizes.n_statistics}"
+            )
 
     @classmethod
     def initial(cls, plan, loss, dtype):
@@ -131,6 +142,10 @@ class Network:
         """Copy of all that training changes but the optimizer's moments."""
         return self.parameters.copy(), self.statistics.copy(), self.n_batches_tracked
 
+    def statistics_are_set(self):
+        """Note that the running statistics stand for rows: a next batch updates them."""
+        self._n_batches_tracked[0] = max(1, self._n_batches_tracked[0])
+
     def restore(self, snapshot):
         """Back to a `snapshot`, in place: views stay views."""
         self.parameters[:], self.statistics[:], self._n_batches_tracked[0] = snapshot
@@ -165,6 +180,10 @@ class Network:
         """
         losses = np.empty((len(bounds) - 1, 2))
         self._check(table)
+        if moments.shape != (2, self.sizes.n_parameters):
+            raise ValueError(
+                f"moments of shape {moments.shape} for {self.sizes.n_parameters} parameters"
+            )
         n_trained = block.train(
             losses, self.parameters, moments, optimizer, self.statistics,
             *self._memory(int(np.diff(bounds).max(initial=1)), table),
@@ -253,6 +272,11 @@ class Network:
         for moments in (table.input_mean, table.input_invstd):
             if moments is not None and moments.shape != (n_features,):
                 raise ValueError(f"moments of shape {moments.shape} for {n_features} inputs")
+        if table.is_sparse and not (
+            all(a.flags.c_contiguous for a in (table.X.data, table.X.indices, table.X.indptr))
+            and table.X.indices.dtype == table.X.indptr.dtype
+        ):
+            raise ValueError("the arrays of a sparse table must be contiguous, the indices alike")
         if not targets:
             return
         if table.y.shape != (table.n_rows, n_targets):

@@ -96,6 +96,8 @@ def feed_forward(layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=
     -------
     plan : ndarray of dtype `OPERATION`
     """
+    # Python's integers: offsets are sums and products of sizes, which NumPy's small ones overflow.
+    layer_units = [int(units) for units in layer_units]
     rows = []
     column = layer_units[0]
     source = 0
@@ -132,6 +134,20 @@ def feed_forward(layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=
             append(DROPOUT, n_out, n_out, source, column)
             source, column = column, column + n_out
     return _place(rows)
+
+
+def layer_units_of(plan):
+    """Inputs, units of each hidden layer, outputs."""
+    linear = plan[plan["kind"] == LINEAR]
+    return [int(linear["n_in"][0]), *(int(units) for units in linear["n_out"])]
+
+
+def placement_of(plan):
+    """Where hidden layers are normalized: "before", "after" or None, as in `feed_forward`."""
+    normalized = np.flatnonzero(plan["kind"] == BATCH_NORM)
+    if len(normalized) == 0:
+        return None
+    return "before" if plan["kind"][normalized[0] - 1] == LINEAR else "after"
 
 
 def without_inputs(plan):

@@ -47,6 +47,7 @@ def set_exact_statistics(network, table, rows=None):
             mean, var = _moments_before(network, table, rows, position)
             running_mean[0], running_var[0] = mean, var
         previous[:] = network.statistics
+        network.statistics_are_set()
     finally:
         network.statistics = previous
 

@@ -8,14 +8,34 @@ import numpy as np
 from skbn.network.plan import BATCH_NORM, LINEAR
 
 
+class Views(list):
+    """Views of a network's memory; an array assigned to an entry is written to the memory."""
+
+    def __setitem__(self, index, value):
+        if isinstance(index, slice):
+            chosen, values = self[index], list(value)
+            if len(chosen) != len(values):
+                raise ValueError(f"{len(values)} arrays for {len(chosen)} layers")
+        else:
+            chosen, values = [self[index]], [value]
+        values = [np.asarray(value) for value in values]
+        for view, value in zip(chosen, values, strict=True):
+            if view.shape != value.shape:
+                raise ValueError(f"expected shape {view.shape}, got {value.shape}")
+        for view, value in zip(chosen, values, strict=True):
+            # Where there is nothing to write to (no intercepts below a batch norm), zeros are so.
+            if view.flags.writeable or value.any():
+                view[...] = value
+
+
 def weights(plan, parameters):
     """Weights of each linear map, shape (n_in, n_out)."""
-    return [
+    return Views(
         parameters[row["weights"] : row["weights"] + row["n_in"] * row["n_out"]].reshape(
             row["n_in"], row["n_out"]
         )
         for row in plan[plan["kind"] == LINEAR]
-    ]
+    )
 
 
 def biases(plan, parameters):
@@ -23,7 +43,7 @@ def biases(plan, parameters):
 
     A map without any (below a batch norm) has zeros, read-only: they are no parameters.
     """
-    result = []
+    result = Views()
     for row in plan[plan["kind"] == LINEAR]:
         if row["bias"] >= 0:
             result.append(parameters[row["bias"] : row["bias"] + row["n_out"]])
@@ -45,19 +65,19 @@ def betas(plan, parameters):
 
 
 def _of_normalized(plan, parameters, name):
-    return [
+    return Views(
         parameters[row[name] : row[name] + row["n_out"]] for row in plan[plan["kind"] == BATCH_NORM]
-    ]
+    )
 
 
 def running_means(plan, statistics):
     """Running mean of each normalized layer, shape (t, d)."""
-    return [pair[0] for pair in _running(plan, statistics)]
+    return Views(pair[0] for pair in _running(plan, statistics))
 
 
 def running_vars(plan, statistics):
     """Running biased variance of each normalized layer, shape (t, d)."""
-    return [pair[1] for pair in _running(plan, statistics)]
+    return Views(pair[1] for pair in _running(plan, statistics))
 
 
 def _running(plan, statistics):

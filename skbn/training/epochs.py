@@ -123,13 +123,14 @@ def run_epochs(
                     for block in blocks(bounds, network.flops_per_row)
                 ]
                 loss = float(np.average(np.concatenate(losses), weights=np.diff(bounds)))
+                if verbose:
+                    print(f"Iteration {history.n_epochs + 1}, loss = {loss:.8f}")
+                # Ctrl-C while the validation rows are scored leaves no half of an epoch's record.
+                plateau = stopping.epoch_ended(loss)
                 history.n_epochs += 1
                 history.n_rows_seen += table.n_rows
                 history.loss_curve.append(loss)
                 history.learning_rate_curve.append(float(rates[0]))
-                if verbose:
-                    print(f"Iteration {history.n_epochs}, loss = {loss:.8f}")
-                plateau = stopping.epoch_ended(loss)
                 schedule.epoch_ended(history.n_rows_seen)
                 history.stopped = bool(stop())
             if history.stopped:
@@ -141,7 +142,7 @@ def run_epochs(
                 stopping.n_without_improvement = 0
     except KeyboardInterrupt:
         history.interrupted = True
-        warnings.warn(INTERRUPTED, stacklevel=6)
+        warnings.warn(INTERRUPTED, stacklevel=7)
 
 
 def _train_block(network, table, optimizer, moments, rows, bounds, rates, block):

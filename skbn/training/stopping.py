@@ -35,18 +35,14 @@ class ValidationRecord:
         self.verbose = verbose
         self.scores = list(scores)
         self.losses = list(losses)
-        self.best_score = max(self.scores, default=-np.inf)
+        self.best_score = max((s for s in self.scores if not np.isnan(s)), default=-np.inf)
         self.best = None
-
-    def add(self, score, loss):
-        """Take note of an epoch."""
-        self.scores.append(score)
-        self.losses.append(loss)
 
     def epoch_ended(self):
         """Score the network; keep a copy if it is the best; return the score."""
         score, loss = self.evaluate()
-        self.add(score, loss)
+        self.scores.append(score)
+        self.losses.append(loss)
         if self.verbose:
             print(f"Validation score: {score:f}")
         if score > self.best_score:
