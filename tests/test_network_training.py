@@ -212,3 +212,11 @@ def test_decay_is_not_clipped_and_shrinks_the_weights_alone(make):
         (decayed - plain)[:n_weights], -0.05 * before[:n_weights], rtol=1e-9, atol=1e-15
     )
     np.testing.assert_array_equal(decayed[n_weights:], plain[n_weights:])
+
+
+def test_products_of_sparse_inputs_are_not_those_of_the_blas():
+    units = [50, 6, 3]
+    network = random_network(units, "relu", "before", "softmax_log_loss")
+    table = random_table(20, units, "softmax_log_loss", sparse=True)
+    assert network.blas_flops_per_row(table) == network.flops_per_row == 6 * (50 * 6 + 6 * 3)
+    assert network.blas_flops_per_row(as_sparse(table)) == 6 * 6 * 3

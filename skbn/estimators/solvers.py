@@ -143,7 +143,7 @@ def batch_size(estimator, n_rows, normalized):
         If batch norm would have batches of one row.
     """
     if estimator.batch_size == "auto":
-        return min(200, n_rows)
+        return rows_per_step(estimator, n_rows)
     if estimator.batch_size == 1 and normalized and n_rows > 1:
         raise ValueError(
             "batch_size=1 leaves batch norm no variance to normalize by: use at least 2, "
@@ -154,7 +154,14 @@ def batch_size(estimator, n_rows, normalized):
             "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
             stacklevel=7,
         )
-    return min(estimator.batch_size, n_rows)
+    return rows_per_step(estimator, n_rows)
+
+
+def rows_per_step(estimator, n_rows):
+    """Rows of one step: a mini-batch, or all of them for L-BFGS."""
+    if estimator.solver == "lbfgs":
+        return n_rows
+    return min(200 if estimator.batch_size == "auto" else estimator.batch_size, n_rows)
 
 
 def minimize(estimator, network, table):

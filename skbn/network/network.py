@@ -118,8 +118,11 @@ class Network:
     @property
     def flops_per_row(self):
         """Floating point operations of one row's training step, matrix products alone."""
-        linear = self.plan[self.plan["kind"] == LINEAR]
-        return int(6 * (linear["n_in"] * linear["n_out"]).sum())
+        return _product_flops(self.plan)
+
+    def blas_flops_per_row(self, table):
+        """Those of them that BLAS does: the first products of a sparse table are not its."""
+        return _product_flops(self.plan[1:] if table.is_sparse else self.plan)
 
     def loss_value(self, losses):
         """scikit-learn's loss of batches from their two parts, of shape (n_batches, 2).
@@ -313,3 +316,8 @@ class Network:
                 ),
             )
         return self._training_memory[2]
+
+
+def _product_flops(plan):
+    linear = plan[plan["kind"] == LINEAR]
+    return int(6 * (linear["n_in"] * linear["n_out"]).sum())
