@@ -1,5 +1,6 @@
 """What `Network` does with optimizers, masks and sparse tables."""
 
+import threading
 import tracemalloc
 
 import numpy as np
@@ -220,3 +221,29 @@ def test_products_of_sparse_inputs_are_not_those_of_the_blas():
     table = random_table(20, units, "softmax_log_loss", sparse=True)
     assert network.blas_flops_per_row(table) == network.flops_per_row == 6 * (50 * 6 + 6 * 3)
     assert network.blas_flops_per_row(as_sparse(table)) == 6 * 6 * 3
+
+
+def test_other_threads_run_while_a_block_is_trained():
+    units, n_batches = [4, 6, 3], 20_000
+    network = random_network(units, "relu", "before", "softmax_log_loss")
+    table = random_table(32, units, "softmax_log_loss")
+    optimizer, moments = optimizers.sgd(alpha=0.0), network.new_moments()
+    block = threading.Thread(
+        target=network.train,
+        args=(
+            table,
+            optimizer,
+            moments,
+            np.tile(np.arange(32), n_batches),
+            np.arange(n_batches + 1) * 32,
+            np.full(n_batches, 1e-6),
+        ),
+    )
+    before = network.n_batches_tracked
+    seen = set()
+    block.start()
+    while block.is_alive():
+        seen.add(network.n_batches_tracked)
+    assert network.n_batches_tracked == before + n_batches
+    # Somewhere in its middle, which no thread could see if the block held the GIL.
+    assert any(before < n < before + n_batches for n in seen)
