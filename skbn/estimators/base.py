@@ -25,6 +25,7 @@ from skbn.network.plan import feed_forward, layer_units_of, placement_of
 from skbn.network.statistics import set_exact_statistics
 from skbn.training.epochs import INTERRUPTED, History, NonFiniteLoss, no_hook, run_epochs
 from skbn.training.stopping import LossPlateau, ValidationPlateau, ValidationRecord
+from skbn.training.threads import blas_limit
 
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and"
@@ -172,22 +173,24 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         )
         table = self._table(rows)
         unconverged = False
-        if self.solver == "lbfgs":
-            self._forget_training()
-            self.n_iter_, self.loss_ = solvers.minimize(self, network, table)
-            if not np.isfinite(self.loss_):
-                raise ValueError(
-                    f"{NON_FINITE} The loss was {self.loss_} after {self.n_iter_} iterations. "
-                    + self._remedies()
+        step_flops = network.blas_flops_per_row(table) * solvers.rows_per_step(self, rows.n)
+        with blas_limit.training(step_flops):
+            if self.solver == "lbfgs":
+                self._forget_training()
+                self.n_iter_, self.loss_ = solvers.minimize(self, network, table)
+                if not np.isfinite(self.loss_):
+                    raise ValueError(
+                        f"{NON_FINITE} The loss was {self.loss_} after {self.n_iter_} iterations. "
+                        + self._remedies()
+                    )
+                set_exact_statistics(network, table)
+            else:
+                validation = None
+                if validation_rows is not None:
+                    validation = self._validation(network, table, validation_rows, random_state)
+                unconverged = self._train(
+                    network, table, validation, early_stopping, random_state, callbacks
                 )
-            set_exact_statistics(network, table)
-        else:
-            validation = None
-            if validation_rows is not None:
-                validation = self._validation(network, table, validation_rows, random_state)
-            unconverged = self._train(
-                network, table, validation, early_stopping, random_state, callbacks
-            )
         if not (np.isfinite(network.parameters).all() and np.isfinite(network.statistics).all()):
             raise ValueError(
                 f"{NON_FINITE} They were not finite after iteration {self.n_iter_}. "
