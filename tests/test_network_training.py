@@ -8,6 +8,7 @@ import pytest
 from networks import as_sparse, random_network, random_table
 from scipy.sparse import csr_array
 
+from skbn.kernels import blas
 from skbn.network import optimizer as optimizers
 from skbn.network.network import Table
 
@@ -247,3 +248,21 @@ def test_other_threads_run_while_a_block_is_trained():
     assert network.n_batches_tracked == before + n_batches
     # Somewhere in its middle, which no thread could see if the block held the GIL.
     assert any(before < n < before + n_batches for n in seen)
+
+
+def test_the_buffer_of_the_blas_is_touched_once_a_thread(monkeypatch):
+    touched = []
+    monkeypatch.setattr(blas, "matmul", lambda *operands: touched.append(operands))
+
+    def train_twice(dtype):
+        for _ in range(2):
+            network = random_network([4, 6, 2], "tanh", "before", "squared_error", dtype=dtype)
+            table = random_table(20, [4, 6, 2], "squared_error", dtype=dtype)
+            network.loss_and_gradient(table)
+
+    for dtype, expected in ((np.float64, 0), (np.float32, 1)):
+        before = len(touched)
+        thread = threading.Thread(target=train_twice, args=(dtype,))
+        thread.start()
+        thread.join()
+        assert len(touched) - before == expected

@@ -6,6 +6,7 @@
 - ``block``: the nogil loop over mini-batches.
 - ``inference``: rows through a plan by the running statistics.
 - ``network``: a plan with its memory.
+- ``blas_buffer``: OpenBLAS's buffer, written to once.
 - ``statistics``: exact running statistics.
 - ``folding``: normalization folded into the linear maps.
 - ``views``: the flat memory as arrays per layer.

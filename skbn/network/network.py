@@ -11,7 +11,7 @@ from scipy.sparse import issparse
 
 from skbn.kernels import losses as loss_kernels
 from skbn.kernels.losses import LOSSES
-from skbn.network import block, inference, views
+from skbn.network import blas_buffer, block, inference, views
 from skbn.network.plan import BATCH_NORM, LINEAR, Sizes, without_inputs
 
 # Work memory of inference, in elements: small enough for a second-level cache.
@@ -296,6 +296,8 @@ class Network:
     def _memory(self, n, table):
         # Everything a block writes to but parameters and statistics, kept from block to
         # block: the pages of fresh memory would cost more than a small block.
+        if self.parameters.dtype == np.float32:
+            blas_buffer.touch_once()
         kept = self._training_memory
         if kept is None or kept[0] < n or kept[1] != table.is_sparse:
             dtype, sizes = self.parameters.dtype, self.sizes
