@@ -7,13 +7,18 @@ import warnings
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.utils.fixes import parse_version
 
 from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
 from skbn.estimators import fitted as fitted_state
 from skbn.network.optimizer import KINDS
 
+# Early stopping with strings for classes came to scikit-learn with 1.7.1.
+KNOWS_STRINGS = parse_version(sklearn.__version__) >= parse_version("1.7.1")
+TWO_CLASSES = np.array(["a", "b"]) if KNOWS_STRINGS else np.array([3, 7])
 TASKS = ("binary", "multiclass", "multilabel", "one output", "two outputs", "counts")
 
 
@@ -22,7 +27,7 @@ def data_for(task):
     X = 5.0 + 3.0 * rng.standard_normal((120, 6))
     score = (X - 5.0) @ rng.standard_normal((6, 3))
     return X, {
-        "binary": lambda: np.array(["a", "b"])[(score[:, 0] > 0).astype(int)],
+        "binary": lambda: TWO_CLASSES[(score[:, 0] > 0).astype(int)],
         "multiclass": lambda: score.argmax(axis=1) * 3,
         "multilabel": lambda: (score > 0).astype(int),
         "one output": lambda: 1e4 + 10 * score[:, 0],

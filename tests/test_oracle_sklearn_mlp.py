@@ -8,10 +8,12 @@ import warnings
 
 import numpy as np
 import pytest
+import sklearn
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.fixes import parse_version
 
 from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
 
@@ -23,6 +25,9 @@ SOLVERS = {
     # A tolerance that is soon out of reach: the learning rate falls.
     "sgd, adaptive": {"solver": "sgd", "learning_rate": "adaptive", "tol": 1e-2},
 }
+# Early stopping with strings for classes came to scikit-learn with 1.7.1.
+KNOWS_STRINGS = parse_version(sklearn.__version__) >= parse_version("1.7.1")
+TWO_CLASSES = np.array(["a", "b"]) if KNOWS_STRINGS else np.array([3, 7])
 TASKS = ("binary", "multiclass", "multilabel", "one output", "two outputs", "counts")
 FORMATS = {
     "csr matrix": sparse.csr_matrix,
@@ -37,7 +42,7 @@ def data_for(task):
     X = StandardScaler().fit_transform(rng.standard_normal((110, 6)))
     score = X @ rng.standard_normal((6, 3))
     return X, {
-        "binary": lambda: np.array(["a", "b"])[(score[:, 0] > 0).astype(int)],
+        "binary": lambda: TWO_CLASSES[(score[:, 0] > 0).astype(int)],
         "multiclass": lambda: score.argmax(axis=1) * 3,
         "multilabel": lambda: (score > 0).astype(int),
         "one output": lambda: score[:, 0],
