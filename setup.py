@@ -2,6 +2,9 @@
 
 ``SKBN_DEBUG=1`` builds with Cython's bounds, ``None``, wraparound and overflow
 checks on and without optimization: the same suite then runs on checked kernels.
+
+``SKBN_SIMD`` set to ``baseline``, ``avx2`` or ``avx512`` builds for that level alone, where a
+build has several otherwise (GCC on x86-64 Linux) and the processor chooses.
 """
 
 import os
@@ -16,6 +19,13 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, PlatformError
 
 DEBUG = os.environ.get("SKBN_DEBUG", "0") not in ("", "0")
+
+LEVELS = {
+    "": [],
+    "baseline": ["-DSKBN_SIMD_BASELINE"],
+    "avx2": ['-DSKBN_SIMD_TARGET="arch=x86-64-v3"'],
+    "avx512": ['-DSKBN_SIMD_TARGET="arch=x86-64-v4"'],
+}
 
 DIRECTIVES = {
     "language_level": 3,
@@ -67,14 +77,17 @@ class BuildExtensions(build_ext):
 
 
 def compile_arguments():
+    level = os.environ.get("SKBN_SIMD", "")
+    if level not in LEVELS:
+        raise PlatformError(f"SKBN_SIMD must be one of {', '.join(LEVELS)[2:]}, got {level!r}")
     if sys.platform == "win32":
         return ["/Od"] if DEBUG else ["/O2"]
     if DEBUG:
-        return ["-O1", "-g"]
+        return ["-O1", "-g", *LEVELS[level]]
     # Neither errno nor the floating point exception flags are ever read: without the one sqrt
     # vectorizes, without the other comparisons do. NaN and infinity keep their meaning.
     # Debug information would double the time and the size of the build.
-    return ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math"]
+    return ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", *LEVELS[level]]
 
 
 def extensions():
@@ -88,8 +101,9 @@ def extensions():
             ".".join(path.with_suffix("").parts),
             [path.as_posix()],
             libraries=libraries,
+            include_dirs=["skbn/kernels"],
             extra_compile_args=compile_arguments(),
-            depends=[stamp.as_posix()],
+            depends=[stamp.as_posix(), "skbn/kernels/simd.h"],
         )
         for path in sorted(Path("skbn").rglob("*.pyx"))
     ]

@@ -4,6 +4,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import sklearn
 
+from skbn.kernels import _simd
+
 try:
     __version__ = version("skbn")
 except PackageNotFoundError:  # built in place, not installed
@@ -13,8 +15,9 @@ except PackageNotFoundError:  # built in place, not installed
 def show_versions():
     """Print what a report of a problem should hold.
 
-    The version of skbn, then what :func:`sklearn.show_versions` prints: system, Python,
-    dependencies and the thread pools in use.
+    The version of skbn and the instruction set of its loops, then what
+    :func:`sklearn.show_versions` prints: system, Python, dependencies, and the BLAS libraries
+    with their threads (that of SciPy does the products of the networks).
 
     Examples
     --------
@@ -22,4 +25,5 @@ def show_versions():
     >>> skbn.show_versions()  # doctest: +SKIP
     """
     print(f"\nskbn: {__version__}")
+    print(f"instruction set of its loops: {_simd.level()}")
     sklearn.show_versions()

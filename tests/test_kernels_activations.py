@@ -135,3 +135,22 @@ def test_operands_of_another_shape_are_refused(shape):
         untouched(activations.backward, other, y, y, "relu")
     with pytest.raises(ValueError, match="x has shape"):
         untouched(activations.backward, y, other, y, "silu")
+
+
+def sweep(dtype, smallest):
+    """Inputs of both signs over all that does not underflow, dense and by orders of magnitude."""
+    steps = np.linspace(-smallest, smallest, 200_001)
+    orders = np.logspace(-12, np.log10(smallest), 4_001)
+    return np.concatenate([steps, orders, -orders]).astype(dtype)
+
+
+@pytest.mark.parametrize(
+    ("name", "units"), [("logistic", 4), ("tanh", 5)], ids=["logistic", "tanh"]
+)
+@pytest.mark.parametrize(("dtype", "smallest"), [(np.float32, 87.0), (np.float64, 700.0)])
+def test_exponentials_are_right_to_some_units_in_the_last_place(name, units, dtype, smallest):
+    x = sweep(dtype, smallest)
+    exact = x.astype(np.longdouble)
+    exact = np.tanh(exact) if name == "tanh" else 1 / (1 + np.exp(-exact))
+    error = np.abs(activations.forward(x, name) - exact) / np.spacing(np.abs(exact).astype(dtype))
+    assert error.max() <= units

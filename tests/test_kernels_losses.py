@@ -231,3 +231,15 @@ def test_a_class_out_of_range_is_refused(label):
     y[2] = label
     with pytest.raises(ValueError, match="y must be in 0 to 2"):
         untouched(losses.softmax_log_loss, z, y)
+
+
+@pytest.mark.parametrize(("dtype", "smallest"), [(np.float32, 87.0), (np.float64, 700.0)])
+def test_the_logistic_loss_is_right_to_some_units_in_the_last_place(dtype, smallest):
+    for z in np.linspace(-smallest, smallest, 801).astype(dtype):
+        exact = np.longdouble(z)
+        for y in (0.0, 1.0):
+            expected = np.log1p(np.exp(-exact if y else exact))
+            loss, dz = losses.logistic_log_loss(np.array([[z]]), np.array([[y]], dtype))
+            assert loss == pytest.approx(float(expected), rel=1e-15)
+            expected = -1 / (1 + np.exp(exact)) if y else 1 / (1 + np.exp(-exact))
+            assert dz[0, 0] == pytest.approx(float(expected), rel=4 * float(np.finfo(dtype).eps))

@@ -13,7 +13,10 @@ Hendrycks and Gimpel (2016), "Gaussian error linear units" (both; the exact gelu
 """
 
 from cython cimport floating
-from libc.math cimport erf, exp, expf, tanh, tanhf
+from libc.math cimport erf, exp
+from libc.string cimport memcpy
+
+from skbn.kernels.exponential cimport hyperbolic_tangent, logistic
 
 import numpy as np
 
@@ -32,89 +35,126 @@ cdef double INVERSE_ROOT_2 = 0.70710678118654752440
 cdef double INVERSE_ROOT_2_PI = 0.39894228040143267794
 
 
+cdef extern from *:
+    """
+    #include "simd.h"
+    #define FORWARD(T) (T*, const T*, Py_ssize_t)
+    #define BACKWARD(T) (T*, const T*, const T*, Py_ssize_t)
+    SKBN_CLONE_BOTH(void, skbn_logistic_forward, FORWARD)
+    SKBN_CLONE_BOTH(void, skbn_logistic_backward, BACKWARD)
+    SKBN_CLONE_BOTH(void, skbn_tanh_forward, FORWARD)
+    SKBN_CLONE_BOTH(void, skbn_tanh_backward, BACKWARD)
+    SKBN_CLONE_BOTH(void, skbn_relu_forward, FORWARD)
+    SKBN_CLONE_BOTH(void, skbn_relu_backward, BACKWARD)
+    SKBN_CLONE_BOTH(void, skbn_silu_forward, FORWARD)
+    SKBN_CLONE_BOTH(void, skbn_silu_backward, BACKWARD)
+    """
+
+
+# Each may work in place (y is x, dx is dy). The compiler checks once whether two operands
+# overlap and takes its slow loop where they do, so where that is usual it is said with one
+# pointer.
+
 cdef void identity_forward(floating* y, const floating* x, Py_ssize_t size) noexcept nogil:
+    if y != x:
+        memcpy(y, x, size * sizeof(floating))
+
+
+cdef void logistic_forward "skbn_logistic_forward"(
+    floating* y, const floating* x, Py_ssize_t size,
+) noexcept nogil:
     cdef Py_ssize_t i
-    for i in range(size):
-        y[i] = x[i]
+    if y == x:
+        for i in range(size):
+            y[i] = logistic(y[i])
+    else:
+        for i in range(size):
+            y[i] = logistic(x[i])
 
 
-cdef void identity_backward(floating* dx, const floating* dy, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(size):
-        dx[i] = dy[i]
-
-
-cdef void logistic_forward(floating* y, const floating* x, Py_ssize_t size) noexcept nogil:
-    # exp(-x) overflows to infinity for very negative x, which gives the right 0.
-    cdef Py_ssize_t i
-    for i in range(size):
-        if floating is float:
-            y[i] = 1 / (1 + expf(-x[i]))
-        else:
-            y[i] = 1 / (1 + exp(-x[i]))
-
-
-cdef void logistic_backward(
+cdef void logistic_backward "skbn_logistic_backward"(
     floating* dx, const floating* dy, const floating* y, Py_ssize_t size,
 ) noexcept nogil:
     cdef Py_ssize_t i
-    for i in range(size):
-        dx[i] = dy[i] * y[i] * (1 - y[i])
+    if dx == dy:
+        for i in range(size):
+            dx[i] = dx[i] * y[i] * (1 - y[i])
+    else:
+        for i in range(size):
+            dx[i] = dy[i] * y[i] * (1 - y[i])
 
 
-cdef void tanh_forward(floating* y, const floating* x, Py_ssize_t size) noexcept nogil:
+cdef void tanh_forward "skbn_tanh_forward"(
+    floating* y, const floating* x, Py_ssize_t size,
+) noexcept nogil:
     cdef Py_ssize_t i
-    for i in range(size):
-        if floating is float:
-            y[i] = tanhf(x[i])
-        else:
-            y[i] = tanh(x[i])
+    if y == x:
+        for i in range(size):
+            y[i] = hyperbolic_tangent(y[i])
+    else:
+        for i in range(size):
+            y[i] = hyperbolic_tangent(x[i])
 
 
-cdef void tanh_backward(
+cdef void tanh_backward "skbn_tanh_backward"(
     floating* dx, const floating* dy, const floating* y, Py_ssize_t size,
 ) noexcept nogil:
     cdef Py_ssize_t i
-    for i in range(size):
-        dx[i] = dy[i] * (1 - y[i] * y[i])
+    if dx == dy:
+        for i in range(size):
+            dx[i] = dx[i] * (1 - y[i] * y[i])
+    else:
+        for i in range(size):
+            dx[i] = dy[i] * (1 - y[i] * y[i])
 
 
-cdef void relu_forward(floating* y, const floating* x, Py_ssize_t size) noexcept nogil:
+cdef void relu_forward "skbn_relu_forward"(
+    floating* y, const floating* x, Py_ssize_t size,
+) noexcept nogil:
     # Written so that a NaN stays one: it must reach the loss, where it is noticed.
     cdef Py_ssize_t i
-    for i in range(size):
-        y[i] = 0 if x[i] < 0 else x[i]
+    if y == x:
+        for i in range(size):
+            y[i] = 0 if y[i] < 0 else y[i]
+    else:
+        for i in range(size):
+            y[i] = 0 if x[i] < 0 else x[i]
 
 
-cdef void relu_backward(
+cdef void relu_backward "skbn_relu_backward"(
     floating* dx, const floating* dy, const floating* y, Py_ssize_t size,
 ) noexcept nogil:
     # A product, not a choice: a branch on random signs costs ten times the arithmetic.
     cdef Py_ssize_t i
-    for i in range(size):
-        dx[i] = dy[i] * <floating> (y[i] > 0)
+    if dx == dy:
+        for i in range(size):
+            dx[i] = dx[i] * <floating> (y[i] > 0)
+    else:
+        for i in range(size):
+            dx[i] = dy[i] * <floating> (y[i] > 0)
 
 
-cdef void silu_forward(floating* y, const floating* x, Py_ssize_t size) noexcept nogil:
+cdef void silu_forward "skbn_silu_forward"(
+    floating* y, const floating* x, Py_ssize_t size,
+) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(size):
-        if floating is float:
-            y[i] = x[i] / (1 + expf(-x[i]))
-        else:
-            y[i] = x[i] / (1 + exp(-x[i]))
+        y[i] = x[i] * logistic(x[i])
 
 
-cdef void silu_backward(
+cdef void silu_backward "skbn_silu_backward"(
     floating* dx, const floating* dy, const floating* x, Py_ssize_t size,
 ) noexcept nogil:
     cdef Py_ssize_t i
     cdef floating s
-    for i in range(size):
-        if floating is float:
-            s = 1 / (1 + expf(-x[i]))
-        else:
-            s = 1 / (1 + exp(-x[i]))
-        dx[i] = dy[i] * s * (1 + x[i] * (1 - s))
+    if dx == dy:
+        for i in range(size):
+            s = logistic(x[i])
+            dx[i] = dx[i] * s * (1 + x[i] * (1 - s))
+    else:
+        for i in range(size):
+            s = logistic(x[i])
+            dx[i] = dy[i] * s * (1 + x[i] * (1 - s))
 
 
 cdef void gelu_forward(floating* y, const floating* x, Py_ssize_t size) noexcept nogil:
@@ -169,7 +209,7 @@ cdef void activation_backward(
     elif activation == GELU:
         gelu_backward(dx, dy, x, size)
     else:
-        identity_backward(dx, dy, size)
+        identity_forward(dx, dy, size)
 
 
 def _code(activation):

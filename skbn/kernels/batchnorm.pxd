@@ -8,7 +8,7 @@ cdef void inverse_std(
     double* batch_invstd, const double* batch_var, Py_ssize_t d, double epsilon,
 ) noexcept nogil
 
-cdef void batchnorm_forward(
+cdef void batchnorm_forward "skbn_batchnorm_forward"(
     floating* y, floating* scratch,
     const floating* x,
     const double* batch_mean, const double* batch_invstd,
@@ -24,14 +24,14 @@ cdef bint batchnorm_affine(
     Py_ssize_t x_row_stride, Py_ssize_t x_column_stride,
 ) noexcept nogil
 
-cdef void batchnorm_gradient_sums(
+cdef void batchnorm_gradient_sums "skbn_batchnorm_gradient_sums"(
     double* sum_dy, double* sum_dy_xhat, floating* scratch,
     const floating* dy, const floating* x,
     const double* batch_mean, const double* batch_invstd,
     Py_ssize_t n, Py_ssize_t d,
 ) noexcept nogil
 
-cdef void batchnorm_backward(
+cdef void batchnorm_backward "skbn_batchnorm_backward"(
     floating* dx, floating* scratch,
     const floating* dy, const floating* x,
     const double* batch_mean, const double* batch_invstd,

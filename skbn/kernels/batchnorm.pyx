@@ -37,30 +37,27 @@ __all__ = [
 
 cdef extern from *:
     """
-    #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12 \
-        && defined(__x86_64__) && defined(__gnu_linux__)
-    #define SKBN_CLONES \
-        __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-    #else
-    #define SKBN_CLONES
-    #endif
-    #if defined(__GNUC__) || defined(__clang__)
-    #define SKBN_PREFETCH(address) __builtin_prefetch((const char*) (address))
-    #else
-    #define SKBN_PREFETCH(address)
-    #endif
-    SKBN_CLONES static int __pyx_fuse_0skbn_affine_panel(
-        float*, const float*, const double*, const double*, const double*,
-        Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t);
-    SKBN_CLONES static int __pyx_fuse_1skbn_affine_panel(
-        double*, const double*, const double*, const double*, const double*,
-        Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t);
-    SKBN_CLONES static int __pyx_fuse_0skbn_affine_column(
-        float*, const float*, double, double, double, Py_ssize_t, Py_ssize_t, Py_ssize_t);
-    SKBN_CLONES static int __pyx_fuse_1skbn_affine_column(
-        double*, const double*, double, double, double, Py_ssize_t, Py_ssize_t, Py_ssize_t);
+    #include "simd.h"
+    #define PANEL_OF(T) \
+        (T*, const T*, const double*, const double*, const double*, \
+         Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t)
+    #define COLUMN_OF(T) \
+        (T*, const T*, double, double, double, Py_ssize_t, Py_ssize_t, Py_ssize_t)
+    #define FORWARD(T) \
+        (T*, T*, const T*, const double*, const double*, const T*, const T*, \
+         Py_ssize_t, Py_ssize_t)
+    #define SUMS(T) \
+        (double*, double*, T*, const T*, const T*, const double*, const double*, \
+         Py_ssize_t, Py_ssize_t)
+    #define BACKWARD(T) \
+        (T*, T*, const T*, const T*, const double*, const double*, const T*, \
+         const double*, const double*, const double*, Py_ssize_t, Py_ssize_t, double)
+    SKBN_CLONE_BOTH(int, skbn_affine_panel, PANEL_OF)
+    SKBN_CLONE_BOTH(int, skbn_affine_column, COLUMN_OF)
+    SKBN_CLONE_BOTH(void, skbn_batchnorm_forward, FORWARD)
+    SKBN_CLONE_BOTH(void, skbn_batchnorm_gradient_sums, SUMS)
+    SKBN_CLONE_BOTH(void, skbn_batchnorm_backward, BACKWARD)
 
-    #include <string.h>
     #if defined(__SSE2__) || defined(_M_X64)
     #include <emmintrin.h>
     #define SKBN_STREAM_ALIGNMENT 16
@@ -119,7 +116,7 @@ cdef void inverse_std(
         batch_invstd[j] = 1.0 / sqrt(batch_var[j] + epsilon) if batch_var[j] > 0.0 else 0.0
 
 
-cdef void batchnorm_forward(
+cdef void batchnorm_forward "skbn_batchnorm_forward"(
     floating* y, floating* scratch,
     const floating* x,
     const double* batch_mean, const double* batch_invstd,
@@ -137,9 +134,15 @@ cdef void batchnorm_forward(
         hi[j] = <floating> batch_mean[j]
         scale[j] = <floating> slope
         shift[j] = <floating> (beta[j] - (batch_mean[j] - hi[j]) * slope)
-    for i in range(n):
-        for j in range(d):
-            y[i * d + j] = (x[i * d + j] - hi[j]) * scale[j] + shift[j]
+    # In place by one pointer: with two the compiler would have to fear an overlap.
+    if y == x:
+        for i in range(n):
+            for j in range(d):
+                y[i * d + j] = (y[i * d + j] - hi[j]) * scale[j] + shift[j]
+    else:
+        for i in range(n):
+            for j in range(d):
+                y[i * d + j] = (x[i * d + j] - hi[j]) * scale[j] + shift[j]
 
 
 cdef int _affine_panel "skbn_affine_panel"(
@@ -294,7 +297,7 @@ cdef bint batchnorm_affine(
     return finite
 
 
-cdef void batchnorm_gradient_sums(
+cdef void batchnorm_gradient_sums "skbn_batchnorm_gradient_sums"(
     double* sum_dy, double* sum_dy_xhat, floating* scratch,
     const floating* dy, const floating* x,
     const double* batch_mean, const double* batch_invstd,
@@ -304,20 +307,45 @@ cdef void batchnorm_gradient_sums(
     cdef floating* hi = scratch
     cdef floating* scale = scratch + d
     cdef floating* shift = scratch + 2 * d
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i = 0, j
+    cdef const floating* g0
+    cdef const floating* g1
+    cdef const floating* g2
+    cdef const floating* g3
+    cdef const floating* x0
+    cdef const floating* x1
+    cdef const floating* x2
+    cdef const floating* x3
     for j in range(d):
         hi[j] = <floating> batch_mean[j]
         scale[j] = <floating> batch_invstd[j]
         shift[j] = <floating> (-(batch_mean[j] - hi[j]) * batch_invstd[j])
         sum_dy[j] = 0.0
         sum_dy_xhat[j] = 0.0
-    for i in range(n):
+    # Four rows share one load and store of the sums, and in float32 one conversion.
+    while i + 4 <= n:
+        g0 = dy + i * d
+        g1, g2, g3 = g0 + d, g0 + 2 * d, g0 + 3 * d
+        x0 = x + i * d
+        x1, x2, x3 = x0 + d, x0 + 2 * d, x0 + 3 * d
         for j in range(d):
-            sum_dy[j] += dy[i * d + j]
-            sum_dy_xhat[j] += dy[i * d + j] * ((x[i * d + j] - hi[j]) * scale[j] + shift[j])
+            sum_dy[j] += (g0[j] + g1[j]) + (g2[j] + g3[j])
+            sum_dy_xhat[j] += (
+                (g0[j] * ((x0[j] - hi[j]) * scale[j] + shift[j])
+                 + g1[j] * ((x1[j] - hi[j]) * scale[j] + shift[j]))
+                + (g2[j] * ((x2[j] - hi[j]) * scale[j] + shift[j])
+                   + g3[j] * ((x3[j] - hi[j]) * scale[j] + shift[j]))
+            )
+        i += 4
+    while i < n:
+        g0, x0 = dy + i * d, x + i * d
+        for j in range(d):
+            sum_dy[j] += g0[j]
+            sum_dy_xhat[j] += g0[j] * ((x0[j] - hi[j]) * scale[j] + shift[j])
+        i += 1
 
 
-cdef void batchnorm_backward(
+cdef void batchnorm_backward "skbn_batchnorm_backward"(
     floating* dx, floating* scratch,
     const floating* dy, const floating* x,
     const double* batch_mean, const double* batch_invstd,
@@ -338,6 +366,9 @@ cdef void batchnorm_backward(
     cdef floating* constant = scratch + d
     cdef floating* linear = scratch + 2 * d
     cdef Py_ssize_t i, j
+    cdef const floating* from_row
+    cdef const floating* dy_row
+    cdef floating* to_row
     cdef double scale
     cdef floating share = <floating> (1.0 / total_weight)
     # dx_i = slope dy_i - p_i (constant + linear (x_i - hi)): xhat is affine in x.
@@ -353,10 +384,20 @@ cdef void batchnorm_backward(
     for i in range(n):
         if sample_weight != NULL:
             share = <floating> (sample_weight[i] / total_weight)
-        for j in range(d):
-            dx[i * d + j] = slope[j] * dy[i * d + j] - share * (
-                constant[j] + linear[j] * (x[i * d + j] - <floating> batch_mean[j])
-            )
+        from_row = x + i * d
+        to_row = dx + i * d
+        if dx == dy:
+            # In place by one pointer, as in the forward pass.
+            for j in range(d):
+                to_row[j] = slope[j] * to_row[j] - share * (
+                    constant[j] + linear[j] * (from_row[j] - <floating> batch_mean[j])
+                )
+        else:
+            dy_row = dy + i * d
+            for j in range(d):
+                to_row[j] = slope[j] * dy_row[j] - share * (
+                    constant[j] + linear[j] * (from_row[j] - <floating> batch_mean[j])
+                )
 
 
 def _as_operands(x, *vectors):

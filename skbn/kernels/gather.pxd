@@ -4,7 +4,7 @@ ctypedef fused input_floating:
     float
     double
 
-cdef void gather_rows(
+cdef void gather_rows "skbn_gather_rows"(
     floating* y,
     const input_floating* x, const Py_ssize_t* rows,
     const double* mean, const double* invstd,

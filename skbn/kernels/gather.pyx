@@ -11,7 +11,20 @@ import numpy as np
 from skbn.kernels._operands import as_floating, check_floating
 
 
-cdef void gather_rows(
+cdef extern from *:
+    """
+    #include "simd.h"
+    #define GATHER(T, U) \
+        (T*, const U*, const Py_ssize_t*, const double*, const double*, \
+         Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t)
+    SKBN_CLONES static void __pyx_fuse_0_0skbn_gather_rows GATHER(float, float);
+    SKBN_CLONES static void __pyx_fuse_0_1skbn_gather_rows GATHER(float, double);
+    SKBN_CLONES static void __pyx_fuse_1_0skbn_gather_rows GATHER(double, float);
+    SKBN_CLONES static void __pyx_fuse_1_1skbn_gather_rows GATHER(double, double);
+    """
+
+
+cdef void gather_rows "skbn_gather_rows"(
     floating* y,
     const input_floating* x, const Py_ssize_t* rows,
     const double* mean, const double* invstd,

@@ -9,7 +9,9 @@ Shapes: ``z``, ``dz`` (n, k), row-major; ``sample_weight`` (n,) or NULL (all 1).
 """
 
 from cython cimport floating
-from libc.math cimport exp, fabs, log, log1p
+from libc.math cimport exp, fabs, log
+
+from skbn.kernels.exponential cimport exp_nonpositive, log1p_unit
 
 import numpy as np
 
@@ -25,6 +27,42 @@ LOSSES = {
 }
 
 
+cdef extern from *:
+    """
+    #include "simd.h"
+    #define EXPONENTIALS(T) (T*, Py_ssize_t)
+    #define LOGISTIC(T) (double*, double*, const T*, const T*, Py_ssize_t)
+    SKBN_CLONE_BOTH(void, skbn_exponentials, EXPONENTIALS)
+    SKBN_CLONE_BOTH(void, skbn_logistic_terms, LOGISTIC)
+    """
+
+# Entries of the logistic loss whose terms are computed before they are added up.
+cdef enum:
+    CHUNK = 256
+
+
+cdef void exponentials "skbn_exponentials"(floating* x, Py_ssize_t size) noexcept nogil:
+    # x = exp(x) of entries <= 0.
+    cdef Py_ssize_t i
+    for i in range(size):
+        x[i] = exp_nonpositive(x[i])
+
+
+cdef void logistic_terms "skbn_logistic_terms"(
+    double* terms, double* errors, const floating* z, const floating* y, Py_ssize_t size,
+) noexcept nogil:
+    # log(1 + exp(z)) - y z = max(z, 0) - y z + log1p(exp(-|z|)), y in {0, 1}, in float64; and
+    # its derivative, the probability less y.
+    cdef Py_ssize_t i
+    cdef double value, target, small
+    for i in range(size):
+        value = z[i]
+        target = y[i]
+        small = exp_nonpositive[double](-fabs(value))
+        terms[i] = (0.0 if value < 0.0 else value) - target * value + log1p_unit(small)
+        errors[i] = (1.0 if value >= 0.0 else small) / (1.0 + small) - target
+
+
 cdef double softmax_log_loss_rows(
     floating* dz,
     const floating* z, const floating* y, const double* sample_weight,
@@ -33,29 +71,37 @@ cdef double softmax_log_loss_rows(
 ) noexcept nogil:
     # l_i = log(sum_j exp(z_ij - m)) + m - z_iy with m = max_j z_ij; y (n,) holds the number
     # of the class, exact in float32 up to 2^24 classes.
+    # In three passes: the one with the exponentials is over all n k entries at once, since the
+    # k of a row are often too few to fill a register.
     cdef Py_ssize_t i, j, label
     cdef double share, total, loss = 0.0
-    cdef floating largest
+    cdef floating largest, factor
     cdef const floating* z_row
     cdef floating* dz_row
     for i in range(n):
         z_row = z + i * k
         dz_row = dz + i * k
-        label = <Py_ssize_t> y[i]
         share = (1.0 if sample_weight == NULL else sample_weight[i]) / total_weight
         largest = z_row[0]
         for j in range(1, k):
             # "not <=" lets a NaN through, so the loss becomes one and is noticed.
             if not (z_row[j] <= largest):
                 largest = z_row[j]
-        loss += share * (<double> largest - <double> z_row[label])
+        loss += share * (<double> largest - <double> z_row[<Py_ssize_t> y[i]])
+        for j in range(k):
+            dz_row[j] = z_row[j] - largest
+    exponentials(dz, n * k)
+    for i in range(n):
+        dz_row = dz + i * k
+        label = <Py_ssize_t> y[i]
+        share = (1.0 if sample_weight == NULL else sample_weight[i]) / total_weight
         total = 0.0
         for j in range(k):
-            dz_row[j] = <floating> exp(<double> (z_row[j] - largest))
             total += dz_row[j]
         loss += share * log(total)
+        factor = <floating> (share / total)
         for j in range(k):
-            dz_row[j] = <floating> (share * (dz_row[j] / total))
+            dz_row[j] *= factor
         dz_row[label] -= <floating> share
     return loss
 
@@ -66,20 +112,19 @@ cdef double logistic_log_loss_rows(
     Py_ssize_t n, Py_ssize_t k,
     double total_weight,
 ) noexcept nogil:
-    # l_ij = log(1 + exp(z)) - y z = max(z, 0) - y z + log1p(exp(-|z|)), y in {0, 1}.
-    cdef Py_ssize_t i, j
-    cdef double share, value, target, small, probability, loss = 0.0
-    for i in range(n):
-        share = (1.0 if sample_weight == NULL else sample_weight[i]) / total_weight
-        for j in range(i * k, i * k + k):
-            value = z[j]
-            target = y[j]
-            small = exp(-fabs(value))
-            loss += share * (
-                (0.0 if value < 0.0 else value) - target * value + log1p(small)
-            )
-            probability = 1.0 / (1.0 + small) if value >= 0.0 else small / (1.0 + small)
-            dz[j] = <floating> (share * (probability - target))
+    cdef double[CHUNK] terms
+    cdef double[CHUNK] errors
+    cdef Py_ssize_t start = 0, size, i
+    cdef double share = 1.0 / total_weight, loss = 0.0
+    while start < n * k:
+        size = min(<Py_ssize_t> CHUNK, n * k - start)
+        logistic_terms(terms, errors, z + start, y + start, size)
+        for i in range(size):
+            if sample_weight != NULL:
+                share = sample_weight[(start + i) // k] / total_weight
+            loss += share * terms[i]
+            dz[start + i] = <floating> (share * errors[i])
+        start += size
     return loss
 
 

@@ -31,32 +31,16 @@ cdef enum:
 # the hardware alone keeps too few reads in flight beside this much arithmetic.
 cdef extern from *:
     """
-    #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12 \
-        && defined(__x86_64__) && defined(__gnu_linux__)
-    #define SKBN_CLONES \
-        __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-    #else
-    #define SKBN_CLONES
-    #endif
-    #if defined(__GNUC__) || defined(__clang__)
-    #define SKBN_PREFETCH(address) __builtin_prefetch((const char*) (address))
-    #else
-    #define SKBN_PREFETCH(address)
-    #endif
-    SKBN_CLONES static void __pyx_fuse_0skbn_add_deviations(
-        double*, double*, const float*, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t);
-    SKBN_CLONES static void __pyx_fuse_1skbn_add_deviations(
-        double*, double*, const double*, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t);
-    SKBN_CLONES static void __pyx_fuse_0skbn_add_column_deviations(
-        double*, double*, const float*, double, Py_ssize_t, Py_ssize_t);
-    SKBN_CLONES static void __pyx_fuse_1skbn_add_column_deviations(
-        double*, double*, const double*, double, Py_ssize_t, Py_ssize_t);
-    SKBN_CLONES static void __pyx_fuse_0skbn_add_valid(
-        double*, double*, double*, const float*, const double*, const double*,
-        Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t);
-    SKBN_CLONES static void __pyx_fuse_1skbn_add_valid(
-        double*, double*, double*, const double*, const double*, const double*,
-        Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t);
+    #include "simd.h"
+    #define DEVIATIONS(T) \
+        (double*, double*, const T*, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t)
+    #define COLUMN(T) (double*, double*, const T*, double, Py_ssize_t, Py_ssize_t)
+    #define VALID(T) \
+        (double*, double*, double*, const T*, const double*, const double*, \
+         Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t)
+    SKBN_CLONE_BOTH(void, skbn_add_deviations, DEVIATIONS)
+    SKBN_CLONE_BOTH(void, skbn_add_column_deviations, COLUMN)
+    SKBN_CLONE_BOTH(void, skbn_add_valid, VALID)
     """
     void prefetch "SKBN_PREFETCH"(const void* address) noexcept nogil
 

@@ -1,20 +1,20 @@
 from cython cimport floating
 
-cdef void sgd_step(
+cdef void sgd_step "skbn_sgd_step"(
     floating* parameters, floating* velocity,
     const floating* gradient,
     Py_ssize_t size,
     double learning_rate, double momentum, bint nesterov,
 ) noexcept nogil
 
-cdef void adam_step(
+cdef void adam_step "skbn_adam_step"(
     floating* parameters, floating* first_moment, floating* second_moment,
     const floating* gradient,
     Py_ssize_t size,
     double learning_rate, double beta_1, double beta_2, double epsilon, long long step,
 ) noexcept nogil
 
-cdef void decay_step(
+cdef void decay_step "skbn_decay_step"(
     floating* parameters, Py_ssize_t size, double learning_rate, double weight_decay,
 ) noexcept nogil
 

@@ -17,7 +17,20 @@ from cython cimport floating
 from libc.math cimport isfinite, sqrt, sqrtf
 
 
-cdef void sgd_step(
+cdef extern from *:
+    """
+    #include "simd.h"
+    #define SGD(T) (T*, T*, const T*, Py_ssize_t, double, double, int)
+    #define ADAM(T) \
+        (T*, T*, T*, const T*, Py_ssize_t, double, double, double, double, long long)
+    #define DECAY(T) (T*, Py_ssize_t, double, double)
+    SKBN_CLONE_BOTH(void, skbn_sgd_step, SGD)
+    SKBN_CLONE_BOTH(void, skbn_adam_step, ADAM)
+    SKBN_CLONE_BOTH(void, skbn_decay_step, DECAY)
+    """
+
+
+cdef void sgd_step "skbn_sgd_step"(
     floating* parameters, floating* velocity,
     const floating* gradient,
     Py_ssize_t size,
@@ -46,7 +59,7 @@ cdef double _power(double base, long long exponent) noexcept nogil:
     return result
 
 
-cdef void adam_step(
+cdef void adam_step "skbn_adam_step"(
     floating* parameters, floating* first_moment, floating* second_moment,
     const floating* gradient,
     Py_ssize_t size,
@@ -72,7 +85,7 @@ cdef void adam_step(
             parameters[i] -= rate * first_moment[i] / (sqrt(second_moment[i]) + eps)
 
 
-cdef void decay_step(
+cdef void decay_step "skbn_decay_step"(
     floating* parameters, Py_ssize_t size, double learning_rate, double weight_decay,
 ) noexcept nogil:
     """p' = (1 - lr weight_decay) p, before the optimizer's own step."""

@@ -1,0 +1,43 @@
+"""Which instruction set those loops use that are compiled for several (``simd.h``)."""
+
+cdef extern from *:
+    """
+    #include "simd.h"
+
+    static const char* skbn_level(void) {
+    #if defined(SKBN_SIMD_TARGET)
+        return SKBN_SIMD_TARGET + sizeof "arch=" - 1;
+    #elif defined(SKBN_CHOOSES)
+        if (__builtin_cpu_supports("x86-64-v4")) return "x86-64-v4";
+        if (__builtin_cpu_supports("x86-64-v3")) return "x86-64-v3";
+        return "baseline";
+    #else
+        return "baseline";
+    #endif
+    }
+
+    static int skbn_is_supported(int level) {
+    #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+        if (level == 4) return __builtin_cpu_supports("x86-64-v4") != 0;
+        if (level == 3) return __builtin_cpu_supports("x86-64-v3") != 0;
+    #endif
+        return level < 3;
+    }
+    """
+    const char* _level "skbn_level"()
+    bint _is_supported "skbn_is_supported"(int level)
+
+
+def level():
+    """The level in use: ``"x86-64-v4"`` (AVX-512), ``"x86-64-v3"`` (AVX2) or ``"baseline"``."""
+    return _level().decode()
+
+
+def supported():
+    """The levels that this processor has, by the names of ``SKBN_SIMD``."""
+    names = ["baseline"]
+    if _is_supported(3):
+        names.append("avx2")
+    if _is_supported(4):
+        names.append("avx512")
+    return names

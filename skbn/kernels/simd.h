@@ -1,0 +1,56 @@
+/* Loops compiled for several instruction sets, of which the processor chooses when it loads them.
+
+   GCC 12 on x86-64 Linux writes all versions of a function and the choice among them for
+   target_clones. The attribute stands on a declaration of the C function that Cython makes of a
+   fused one: the one for float is called __pyx_fuse_0<name>, that for double __pyx_fuse_1<name>.
+   Elsewhere, and where SKBN_SIMD (an option of setup.py) asks for one level, there is one version.
+*/
+#ifndef SKBN_SIMD_H
+#define SKBN_SIMD_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(SKBN_SIMD_TARGET)
+    #define SKBN_CLONES __attribute__((target(SKBN_SIMD_TARGET)))
+#elif defined(SKBN_SIMD_BASELINE)
+    #define SKBN_CLONES
+#elif defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12 \
+    && defined(__x86_64__) && defined(__gnu_linux__)
+    #define SKBN_CLONES \
+        __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+    #define SKBN_CHOOSES 1
+#else
+    #define SKBN_CLONES
+#endif
+
+/* Declares both versions of a function; SIGNATURE is a macro of the type of its data. */
+#define SKBN_CLONE_BOTH(result, name, SIGNATURE) \
+    SKBN_CLONES static result __pyx_fuse_0##name SIGNATURE(float); \
+    SKBN_CLONES static result __pyx_fuse_1##name SIGNATURE(double);
+
+#if defined(__GNUC__) || defined(__clang__)
+    #define SKBN_PREFETCH(address) __builtin_prefetch((const char*) (address))
+#else
+    #define SKBN_PREFETCH(address)
+#endif
+
+/* 2^n from n + 3 * 2^22 (float) or n + 3 * 2^51 (double): such a sum holds n in its last bits. */
+static inline float skbn_exp2_of_single(float shifted) {
+    uint32_t bits;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + 127u) << 23;
+    memcpy(&shifted, &bits, sizeof bits);
+    return shifted;
+}
+
+static inline double skbn_exp2_of_double(double shifted) {
+    uint64_t bits;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + 1023u) << 52;
+    memcpy(&shifted, &bits, sizeof bits);
+    return shifted;
+}
+
+#endif
