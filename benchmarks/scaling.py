@@ -1,0 +1,188 @@
+"""How the cost of skbn grows with rows, features, units, layers and the size of a batch.
+
+    python -m benchmarks.scaling
+    python -m benchmarks.scaling --repeats 3 --output build/benchmarks
+
+Every axis is walked while all else stays, on one thread. The exponent is the slope of the line
+through the logarithms of sizes and medians, by least squares: 1 is linear, less is better. The
+verdict is about rows and batches, in which nothing may be worse than linear. The products of two
+hidden layers grow with the square of their units.
+"""
+
+import argparse
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from benchmarks import report
+from benchmarks.growth import exponent
+from benchmarks.timing import alternate, medians
+from skbn import BatchNormTransformer, MLPWithBatchNormClassifier
+
+# Above 1 by what noise and the borders of caches do to a slope.
+LINEAR = 1.1
+CLASSES = 7
+COLUMNS = "{:<34} {:<26} {:>9}  {:<10} {}"
+
+
+@dataclass
+class Axis:
+    """What is walked, and what was found.
+
+    Attributes
+    ----------
+    name : str
+        Of the work and of what grows.
+    sizes : tuple of int
+        Steps of the walk.
+    make : callable
+        From a size to what is timed, a callable without arguments.
+    bound : float or None
+        The exponent that is still linear; None where another is expected.
+    costs : list of float
+        Median seconds, by size.
+    """
+
+    name: str
+    sizes: tuple
+    make: object
+    bound: float | None = None
+    costs: list = field(default_factory=list)
+
+    @property
+    def exponent(self):
+        return exponent(self.sizes, self.costs)
+
+    @property
+    def verdict(self):
+        if self.bound is None:
+            return "-"
+        return "linear" if self.exponent <= self.bound else "WORSE"
+
+    def measure(self, repeats):
+        """Time all sizes, in turns."""
+        runs = {size: self.make(size) for size in self.sizes}
+        middle = medians(alternate(runs, repeats))
+        self.costs = [middle[size] for size in self.sizes]
+
+
+def table(n, n_features):
+    """Noise and class numbers."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, n_features), dtype=np.float32)
+    return X, np.arange(n) % CLASSES
+
+
+def epoch(n=8192, n_features=32, units=64, layers=2, batch_size=128):
+    """One epoch of training, as ``partial_fit`` does it."""
+    X, y = table(n, n_features)
+    mlp = MLPWithBatchNormClassifier((units,) * layers, batch_size=batch_size, random_state=0)
+    classes = np.arange(CLASSES)
+    return lambda: mlp.partial_fit(X, y, classes=classes)
+
+
+def step(batch_size):
+    """An epoch of sixteen batches, whose cost is that of sixteen steps."""
+    return epoch(n=16 * batch_size, batch_size=batch_size)
+
+
+def prediction(n):
+    """Probabilities of rows."""
+    X, y = table(n, 32)
+    mlp = MLPWithBatchNormClassifier((64, 64), max_iter=1, tol=10.0, random_state=0)
+    mlp.partial_fit(X[:1024], y[:1024], classes=np.arange(CLASSES))
+    return lambda: mlp.predict_proba(X)
+
+
+def moments(n):
+    """The transformer's statistics of rows."""
+    X, _ = table(n, 32)
+    return lambda: BatchNormTransformer().partial_fit(X)
+
+
+def transformed(n):
+    """Rows through the transformer."""
+    X, _ = table(n, 32)
+    transformer = BatchNormTransformer().fit(X)
+    return lambda: transformer.transform(X)
+
+
+def axes():
+    """All walks."""
+    rows = tuple(2**k for k in range(12, 19))
+    sizes = tuple(2**k for k in range(4, 11))
+    return [
+        Axis("MLP partial_fit, rows", rows, lambda n: epoch(n=n), LINEAR),
+        Axis("MLP training step, rows of a batch", sizes, step, LINEAR),
+        Axis("MLP predict_proba, rows", rows, prediction, LINEAR),
+        Axis("transformer partial_fit, rows", rows, moments, LINEAR),
+        Axis("transformer transform, rows", rows, transformed, LINEAR),
+        Axis("MLP partial_fit, features", sizes, lambda d: epoch(n_features=d)),
+        Axis("MLP partial_fit, units", sizes[:-1], lambda d: epoch(units=d)),
+        Axis("MLP partial_fit, layers", (1, 2, 4, 8, 16), lambda k: epoch(layers=k)),
+    ]
+
+
+def main(argv=None):
+    """Measure, print, write; 1 if something is worse than linear that must not be."""
+    arguments = argument_parser().parse_args(argv)
+    print(COLUMNS.format("cost of, over", "sizes", "exponent", "verdict", "smallest, largest"))
+    walked = []
+    with threadpool_limits(1):
+        for axis in axes():
+            axis.measure(arguments.repeats)
+            walked.append(axis)
+            print(line(axis), flush=True)
+    write(arguments.output, walked)
+    print(f"written to {arguments.output}")
+    return int(any(axis.verdict == "WORSE" for axis in walked))
+
+
+def argument_parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.scaling", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="samples a size (default: 5)")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("build/benchmarks"),
+        help="directory of scaling.json and scaling.png (default: build/benchmarks)",
+    )
+    return parser
+
+
+def line(axis):
+    """One axis as text."""
+    ends = ", ".join(report.quantity(cost, "s") for cost in (axis.costs[0], axis.costs[-1]))
+    sizes = f"{axis.sizes[0]} to {axis.sizes[-1]}"
+    return COLUMNS.format(axis.name, sizes, f"{axis.exponent:.2f}", axis.verdict, ends)
+
+
+def write(directory, walked):
+    """JSON and figure."""
+    from matplotlib.figure import Figure
+
+    directory.mkdir(parents=True, exist_ok=True)
+    found = []
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    axes = figure.add_subplot()
+    for axis in walked:
+        values = {name: value for name, value in vars(axis).items() if name != "make"}
+        found.append(values | {"exponent": axis.exponent, "verdict": axis.verdict})
+        label = f"{axis.name}: {axis.exponent:.2f}"
+        axes.loglog(axis.sizes, axis.costs, marker="o", label=label)
+    axes.set_xlabel("size")
+    axes.set_ylabel("seconds")
+    axes.legend(title="exponent", fontsize="small")
+    figure.savefig(directory / "scaling.png")
+    content = {"machine": report.machine(), "axes": found}
+    text = json.dumps(content, indent=1) + "\n"
+    (directory / "scaling.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
