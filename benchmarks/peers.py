@@ -110,6 +110,8 @@ class TorchTraining:
 
         self.loss_of = loss_of
         if peer == "torch-compiled":
+            # It compiles for so many networks only, and runs eagerly from then on.
+            torch.compiler.reset()
             self.loss_of = torch.compile(loss_of)
             self.optimizer_step = torch.compile(self.optimizer.step)
 
@@ -126,14 +128,13 @@ class TorchTraining:
         return float(sum(losses)) / len(losses)
 
 
-def torch_training(*arguments, peer):
-    """`TorchTraining` that has run: `LeftOut` where PyTorch cannot compile on this machine."""
-    training = TorchTraining(*arguments, peer=peer)
-    if peer != "torch-compiled":
-        return training
+@contextmanager
+def compiling(peer):
+    """`LeftOut` if PyTorch is to compile and cannot on this machine."""
     try:
-        training.epoch()
+        yield
     except Exception as error:  # whatever a compiler has to say
+        if peer != "torch-compiled":
+            raise
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise LeftOut(f"PyTorch could not compile: {reason[0]}") from None
-    return TorchTraining(*arguments, peer=peer)
+        raise LeftOut(f"PyTorch could not compile: {reason[0]}") from error

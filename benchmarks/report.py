@@ -10,7 +10,7 @@ from benchmarks.timing import medians
 from benchmarks.work import OWN, Check, Goal
 
 PACKAGES = ("skbn", "numpy", "scipy", "scikit-learn", "torch", "skorch")
-COLUMNS = "{:<44} {:>9} {:>9} {:>8} {:>9}  {:<11} {:<15} {}"
+COLUMNS = "{:<47} {:>9} {:>9} {:>8} {:>9}  {:<11} {:<15} {}"
 UNITS = {
     "s": ((1.0, "s"), (1e-3, "ms"), (0.0, "us")),
     "B": ((1e6, "MB"), (0.0, "kB")),

@@ -17,7 +17,7 @@ from scipy.linalg.blas import sgemm
 from sklearn.neural_network import MLPClassifier
 
 from benchmarks.networks import LARGE, SMALL, OwnTraining, glorot_network
-from benchmarks.peers import torch_training
+from benchmarks.peers import TorchTraining, compiling
 from benchmarks.work import OWN, Goal, LeftOut, Sides, Work, compared, timed
 from skbn import MLPWithBatchNormClassifier
 from skbn.kernels import blas
@@ -37,13 +37,13 @@ def step_sides(training, options, peers):
             add_products(sides, training)
             continue
         try:
-            network = glorot_network(training.units)
-            theirs = torch_training(network, X, y, training.batch_size, peer=peer)
+            with compiling(peer):
+                sides.checks[peer] = same_training(training, peer)
         except LeftOut as reason:
             sides.left_out[peer] = str(reason)
             continue
-        sides.runs[peer] = theirs.epoch
-        sides.checks[peer] = same_training(training, peer)
+        network = glorot_network(training.units)
+        sides.runs[peer] = TorchTraining(network, X, y, training.batch_size, peer).epoch
     return sides
 
 
@@ -53,7 +53,7 @@ def same_training(training, peer):
     X, y = (array[:n] for array in training.rows())
     arguments = X, y, training.batch_size
     own = OwnTraining(glorot_network(training.units), *arguments)
-    theirs = torch_training(glorot_network(training.units), *arguments, peer=peer)
+    theirs = TorchTraining(glorot_network(training.units), *arguments, peer)
     losses = [[side.epoch() for _ in range(CHECKED_EPOCHS)][-1:] for side in (own, theirs)]
     return compared(SAME, *losses, 1e-3)
 
