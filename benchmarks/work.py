@@ -142,14 +142,14 @@ class Work:
     is_threaded: bool = True
 
 
-def timed(prepare, *arguments):
+def timed(prepare, *arguments, most_repeats=None):
     """The `measure` of a work whose sides are made by ``prepare(*arguments, options, peers)``."""
-    return partial(_measure_time, partial(prepare, *arguments))
+    return partial(_measure_time, partial(prepare, *arguments), most_repeats)
 
 
-def _measure_time(prepare, options, peers):
+def _measure_time(prepare, most_repeats, options, peers):
     sides = prepare(options, peers)
-    samples = alternate(sides.runs, options.repeats)
+    samples = alternate(sides.runs, min(options.repeats, most_repeats or options.repeats))
     for side, beside in sides.deducted.items():
         samples[side] = [a - b for a, b in zip(samples[side], samples.pop(beside), strict=True)]
     samples = {

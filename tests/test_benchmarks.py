@@ -67,6 +67,14 @@ def test_samples_alternate_and_a_short_run_is_repeated():
     assert calls[-18:] == ([long] + [short] * 5) * 3
 
 
+def test_a_long_run_is_not_made_again_before_it_counts():
+    clock, calls = Clock(), []
+    assert timing.alternate({"long": clock.side([30.0], calls)}, 2, 1.0, clock) == {
+        "long": [30.0] * 2
+    }
+    assert len(calls) == 3
+
+
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
 def test_exponent_of_a_power_law(power):
     sizes = np.array([1, 2, 8, 64])
