@@ -139,7 +139,8 @@ def draw(path, rows):
     texts = [f"{row.ratio:.2f} ({row.goal})" for row in rows]
     axes.bar_label(bars, texts, padding=3, fontsize="small")
     axes.axvline(1.0, color="black", linewidth=1)
-    axes.set_xscale("log")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.margins(x=0.25, y=0.01)
     axes.set_xlabel("how far beyond the goal (1: met; blue: met, orange: missed)")
     figure.savefig(path)
