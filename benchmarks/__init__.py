@@ -1,0 +1,1 @@
+"""Benchmarks: against other libraries, over sizes, and from commit to commit."""

@@ -1,0 +1,15 @@
+"""Measurements in a process of their own, which nothing has touched before."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def result_of(code, *arguments):
+    """What a Python program prints as JSON; it runs in the checkout."""
+    command = [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    return json.loads(done.stdout)

@@ -1,0 +1,81 @@
+"""The networks and tables that are trained on, the same for every side."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skbn.network import optimizer, views
+from skbn.network.network import Network, Table
+from skbn.network.plan import feed_forward
+from skbn.training.epochs import History, run_epochs
+from skbn.training.schedules import Constant
+from skbn.training.stopping import LossPlateau
+
+LEARNING_RATE = 0.001
+
+
+class Training(NamedTuple):
+    """Sizes of a network, rows of its mini-batches, and how many make one run."""
+
+    units: tuple
+    batch_size: int
+    n_batches: int
+
+    @property
+    def name(self):
+        return f"{'-'.join(map(str, self.units))}@{self.batch_size}"
+
+    def rows(self, dtype=np.float32):
+        """X and class numbers: noise, of which training never comes to an end."""
+        rng = np.random.default_rng(0)
+        n = self.n_batches * self.batch_size
+        X = rng.standard_normal((n, self.units[0]), dtype=np.float32).astype(dtype)
+        return X, rng.integers(0, self.units[-1], n)
+
+
+# Many batches for the small networks, so that a table's numbers cannot be learned by heart:
+# gradients would vanish, and arithmetic on denormal numbers is slow.
+SMALL = (Training((20, 100, 2), 200, 200), Training((10, 64, 64, 64, 2), 32, 1000))
+LARGE = (Training((54, 256, 256, 7), 256, 50), Training((784, 256, 128, 10), 200, 30))
+
+
+def glorot_network(units, seed=0):
+    """A float32 classifier with batch norm in front of relu, and random weights."""
+    rng = np.random.default_rng(seed)
+    plan = feed_forward(units, "relu", "before")
+    network = Network.initial(plan, "softmax_log_loss", np.float32)
+    for weights in views.weights(plan, network.parameters):
+        bound = np.sqrt(6.0 / sum(weights.shape))
+        weights[:] = rng.uniform(-bound, bound, weights.shape)
+    return network
+
+
+class OwnTraining:
+    """Training as ``fit`` runs it, between its checks of the data and its last statistics."""
+
+    def __init__(self, network, X, y, batch_size):
+        self.network = network
+        self.batch_size = batch_size
+        self.table = Table(X, y.astype(np.float32).reshape(-1, 1))
+        self.optimizer = optimizer.adam()
+        self.moments = network.new_moments()
+
+    def epoch(self):
+        """Train on all batches in the order of the rows; their mean loss."""
+        history = History()
+        run_epochs(
+            self.network,
+            self.table,
+            self.optimizer,
+            self.moments,
+            Constant(LEARNING_RATE),
+            LossPlateau(0.0, np.inf, np.inf, None),
+            history,
+            max_epochs=1,
+            batch_size=self.batch_size,
+            smallest_batch=2,
+            shuffle=False,
+            random_state=None,
+            verbose=False,
+        )
+        return history.loss_curve[0]

@@ -1,0 +1,146 @@
+"""What was measured: the table, the JSON file, the figure."""
+
+import json
+import platform
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from os import cpu_count
+
+from benchmarks.timing import medians
+from benchmarks.work import OWN, Check, Goal
+
+PACKAGES = ("skbn", "numpy", "scipy", "scikit-learn", "torch", "skorch")
+COLUMNS = "{:<47} {:>9} {:>9} {:>8} {:>9}  {:<11} {:<15} {}"
+UNITS = {
+    "s": ((1.0, "s"), (1e-3, "ms"), (0.0, "us")),
+    "B": ((1e6, "MB"), (0.0, "kB")),
+}
+FACTORS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "MB": 1e6, "kB": 1e3}
+
+
+@dataclass
+class Row:
+    """One row of the table.
+
+    Attributes
+    ----------
+    threads : dict of int to dict
+        By number of threads: median of each side, their ratio, and all samples. The first
+        gives the verdict.
+    """
+
+    name: str
+    peer: str
+    goal: Goal
+    unit: str
+    check: Check | None = None
+    threads: dict = field(default_factory=dict)
+
+    def add(self, count, measurement):
+        samples = {side: measurement.samples[side] for side in (OWN, self.peer)}
+        middle = medians(samples)
+        ratio = self.goal.ratio(middle[OWN], middle[self.peer])
+        self.threads[count] = {"median": middle, "ratio": ratio, "samples": samples}
+
+    @property
+    def ratio(self):
+        return next(iter(self.threads.values()))["ratio"]
+
+    @property
+    def verdict(self):
+        if self.check is not None and not self.check.holds:
+            return "not the same"
+        return {True: "met", False: "missed", None: "-"}[self.goal.is_met(self.ratio)]
+
+
+def header():
+    """The first line of the table."""
+    return COLUMNS.format(
+        "row", "ours", "peer", "ratio", "goal", "verdict", "the same", "more threads"
+    ).rstrip()
+
+
+def line(row):
+    """One row of the table as text."""
+    middle = next(iter(row.threads.values()))["median"]
+    more = [f"{n}: {values['ratio']:.2f}" for n, values in list(row.threads.items())[1:]]
+    same = "" if row.check is None else f"to {row.check.difference:.0e}"
+    return COLUMNS.format(
+        row.name,
+        quantity(middle[OWN], row.unit),
+        quantity(middle[row.peer], row.unit),
+        f"{row.ratio:.2f}",
+        str(row.goal),
+        row.verdict,
+        same,
+        ", ".join(more),
+    ).rstrip()
+
+
+def quantity(value, unit):
+    """A number of seconds or bytes in a unit that suits it."""
+    name = next(name for least, name in UNITS[unit] if value >= least or least == 0.0)
+    return f"{value / FACTORS[name]:.4g} {name}"
+
+
+def machine():
+    """Where and with what it was measured."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "platform": platform.platform(),
+        "processor": processor(),
+        "cores": cpu_count(),
+        "python": platform.python_version(),
+        "packages": versions,
+    }
+
+
+def processor():
+    """The processor's name, where the system tells it."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.partition(":")[2] for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0].strip() if names else platform.processor()
+
+
+def write_json(path, rows, left_out, options):
+    """All that was measured, sample by sample."""
+    content = {
+        "machine": machine(),
+        "options": options,
+        "rows": [asdict(row) | {"verdict": row.verdict, "ratio": row.ratio} for row in rows],
+        "left_out": left_out,
+    }
+    path.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+
+
+def draw(path, rows):
+    """Bars of each ratio over its goal: what reaches 1 is met. A goal of "at most" is inverted."""
+    from matplotlib.figure import Figure
+
+    rows = [row for row in rows if row.goal.bound is not None][::-1]
+    if not rows:
+        return
+    values = [
+        row.ratio / row.goal.bound if row.goal.kind == "faster" else row.goal.bound / row.ratio
+        for row in rows
+    ]
+    figure = Figure(figsize=(9, 1.5 + 0.25 * len(rows)), layout="constrained")
+    axes = figure.add_subplot()
+    colors = ["tab:blue" if row.verdict == "met" else "tab:orange" for row in rows]
+    bars = axes.barh([row.name for row in rows], values, color=colors)
+    texts = [f"{row.ratio:.2f} ({row.goal})" for row in rows]
+    axes.bar_label(bars, texts, padding=3, fontsize="small")
+    axes.axvline(1.0, color="black", linewidth=1)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.margins(x=0.25, y=0.01)
+    axes.set_xlabel("how far beyond the goal (1: met; blue: met, orange: missed)")
+    figure.savefig(path)

@@ -1,0 +1,67 @@
+"""Peak memory of ``fit`` beyond X and what was loaded before, in a process of its own.
+
+The table is written in place, so that making it needs no memory beside it. A small fit before
+loads what is loaded once.
+"""
+
+import sys
+
+from benchmarks.child import result_of
+from benchmarks.work import OWN, Goal, LeftOut, Measurement, Work
+
+CODE = """
+import json, sys
+import numpy as np
+from skbn import MLPWithBatchNormClassifier
+from sklearn.neural_network import MLPClassifier
+from benchmarks.rows.memory import peak
+
+cls = {"skbn": MLPWithBatchNormClassifier, "sklearn": MLPClassifier}[sys.argv[1]]
+mlp = cls((256, 256), batch_size=256, max_iter=2, random_state=0)
+y = np.arange(200_000) % 7
+rng = np.random.default_rng(0)
+mlp.fit(rng.standard_normal((512, 54)).astype(sys.argv[2]), y[:512])
+X = np.empty((len(y), 54), sys.argv[2])
+rng.standard_normal(out=X, dtype=X.dtype)
+before = peak()
+mlp.fit(X, y)
+print(json.dumps(peak() - before))
+"""
+
+
+def peak():
+    """The most memory this process has held, in bytes.
+
+    `ru_maxrss` of Linux also counts the process it was forked from, so the kernel's own record
+    is read there.
+    """
+    if sys.platform == "linux":
+        with open("/proc/self/status") as file:
+            line = next(line for line in file if line.startswith("VmHWM"))
+        return 1024 * int(line.split()[1])
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def measure(dtype, options, peers):
+    """Bytes of either estimator, in turns."""
+    if sys.platform not in ("linux", "darwin"):
+        raise LeftOut("the peak of a process's memory is read on Linux and macOS only")
+    samples = {OWN: [], "sklearn": []}
+    for _ in range(min(options.repeats, 3)):
+        for side, values in samples.items():
+            values.append(result_of(CODE, side, dtype))
+    return Measurement(samples, unit="B")
+
+
+def work(dtype):
+    return Work(
+        f"peak-memory/{dtype}",
+        {"sklearn": Goal("within", 1.0)},
+        lambda options, peers: measure(dtype, options, peers),
+        is_threaded=False,
+    )
+
+
+WORKS = [work(dtype) for dtype in ("float32", "float64")]

@@ -1,0 +1,40 @@
+"""Predicted probabilities of one row, and of many, against the network folded for scikit-learn."""
+
+import numpy as np
+
+from benchmarks.networks import LARGE
+from benchmarks.work import OWN, Goal, Sides, Work, compared, timed
+from skbn import MLPWithBatchNormClassifier
+
+GOALS = {1: 1, 100_000: 2}
+
+
+def sides(n, dtype, options, peers):
+    """Ours with batch norm; scikit-learn's network of the same sizes, which predicts the same."""
+    training = LARGE[0]
+    own = MLPWithBatchNormClassifier(training.units[1:-1], batch_size=training.batch_size)
+    X, y = training.rows(dtype)
+    own.partial_fit(X, y, classes=np.unique(y))
+    theirs = own.to_sklearn()
+    # As if it had been trained on these rows: it computes in their dtype.
+    theirs.coefs_ = [array.astype(dtype) for array in theirs.coefs_]
+    theirs.intercepts_ = [array.astype(dtype) for array in theirs.intercepts_]
+    X = np.resize(X, (n, X.shape[1]))
+    check = compared(
+        "probabilities", [own.predict_proba(X[:1000])], [theirs.predict_proba(X[:1000])], 1e-4
+    )
+    return Sides(
+        {OWN: lambda: own.predict_proba(X), "sklearn": lambda: theirs.predict_proba(X)},
+        checks={"sklearn": check},
+    )
+
+
+WORKS = [
+    Work(
+        f"predict_proba-{n}/{dtype}",
+        {"sklearn": Goal("faster", goal)},
+        timed(sides, n, np.dtype(dtype)),
+    )
+    for n, goal in GOALS.items()
+    for dtype in ("float32", "float64")
+]

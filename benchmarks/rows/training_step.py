@@ -1,0 +1,181 @@
+"""One training step: forward, loss, backward, Adam, running statistics.
+
+``step/...`` is a step of the loop that ``fit`` runs (gathering the rows of a batch included; no
+shuffling) against a loop of PyTorch's over tensors cut into batches before, and against nothing
+but the matrix products of the same step.
+
+``partial_fit/...`` is one call of that method over many batches, divided by their number, on both
+sides: the checks of the data are included, shuffling is switched off. scikit-learn's network has
+no batch norm. With two classes both sides have one logistic output. X is float32, and with
+``partial_fit-float64/...`` float64, where scikit-learn computes in float64 and we in float32.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+from scipy.linalg.blas import sgemm
+from sklearn.neural_network import MLPClassifier
+
+from benchmarks.networks import LARGE, SMALL, OwnTraining, glorot_network
+from benchmarks.peers import TorchTraining, compiling
+from benchmarks.work import OWN, Goal, LeftOut, Sides, Work, compared, timed
+from skbn import MLPWithBatchNormClassifier
+from skbn.kernels import blas
+
+# Long enough for a wrong gradient or optimizer to show in the loss.
+CHECKED_BATCHES, CHECKED_EPOCHS = 3, 10
+SAME = f"loss of {CHECKED_BATCHES} batches after {CHECKED_EPOCHS} epochs"
+
+
+def step_sides(training, options, peers):
+    """The loop of ``fit``, PyTorch's, and the bare products."""
+    X, y = training.rows()
+    own = OwnTraining(glorot_network(training.units), X, y, training.batch_size)
+    sides = Sides({OWN: own.epoch}, steps=training.n_batches)
+    for peer in peers:
+        if peer == "products":
+            add_products(sides, training)
+            continue
+        try:
+            with compiling(peer):
+                sides.checks[peer] = same_training(training, peer)
+        except LeftOut as reason:
+            sides.left_out[peer] = str(reason)
+            continue
+        network = glorot_network(training.units)
+        sides.runs[peer] = TorchTraining(network, X, y, training.batch_size, peer).epoch
+    return sides
+
+
+def same_training(training, peer):
+    """Whether training on a few batches, from the same weights, ends at the same loss."""
+    n = CHECKED_BATCHES * training.batch_size
+    X, y = (array[:n] for array in training.rows())
+    arguments = X, y, training.batch_size
+    own = OwnTraining(glorot_network(training.units), *arguments)
+    theirs = TorchTraining(glorot_network(training.units), *arguments, peer)
+    losses = [[side.epoch() for _ in range(CHECKED_EPOCHS)][-1:] for side in (own, theirs)]
+    return compared(SAME, *losses, 1e-3)
+
+
+def add_products(sides, training):
+    """Forward, weights' gradient, data's gradient of each layer but the first.
+
+    Straight into memory that is there, by SciPy's own door to the BLAS that the kernels call:
+    `skbn.kernels.blas.matmul` makes a new array for each result, which training does not. What
+    the calls themselves cost is measured on as many matrices of one element, and taken off.
+    """
+    rng = np.random.default_rng(0)
+    factors = []
+    for layer, (n_in, n_out) in enumerate(pairwise(training.units)):
+        x = rng.standard_normal((training.batch_size, n_in), dtype=np.float32)
+        w = rng.standard_normal((n_in, n_out), dtype=np.float32)
+        dz = rng.standard_normal((training.batch_size, n_out), dtype=np.float32)
+        factors += [(x, w), (x.T, dz)] + ([(dz, w.T)] if layer else [])
+    products, results = column_major(factors)
+    one = np.ones((1, 1), np.float32)
+    calls, _ = column_major([(one, one)] * len(factors))
+
+    def run(all_operands):
+        for _ in range(training.n_batches):
+            for operands in all_operands:
+                sgemm(*operands)
+
+    sides.runs |= {"products": lambda: run(products), "calls": lambda: run(calls)}
+    sides.deducted["products"] = "calls"
+    for operands in products:
+        sgemm(*operands)
+    expected = [blas.matmul(a, b) for a, b in factors]
+    sides.checks["products"] = compared("products", results, expected, 1e-5)
+
+
+def column_major(factors):
+    """Arguments of `sgemm` for row-major products, and where their results are.
+
+    A row-major matrix is the column-major one of its transpose: ``C' = B' A'``.
+    """
+    arguments, results = [], []
+    for a, b in factors:
+        c = np.empty((a.shape[0], b.shape[1]), np.float32)
+        left, transposed_left = as_stored(b.T)
+        right, transposed_right = as_stored(a.T)
+        arguments.append((1.0, left, right, 0.0, c.T, transposed_left, transposed_right, True))
+        results.append(c)
+    return arguments, results
+
+
+def as_stored(matrix):
+    """A matrix as Fortran would store it, and whether it is to be transposed then."""
+    return (matrix, False) if matrix.flags.f_contiguous else (matrix.T, True)
+
+
+def partial_fit_sides(training, dtype, options, peers):
+    """``partial_fit`` of both estimators on the same rows, in their order."""
+    X, y = training.rows(dtype)
+    classes = np.unique(y)
+    own, theirs = estimators(training)
+    sides = Sides(
+        {
+            OWN: lambda: own.partial_fit(X, y, classes=classes),
+            "sklearn": lambda: theirs.partial_fit(X, y, classes=classes),
+        },
+        steps=training.n_batches,
+    )
+    # Without batch norm ours is their network, which begins with the same weights.
+    n = CHECKED_BATCHES * training.batch_size
+    plain, twin = estimators(training, batch_norm=None)
+    for _ in range(CHECKED_EPOCHS):
+        for estimator in (plain, twin):
+            estimator.partial_fit(X[:n], y[:n], classes=classes)
+    what = f"{SAME}, without batch norm"
+    sides.checks["sklearn"] = compared(what, [plain.loss_], [twin.loss_], 1e-3)
+    return sides
+
+
+def estimators(training, **own):
+    """Ours, with some parameters of its own, and scikit-learn's of the same sizes."""
+    common = {
+        "hidden_layer_sizes": training.units[1:-1],
+        "batch_size": training.batch_size,
+        "shuffle": False,
+        "random_state": 0,
+    }
+    return (
+        MLPWithBatchNormClassifier(**common, normalize_input=None, **own),
+        MLPClassifier(**common),
+    )
+
+
+def works(training, sklearn, sklearn_float64, torch, products):
+    """The works of one network, with its goals."""
+    report = Goal("faster")
+    return [
+        Work(
+            f"step/{training.name}",
+            {
+                "torch": Goal("faster", torch),
+                "torch-fused": report,
+                "torch-compiled": report,
+                "products": Goal("within", products),
+            },
+            timed(step_sides, training),
+        ),
+        Work(
+            f"partial_fit/{training.name}",
+            {"sklearn": Goal("faster", sklearn)},
+            timed(partial_fit_sides, training, np.float32),
+        ),
+        Work(
+            f"partial_fit-float64/{training.name}",
+            {"sklearn": Goal("faster", sklearn_float64)},
+            timed(partial_fit_sides, training, np.float64),
+        ),
+    ]
+
+
+WORKS = [
+    *works(SMALL[0], sklearn=8, sklearn_float64=7, torch=12, products=2.0),
+    *works(SMALL[1], sklearn=7, sklearn_float64=7, torch=15, products=2.0),
+    *works(LARGE[0], sklearn=1.7, sklearn_float64=2.8, torch=1.75, products=1.2),
+    *works(LARGE[1], sklearn=1.5, sklearn_float64=2.8, torch=1.45, products=1.2),
+]

@@ -1,0 +1,1 @@
+"""The suite for airspeed velocity (asv), which follows skbn alone from commit to commit."""

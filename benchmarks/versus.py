@@ -1,0 +1,119 @@
+"""skbn side by side with other libraries, row by row, with goals and verdicts.
+
+    python -m benchmarks.versus                            # the whole table
+    python -m benchmarks.versus --rows 'step/*' 'search/*' --threads 1 2
+    python -m benchmarks.versus --list
+
+The sides take turns, every sample lasts 50 ms or more, and medians are compared. The first number
+of threads gives the verdict. Before a row is timed its sides are compared: "the same" says how far
+their results are apart, relative to the largest. Peers that are not installed are left out.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from benchmarks import peers as libraries
+from benchmarks import report, rows
+from benchmarks.work import LeftOut, Options
+
+
+def main(argv=None):
+    """Measure, print, write; 1 if two sides of a row did not do the same."""
+    parser = argument_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.list:
+        print("\n".join(rows.names()))
+        return 0
+    try:
+        chosen = rows.chosen(arguments.rows)
+    except ValueError as error:
+        parser.error(str(error))
+    options = Options(arguments.repeats, arguments.data, arguments.wheel)
+    threads = ", ".join(map(str, arguments.threads))
+    print(f"medians of {options.repeats}, threads of both sides: {threads}\n")
+    print(report.header(), flush=True)
+    table, left_out = [], {}
+    for work, peers in chosen:
+        for row in measured(work, peers, arguments.threads, options, left_out):
+            table.append(row)
+            print(report.line(row), flush=True)
+    for name, reason in left_out.items():
+        print(f"left out: {name}: {reason}")
+    verdicts = [row.verdict for row in table]
+    print(f"\n{verdicts.count('met')} goals met, {verdicts.count('missed')} missed")
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    report.write_json(arguments.output / "versus.json", table, left_out, vars(arguments))
+    report.draw(arguments.output / "versus.png", table)
+    print(f"written to {arguments.output}")
+    return int("not the same" in verdicts)
+
+
+def argument_parser():
+    summary, _, details = __doc__.partition("\n")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.versus",
+        description=summary,
+        epilog=details,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    data = os.environ.get("SKBN_DATA")
+    parser.add_argument("--rows", nargs="+", default=["*"], help="names, * and ? allowed")
+    parser.add_argument("--list", action="store_true", help="print the names and stop")
+    parser.add_argument("--repeats", type=positive, default=5, help="samples a side (default: 5)")
+    parser.add_argument("--threads", type=positive, nargs="+", default=[1], help="default: 1")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(data) if data else None,
+        help="directory of data sets, for time-to-score (default: the variable SKBN_DATA)",
+    )
+    parser.add_argument("--wheel", type=Path, help="a wheel, whose size is a row")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("build/benchmarks"),
+        help="directory of versus.json and versus.png (default: build/benchmarks)",
+    )
+    return parser
+
+
+def positive(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+def measured(work, peers, threads, options, left_out):
+    """The rows of a work; adds to `left_out` what could not be measured, by name."""
+    missing = {peer: libraries.missing(peer) for peer in peers}
+    for peer, modules in missing.items():
+        if modules:
+            left_out[f"{work.name}/{peer}"] = f"not installed: {', '.join(modules)}"
+    peers = [peer for peer in peers if not missing[peer]]
+    if not peers:
+        return []
+    result = {}
+    for count in threads if work.is_threaded else threads[:1]:
+        try:
+            with libraries.limited_threads(count, peers):
+                measurement = work.measure(options, peers)
+        except LeftOut as reason:
+            left_out[work.name] = str(reason)
+            return []
+        for peer in peers:
+            name = f"{work.name}/{peer}"
+            if peer in measurement.left_out:
+                left_out[name] = measurement.left_out[peer]
+                continue
+            row = report.Row(name, peer, work.goals[peer], measurement.unit)
+            row = result.setdefault(peer, row)
+            row.check = measurement.checks.get(peer)
+            row.add(count, measurement)
+    return list(result.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
