@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
-from scipy.special import expit, softmax
+from scipy.special import expit
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.class_weight import compute_sample_weight
@@ -66,7 +66,11 @@ class ClassTargets(ClassifierMixin):
         if self._is_multilabel:
             probabilities = expit(z)
         elif self.n_outputs_ > 1:
-            probabilities = softmax(z, axis=1)
+            # exp(z - max z) / its sum, in place: the outputs are nobody else's.
+            z -= z.max(axis=1, keepdims=True)
+            np.exp(z, out=z)
+            z /= z.sum(axis=1, keepdims=True)
+            probabilities = z
         elif len(self.classes_) == 1:
             probabilities = np.ones_like(z)
         else:

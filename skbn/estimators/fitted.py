@@ -7,7 +7,6 @@ they are asked for, so they are right after unpickling and copying too.
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skbn.estimators.columns import divisor
 from skbn.estimators.rows import as_table, checked_data
 from skbn.estimators.transaction import draft_of
 from skbn.network import views
@@ -84,12 +83,13 @@ class FittedNetwork:
 
     def _raw_outputs(self, X):
         """Outputs of the network before any link, float64, and the dtype results have."""
-        check_is_fitted(self)
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)  # raises, and takes its time
         X = checked_data(self, X, reset=False)
         # One look at the state: it may be replaced in another thread.
         fitted = draft_of(self)
         network = Network(fitted._plan, fitted._loss, fitted._parameters, fitted._statistics)
-        if network.is_normalized and X.shape[0] >= FOLDING_ROWS:
+        if X.shape[0] >= FOLDING_ROWS and network.is_normalized:
             network = folded_network(network)
         mean, invstd = fitted._input_affine()
         table = Table(as_table(X), input_mean=mean, input_invstd=invstd)
@@ -101,7 +101,7 @@ class FittedNetwork:
         mean = getattr(self, "input_mean_", None)
         if mean is None:
             return None, None
-        return mean, 1.0 / divisor(mean, self.input_var_, self._input_weight, epsilon=0.0)
+        return mean, self._input_invstd
 
     def _output_affine(self):
         """What raw outputs are multiplied by, and what is added then, to be predictions."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn import config_context
+from sklearn import config_context, get_config
 from sklearn.base import is_regressor
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
@@ -28,7 +28,7 @@ def as_table(X):
     Aligned; or CSR without duplicates, of contiguous arrays and indices of one dtype.
     """
     if not issparse(X):
-        return np.require(X, requirements=["ALIGNED"])
+        return X if X.flags.aligned else np.require(X, requirements=["ALIGNED"])
     X = X.tocsr()
     if not X.has_canonical_format:
         X = X.copy()
@@ -47,15 +47,12 @@ def as_table(X):
 
 def checked_data(estimator, *data, **checks):
     """scikit-learn's ``validate_data`` with what all networks accept."""
+    checks |= {"accept_sparse": ["csr", "csc"], "dtype": (np.float64, np.float32)}
+    if not get_config()["array_api_dispatch"]:
+        return validate_data(estimator, *data, **checks)
     # The kernels work on memory of this process: tensors become arrays, or say why not.
     with config_context(array_api_dispatch=False):
-        return validate_data(
-            estimator,
-            *data,
-            accept_sparse=["csr", "csc"],
-            dtype=(np.float64, np.float32),
-            **checks,
-        )
+        return validate_data(estimator, *data, **checks)
 
 
 def training_rows(estimator, X, y, sample_weight, *, fresh, incremental, smallest):

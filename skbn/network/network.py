@@ -257,7 +257,10 @@ class Network:
         plan, columns = self._placed(table)
         if table.is_sparse and n_operations == 0:
             raise ValueError("the inputs of a sparse table are never gathered")
-        capacity = int(min(n, np.clip(INFERENCE_WORK // columns, *INFERENCE_ROWS)))
+        fewest, most = INFERENCE_ROWS
+        capacity = min(n, max(fewest, min(INFERENCE_WORK // columns, most)))
+        if n >= fewest and self.parameters.dtype == np.float32:
+            blas_buffer.touch_once()
         if n > 0:
             inference.infer(
                 outputs, np.empty(capacity * columns, self.parameters.dtype),

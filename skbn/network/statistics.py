@@ -12,8 +12,8 @@ from skbn.kernels import moments
 from skbn.network import views
 from skbn.network.plan import BATCH_NORM
 
-# Rows of one block: what lies between two chances for Ctrl-C.
-BLOCK_ROWS = 8192
+# Rows of one block: what lies between two chances for Ctrl-C, and what memory it takes.
+BLOCK_ROWS = 2048
 
 
 def set_exact_statistics(network, table, rows=None):
