@@ -405,10 +405,10 @@ def _as_operands(x, *vectors):
     x = as_floating("x", x, order="C")
     if x.ndim != 2:
         raise ValueError(f"x must have shape (n, d), got {x.ndim} dimension(s)")
-    vectors = [np.ascontiguousarray(vector) for vector in vectors]
+    shape = x.shape[1:]
     for vector in vectors:
-        if vector.shape != x.shape[1:]:
-            raise ValueError(f"expected shape {x.shape[1:]} for {x.shape[1]} columns, "
+        if vector.shape != shape:
+            raise ValueError(f"expected shape {shape} for {shape[0]} columns, "
                              f"got {vector.shape}")
     return x, *vectors
 
@@ -457,7 +457,9 @@ def forward(x, gamma, beta, double epsilon=1e-5, sample_weight=None):
     Ioffe and Szegedy (2015), Algorithm 1.
     """
     x = np.asarray(x)
-    x, gamma, beta = _as_operands(x, np.asarray(gamma, x.dtype), np.asarray(beta, x.dtype))
+    x, gamma, beta = _as_operands(
+        x, np.asarray(gamma, x.dtype, order="C"), np.asarray(beta, x.dtype, order="C")
+    )
     n, d = x.shape
     sample_weight = _as_weights(sample_weight, n)
     rows = n if sample_weight is None else int(np.sum(sample_weight > 0))
@@ -521,8 +523,8 @@ def backward(dy, x, gamma, batch_mean, batch_invstd, sample_weight=None):
     """
     x = np.asarray(x)
     x, gamma, batch_mean, batch_invstd = _as_operands(
-        x, np.asarray(gamma, x.dtype), np.asarray(batch_mean, np.float64),
-        np.asarray(batch_invstd, np.float64),
+        x, np.asarray(gamma, x.dtype, order="C"), np.asarray(batch_mean, np.float64, order="C"),
+        np.asarray(batch_invstd, np.float64, order="C"),
     )
     dy = np.ascontiguousarray(dy, dtype=x.dtype)
     if dy.shape != x.shape:
@@ -586,8 +588,9 @@ def infer(x, gamma, beta, running_mean, running_var, double epsilon=1e-5):
     """
     x = np.asarray(x)
     x, gamma, beta, running_mean, running_var = _as_operands(
-        x, np.asarray(gamma, x.dtype), np.asarray(beta, x.dtype),
-        np.asarray(running_mean, np.float64), np.asarray(running_var, np.float64),
+        x, np.asarray(gamma, x.dtype, order="C"), np.asarray(beta, x.dtype, order="C"),
+        np.asarray(running_mean, np.float64, order="C"),
+        np.asarray(running_var, np.float64, order="C"),
     )
     y = np.empty_like(x)
     if x.size > 0:
