@@ -125,6 +125,16 @@ class batchnorm:
         return dx, np.sum(dy * xhat, axis=0), np.sum(dy, axis=0)
 
     @staticmethod
+    def relu_forward(x, gamma, beta, epsilon=1e-5, sample_weight=None):
+        y, *statistics = batchnorm.forward(x, gamma, beta, epsilon, sample_weight)
+        return activations.forward(y, "relu"), *statistics
+
+    @staticmethod
+    def relu_backward(dy, y, x, gamma, batch_mean, batch_invstd, sample_weight=None):
+        dy = activations.backward(dy, None, y, "relu")
+        return batchnorm.backward(dy, x, gamma, batch_mean, batch_invstd, sample_weight)
+
+    @staticmethod
     def affine(x, mean, scale, shift, out=None):
         y = (x - mean) * scale + shift
         if out is not None:

@@ -18,7 +18,7 @@ from strategies import (
 )
 from twins import assert_equals_twin, untouched
 
-from skbn.kernels import batchnorm
+from skbn.kernels import activations, batchnorm
 
 exact_moments = reference.moments.batch_moments
 offsets = st.sampled_from([0.0, 1.0, -100.0])
@@ -343,3 +343,46 @@ def test_results_are_c_ordered(order):
     dx, _, _ = batchnorm.backward(in_order(dy, order), x, gamma, mean, invstd)
     assert y.flags.c_contiguous
     assert dx.flags.c_contiguous
+
+
+@each_precision
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("shape", [(2, 1), (5, 3), (33, 17), (64, 130)])
+def test_the_relu_behind_in_one_pass_is_the_relu_by_itself(precision, weighted, shape):
+    x, dy, gamma, beta = (a.astype(precision.dtype) for a in operands(*shape))
+    weight = np.linspace(0.5, 2.0, shape[0]) if weighted else None
+    y, *statistics = batchnorm.forward(x, gamma, beta, 1e-5, weight)
+    mean, _, invstd = statistics
+    expected = activations.forward(y, "relu")
+    fused, *fused_statistics = batchnorm.relu_forward(x, gamma, beta, 1e-5, weight)
+    np.testing.assert_array_equal(fused, expected)
+    for own, other in zip(fused_statistics, statistics, strict=True):
+        np.testing.assert_array_equal(own, other)
+    before = dy.copy()
+    masked = activations.backward(dy, y, expected, "relu")
+    parts = batchnorm.backward(masked, x, gamma, mean, invstd, weight)
+    fused = batchnorm.relu_backward(dy, expected, x, gamma, mean, invstd, weight)
+    for own, other in zip(fused, parts, strict=True):
+        np.testing.assert_array_equal(own, other)
+    np.testing.assert_array_equal(dy, before)
+    # And the twins, which know nothing of passes.
+    twin = reference.batchnorm.relu_forward(x.astype(np.float64), gamma, beta, 1e-5, weight)
+    np.testing.assert_allclose(expected, twin[0], rtol=1e-3, atol=1e-5)
+    twin = reference.batchnorm.relu_backward(
+        dy.astype(np.float64), expected, x.astype(np.float64), gamma, mean, invstd, weight
+    )
+    for own, other in zip(fused, twin, strict=True):
+        np.testing.assert_allclose(own, other, rtol=1e-3, atol=1e-4)
+
+
+def test_the_relu_s_output_must_fit():
+    x = np.ones((4, 2))
+    column = np.ones(2)
+    with pytest.raises(ValueError, match="y has shape"):
+        batchnorm.relu_backward(x, x[:3], x, column, column, column)
+
+
+def test_a_nan_passes_the_relu_behind():
+    x = np.array([[1.0], [np.nan], [3.0]])
+    y, *_ = batchnorm.relu_forward(x, np.ones(1), np.zeros(1))
+    assert np.isnan(y).all()

@@ -14,6 +14,7 @@ cdef void batchnorm_forward "skbn_batchnorm_forward"(
     const double* batch_mean, const double* batch_invstd,
     const floating* gamma, const floating* beta,
     Py_ssize_t n, Py_ssize_t d,
+    bint relu,
 ) noexcept nogil
 
 cdef bint batchnorm_affine(
@@ -25,8 +26,8 @@ cdef bint batchnorm_affine(
 ) noexcept nogil
 
 cdef void batchnorm_gradient_sums "skbn_batchnorm_gradient_sums"(
-    double* sum_dy, double* sum_dy_xhat, floating* scratch,
-    const floating* dy, const floating* x,
+    double* sum_dy, double* sum_dy_xhat, floating* scratch, floating* dy,
+    const floating* y, const floating* x,
     const double* batch_mean, const double* batch_invstd,
     Py_ssize_t n, Py_ssize_t d,
 ) noexcept nogil

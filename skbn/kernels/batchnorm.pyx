@@ -31,7 +31,7 @@ from skbn.kernels.moments import (
 
 __all__ = [
     "affine", "backward", "batch_moments", "forward", "infer", "merge", "merge_pairs",
-    "update_running", "weighted_moments",
+    "relu_backward", "relu_forward", "update_running", "weighted_moments",
 ]
 
 
@@ -45,9 +45,9 @@ cdef extern from *:
         (T*, const T*, double, double, double, Py_ssize_t, Py_ssize_t, Py_ssize_t)
     #define FORWARD(T) \
         (T*, T*, const T*, const double*, const double*, const T*, const T*, \
-         Py_ssize_t, Py_ssize_t)
+         Py_ssize_t, Py_ssize_t, int)
     #define SUMS(T) \
-        (double*, double*, T*, const T*, const T*, const double*, const double*, \
+        (double*, double*, T*, T*, const T*, const T*, const double*, const double*, \
          Py_ssize_t, Py_ssize_t)
     #define BACKWARD(T) \
         (T*, T*, const T*, const T*, const double*, const double*, const T*, \
@@ -122,13 +122,18 @@ cdef void batchnorm_forward "skbn_batchnorm_forward"(
     const double* batch_mean, const double* batch_invstd,
     const floating* gamma, const floating* beta,
     Py_ssize_t n, Py_ssize_t d,
+    bint relu,
 ) noexcept nogil:
-    """y = gamma * (x - mean) * invstd + beta; y may be x. The running statistics serve too."""
+    """y = gamma * (x - mean) * invstd + beta; y may be x. The running statistics serve too.
+
+    With `relu` its positive part, which saves a pass over y; a NaN stays one.
+    """
     cdef floating* hi = scratch
     cdef floating* scale = scratch + d
     cdef floating* shift = scratch + 2 * d
     cdef Py_ssize_t i, j
     cdef double slope
+    cdef floating value
     for j in range(d):
         slope = batch_invstd[j] * gamma[j]
         hi[j] = <floating> batch_mean[j]
@@ -138,11 +143,13 @@ cdef void batchnorm_forward "skbn_batchnorm_forward"(
     if y == x:
         for i in range(n):
             for j in range(d):
-                y[i * d + j] = (y[i * d + j] - hi[j]) * scale[j] + shift[j]
+                value = (y[i * d + j] - hi[j]) * scale[j] + shift[j]
+                y[i * d + j] = 0 if relu and value < 0 else value
     else:
         for i in range(n):
             for j in range(d):
-                y[i * d + j] = (x[i * d + j] - hi[j]) * scale[j] + shift[j]
+                value = (x[i * d + j] - hi[j]) * scale[j] + shift[j]
+                y[i * d + j] = 0 if relu and value < 0 else value
 
 
 cdef int _affine_panel "skbn_affine_panel"(
@@ -297,13 +304,24 @@ cdef bint batchnorm_affine(
     return finite
 
 
+cdef inline void _mask(floating* dy, const floating* y, Py_ssize_t size) noexcept nogil:
+    # A product, not a choice, as in the relu by itself.
+    cdef Py_ssize_t j
+    for j in range(size):
+        dy[j] = dy[j] * <floating> (y[j] > 0)
+
+
 cdef void batchnorm_gradient_sums "skbn_batchnorm_gradient_sums"(
-    double* sum_dy, double* sum_dy_xhat, floating* scratch,
-    const floating* dy, const floating* x,
+    double* sum_dy, double* sum_dy_xhat, floating* scratch, floating* dy,
+    const floating* y, const floating* x,
     const double* batch_mean, const double* batch_invstd,
     Py_ssize_t n, Py_ssize_t d,
 ) noexcept nogil:
-    """sum_i dy_ij (the gradient of beta) and sum_i dy_ij xhat_ij (the gradient of gamma)."""
+    """sum_i dy_ij (the gradient of beta) and sum_i dy_ij xhat_ij (the gradient of gamma).
+
+    `y` may be NULL. Otherwise it is the output of a relu behind the normalization, and `dy` the
+    gradient with respect to that: it is first multiplied by [y > 0], a few rows at a time.
+    """
     cdef floating* hi = scratch
     cdef floating* scale = scratch + d
     cdef floating* shift = scratch + 2 * d
@@ -328,6 +346,8 @@ cdef void batchnorm_gradient_sums "skbn_batchnorm_gradient_sums"(
         g1, g2, g3 = g0 + d, g0 + 2 * d, g0 + 3 * d
         x0 = x + i * d
         x1, x2, x3 = x0 + d, x0 + 2 * d, x0 + 3 * d
+        if y != NULL:
+            _mask(dy + i * d, y + i * d, 4 * d)
         for j in range(d):
             sum_dy[j] += (g0[j] + g1[j]) + (g2[j] + g3[j])
             sum_dy_xhat[j] += (
@@ -339,6 +359,8 @@ cdef void batchnorm_gradient_sums "skbn_batchnorm_gradient_sums"(
         i += 4
     while i < n:
         g0, x0 = dy + i * d, x + i * d
+        if y != NULL:
+            _mask(dy + i * d, y + i * d, d)
         for j in range(d):
             sum_dy[j] += g0[j]
             sum_dy_xhat[j] += g0[j] * ((x0[j] - hi[j]) * scale[j] + shift[j])
@@ -456,6 +478,37 @@ def forward(x, gamma, beta, double epsilon=1e-5, sample_weight=None):
     ----------
     Ioffe and Szegedy (2015), Algorithm 1.
     """
+    return _forward_door(x, gamma, beta, epsilon, sample_weight, False)
+
+
+def relu_forward(x, gamma, beta, double epsilon=1e-5, sample_weight=None):
+    """``forward`` and a relu behind it in one pass; the same bits as by both.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, d)
+        The batch, float32 or float64; copied if it is not C-ordered.
+    gamma, beta : array-like of shape (d,)
+        Scale and shift, cast to the dtype of `x`.
+    epsilon : float, default=1e-5
+        Added to the variance.
+    sample_weight : array-like of shape (n,), default=None
+        As in ``forward``.
+
+    Returns
+    -------
+    y, batch_mean, batch_var, batch_invstd : ndarray
+        As ``forward``, `y` without what is negative.
+
+    Raises
+    ------
+    ValueError
+        As ``forward``.
+    """
+    return _forward_door(x, gamma, beta, epsilon, sample_weight, True)
+
+
+def _forward_door(x, gamma, beta, epsilon, sample_weight, relu):
     x = np.asarray(x)
     x, gamma, beta = _as_operands(
         x, np.asarray(gamma, x.dtype, order="C"), np.asarray(beta, x.dtype, order="C")
@@ -470,14 +523,14 @@ def forward(x, gamma, beta, double epsilon=1e-5, sample_weight=None):
     y = np.empty_like(x)
     mean, var, invstd = np.empty(d), np.empty(d), np.empty(d)
     if d > 0:
-        _forward(y, mean, var, invstd, x, gamma, beta, sample_weight, epsilon)
+        _forward(y, mean, var, invstd, x, gamma, beta, sample_weight, epsilon, relu)
     return y, mean, var, invstd
 
 
 def _forward(
     floating[:, ::1] y, double[::1] mean, double[::1] var, double[::1] invstd,
     const floating[:, ::1] x, const floating[::1] gamma, const floating[::1] beta,
-    const double[::1] sample_weight, double epsilon,
+    const double[::1] sample_weight, double epsilon, bint relu,
 ):
     cdef Py_ssize_t n = x.shape[0], d = x.shape[1]
     cdef double[::1] scratch = np.empty((MOMENT_SCRATCH + 1 + AFFINE_SCRATCH) * d)
@@ -490,7 +543,7 @@ def _forward(
                                 &x[0, 0], &sample_weight[0], n, d, d, 1)
         inverse_std(&invstd[0], &var[0], d, epsilon)
         batchnorm_forward(&y[0, 0], columns, &x[0, 0], &mean[0], &invstd[0],
-                          &gamma[0], &beta[0], n, d)
+                          &gamma[0], &beta[0], n, d, relu)
 
 
 def backward(dy, x, gamma, batch_mean, batch_invstd, sample_weight=None):
@@ -521,6 +574,45 @@ def backward(dy, x, gamma, batch_mean, batch_invstd, sample_weight=None):
     ValueError
         If shapes or dtypes do not fit.
     """
+    return _backward_door(dy, None, x, gamma, batch_mean, batch_invstd, sample_weight)
+
+
+def relu_backward(dy, y, x, gamma, batch_mean, batch_invstd, sample_weight=None):
+    """Gradients of ``relu_forward``; the same bits as by the relu's and ``backward``.
+
+    Parameters
+    ----------
+    dy : array-like of shape (n, d)
+        Gradient of the loss with respect to `y`, in the dtype of `x`.
+    y : ndarray of shape (n, d)
+        What ``relu_forward`` returned.
+    x : ndarray of shape (n, d)
+        The batch given to ``relu_forward``.
+    gamma : array-like of shape (d,)
+        The scale given to ``relu_forward``.
+    batch_mean, batch_invstd : ndarray of shape (d,), float64
+        As ``relu_forward`` returned them.
+    sample_weight : array-like of shape (n,), default=None
+        As in ``backward``.
+
+    Returns
+    -------
+    dx : ndarray of shape (n, d)
+    dgamma, dbeta : ndarray of shape (d,)
+        All in the dtype of `x`.
+
+    Raises
+    ------
+    ValueError
+        If shapes or dtypes do not fit.
+    """
+    y = np.ascontiguousarray(y, dtype=np.asarray(x).dtype)
+    if y.shape != np.shape(x):
+        raise ValueError(f"y has shape {y.shape}, x has {np.shape(x)}")
+    return _backward_door(dy, y, x, gamma, batch_mean, batch_invstd, sample_weight)
+
+
+def _backward_door(dy, y, x, gamma, batch_mean, batch_invstd, sample_weight):
     x = np.asarray(x)
     x, gamma, batch_mean, batch_invstd = _as_operands(
         x, np.asarray(gamma, x.dtype, order="C"), np.asarray(batch_mean, np.float64, order="C"),
@@ -531,16 +623,17 @@ def backward(dy, x, gamma, batch_mean, batch_invstd, sample_weight=None):
         raise ValueError(f"dy has shape {dy.shape}, x has {x.shape}")
     n, d = x.shape
     sample_weight = _as_weights(sample_weight, n)
-    dx = np.empty_like(x)
+    dx = np.empty_like(x) if y is None else dy.copy()
     dgamma, dbeta = np.zeros(d), np.zeros(d)
     if x.size > 0:
-        _backward(dx, dgamma, dbeta, dy, x, gamma, batch_mean, batch_invstd, sample_weight)
+        _backward(dx, dgamma, dbeta, dy, y, x, gamma, batch_mean, batch_invstd, sample_weight)
     return dx, dgamma.astype(x.dtype, copy=False), dbeta.astype(x.dtype, copy=False)
 
 
 def _backward(
     floating[:, ::1] dx, double[::1] dgamma, double[::1] dbeta,
-    const floating[:, ::1] dy, const floating[:, ::1] x, const floating[::1] gamma,
+    const floating[:, ::1] dy, const floating[:, ::1] y, const floating[:, ::1] x,
+    const floating[::1] gamma,
     const double[::1] mean, const double[::1] invstd, const double[::1] sample_weight,
 ):
     cdef Py_ssize_t n = x.shape[0], d = x.shape[1]
@@ -552,10 +645,19 @@ def _backward(
         weights = &sample_weight[0]
         total_weight = np.sum(sample_weight)
     with nogil:
-        batchnorm_gradient_sums(&dbeta[0], &dgamma[0], columns, &dy[0, 0], &x[0, 0],
-                                &mean[0], &invstd[0], n, d)
-        batchnorm_backward(&dx[0, 0], columns, &dy[0, 0], &x[0, 0], &mean[0], &invstd[0],
-                           &gamma[0], &dbeta[0], &dgamma[0], weights, n, d, total_weight)
+        if y is None:
+            # Nothing is written to dy where there is no relu.
+            batchnorm_gradient_sums(&dbeta[0], &dgamma[0], columns, <floating*> &dy[0, 0], NULL,
+                                    &x[0, 0], &mean[0], &invstd[0], n, d)
+            batchnorm_backward(&dx[0, 0], columns, &dy[0, 0], &x[0, 0], &mean[0], &invstd[0],
+                               &gamma[0], &dbeta[0], &dgamma[0], weights, n, d, total_weight)
+        else:
+            # dx is a copy of dy.
+            batchnorm_gradient_sums(&dbeta[0], &dgamma[0], columns, &dx[0, 0], &y[0, 0],
+                                    &x[0, 0], &mean[0], &invstd[0], n, d)
+            batchnorm_backward(&dx[0, 0], columns, <const floating*> &dx[0, 0], &x[0, 0],
+                               &mean[0], &invstd[0], &gamma[0], &dbeta[0], &dgamma[0], weights,
+                               n, d, total_weight)
 
 
 def infer(x, gamma, beta, running_mean, running_var, double epsilon=1e-5):
@@ -609,7 +711,7 @@ def _infer(
     with nogil:
         inverse_std(&scratch[0], &var[0], d, epsilon)
         batchnorm_forward(&y[0, 0], columns, &x[0, 0], &mean[0], &scratch[0],
-                          &gamma[0], &beta[0], n, d)
+                          &gamma[0], &beta[0], n, d, False)
 
 
 def affine(x, mean, scale, shift, out=None):

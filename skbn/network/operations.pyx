@@ -18,7 +18,7 @@ flat memory:
 from cython cimport floating
 from libc.string cimport memcpy
 
-from skbn.kernels.activations cimport activation_backward, activation_forward
+from skbn.kernels.activations cimport RELU, activation_backward, activation_forward
 from skbn.kernels.batchnorm cimport (
     batchnorm_backward, batchnorm_forward, batchnorm_gradient_sums, inverse_std,
 )
@@ -52,7 +52,7 @@ cdef void _batch_norm_forward(
     const Operation* operation, const floating* x, const floating* parameters,
     const double* statistics, const double* sample_weight,
     Py_ssize_t n,
-    bint frozen,
+    bint frozen, bint relu,
 ) noexcept nogil:
     # `frozen`: a batch without a variance is normalized by the running statistics.
     cdef Py_ssize_t d = operation.n_out, j
@@ -70,23 +70,24 @@ cdef void _batch_norm_forward(
                             x, sample_weight, n, d, d, 1)
     inverse_std(scratch + INVSTD * d, var, d, operation.epsilon)
     batchnorm_forward(y, <floating*> (scratch + AFFINE * d), x, mean, scratch + INVSTD * d,
-                      parameters + operation.gamma, parameters + operation.beta, n, d)
+                      parameters + operation.gamma, parameters + operation.beta, n, d, relu)
 
 
 cdef void _batch_norm_backward(
     floating* dy, floating* gradient, double* scratch,
-    const Operation* operation, const floating* x, const floating* parameters,
-    const double* sample_weight,
+    const Operation* operation, const floating* x, const floating* y,
+    const floating* parameters, const double* sample_weight,
     Py_ssize_t n,
     double total_weight, bint frozen,
 ) noexcept nogil:
+    # `y` is the output of a relu behind, or NULL.
     # In place: dy becomes dx. Frozen statistics do not depend on x, so their two sums are
     # gone from dx, though they still are the gradients of beta and gamma.
     cdef Py_ssize_t d = operation.n_out, j
     cdef floating* affine = <floating*> (scratch + AFFINE * d)
     cdef double* sum_dy = scratch + SUM_DY * d
     cdef double* sum_dy_xhat = scratch + SUM_DY_XHAT * d
-    batchnorm_gradient_sums(sum_dy, sum_dy_xhat, affine, dy, x, scratch + MEAN * d,
+    batchnorm_gradient_sums(sum_dy, sum_dy_xhat, affine, dy, y, x, scratch + MEAN * d,
                             scratch + INVSTD * d, n, d)
     for j in range(d):
         gradient[operation.beta + j] += <floating> sum_dy[j]
@@ -98,6 +99,17 @@ cdef void _batch_norm_backward(
     batchnorm_backward(dy, affine, dy, x, scratch + MEAN * d, scratch + INVSTD * d,
                        parameters + operation.gamma, sum_dy, sum_dy_xhat,
                        sample_weight, n, d, total_weight)
+
+
+cdef inline bint _has_relu_behind(
+    const Operation* plan, Py_ssize_t o, Py_ssize_t n_operations,
+) noexcept nogil:
+    # Whether a relu in place follows a batch norm: then one kernel does both.
+    return (
+        o >= 0 and plan[o].kind == BATCH_NORM and o + 1 < n_operations
+        and plan[o + 1].kind == ACTIVATION and plan[o + 1].activation == RELU
+        and plan[o + 1].x == plan[o].y and plan[o + 1].y == plan[o].y
+    )
 
 
 cdef void operations_forward(
@@ -129,7 +141,10 @@ cdef void operations_forward(
                            n, operation.n_in, operation.n_out)
         elif operation.kind == BATCH_NORM:
             _batch_norm_forward(y, scratch + operation.scratch, operation, x, parameters,
-                                statistics, sample_weight, n, frozen)
+                                statistics, sample_weight, n, frozen,
+                                _has_relu_behind(plan, o, n_operations))
+        elif operation.kind == ACTIVATION and _has_relu_behind(plan, o - 1, n_operations):
+            pass
         elif operation.kind == ACTIVATION:
             activation_forward(y, x, n * operation.n_out, operation.activation)
         elif mode == NULL:
@@ -171,8 +186,12 @@ cdef floating* operations_backward(
             spare = dy
             dy = dx
         elif operation.kind == BATCH_NORM:
-            _batch_norm_backward(dy, gradient, scratch + operation.scratch, operation, x,
+            if not _has_relu_behind(plan, o, n_operations):
+                y = NULL
+            _batch_norm_backward(dy, gradient, scratch + operation.scratch, operation, x, y,
                                  parameters, sample_weight, n, mode.total_weight, mode.frozen)
+        elif operation.kind == ACTIVATION and _has_relu_behind(plan, o - 1, n_operations):
+            pass
         elif operation.kind == ACTIVATION:
             activation_backward(dy, dy, x, y, n * operation.n_out, operation.activation)
         else:
