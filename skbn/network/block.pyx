@@ -10,7 +10,7 @@ from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
-from skbn.kernels.blas cimport axpy, dot
+from skbn.kernels.blas cimport dot
 from skbn.kernels.gather cimport gather_rows, input_floating
 from skbn.kernels.losses cimport loss_forward_backward
 from skbn.kernels.optimizers cimport adam_step, clip_norm, decay_step, sgd_step
@@ -79,8 +79,9 @@ cdef void _loss_and_gradient(
 
     `indptr` of NULL: X is a dense table, otherwise the data of a sparse one.
     """
-    cdef Py_ssize_t i, first = 0
+    cdef Py_ssize_t i, first = 0, penalized = 0
     cdef double penalty = 0.0
+    cdef floating share
     cdef const floating* bias = NULL
     cdef floating* dbias = NULL
     cdef const floating* outputs = (
@@ -119,11 +120,15 @@ cdef void _loss_and_gradient(
     losses[0] = loss_forward_backward(dy, outputs, targets, weights, n, shape.n_outputs,
                                       mode.total_weight, loss)
 
-    memset(gradient, 0, shape.n_parameters * sizeof(floating))
+    # What follows adds to the gradient: it begins with the penalty's, or with zeros.
     if alpha > 0.0:
         penalty = alpha / mode.total_weight
-        axpy(gradient, parameters, <int> shape.n_weights, <floating> penalty)
+        share = <floating> penalty
+        for i in range(shape.n_weights):
+            gradient[i] = share * parameters[i]
         penalty *= 0.5 * dot(parameters, parameters, <int> shape.n_weights)
+        penalized = shape.n_weights
+    memset(gradient + penalized, 0, (shape.n_parameters - penalized) * sizeof(floating))
     losses[1] = penalty
     dy = operations_backward(gradient, dy, spare, scratch, plan, parameters, work, weights,
                              first, shape.n_operations, n, shape.capacity, &mode)
