@@ -2,9 +2,26 @@
 
 from cython cimport floating
 
+from skbn.kernels.gather cimport input_floating
+from skbn.kernels.sparse_linear cimport index_t
+
 
 cdef inline const floating* pointer(const floating[::1] vector) noexcept:
     """The first element of a vector; NULL for ``None`` and for an empty one."""
     if vector is None or vector.shape[0] == 0:
         return NULL
     return &vector[0]
+
+
+cdef inline const index_t* index_pointer(const index_t[::1] indices) noexcept:
+    """The first of the indices of a sparse table; NULL for a dense one, which has none."""
+    if indices.shape[0] == 0:
+        return NULL
+    return &indices[0]
+
+
+cdef inline const input_floating* table_pointer(const input_floating[:, :] X) noexcept:
+    """The first element of a table, or of the data of a sparse one; NULL for an empty one."""
+    if X.shape[0] == 0 or X.shape[1] == 0:
+        return NULL
+    return &X[0, 0]

@@ -14,7 +14,7 @@ from skbn.kernels.blas cimport dot
 from skbn.kernels.gather cimport gather_rows, input_floating
 from skbn.kernels.losses cimport loss_forward_backward
 from skbn.kernels.optimizers cimport adam_step, clip_norm, decay_step, sgd_step
-from skbn.kernels.pointers cimport pointer
+from skbn.kernels.pointers cimport index_pointer, pointer, table_pointer
 from skbn.kernels.sparse_linear cimport (
     index_t, sparse_linear_backward, sparse_linear_forward,
 )
@@ -191,15 +191,9 @@ def train(
     cdef const double* invstd_pointer = pointer(input_invstd)
     cdef double* statistics_pointer = <double*> pointer(statistics)
     cdef double* scratch_pointer = <double*> pointer(scratch)
-    cdef const input_floating* X_pointer = NULL
-    cdef const index_t* indices_pointer = NULL
-    cdef const index_t* indptr_pointer = NULL
-    if X.shape[0] > 0 and X.shape[1] > 0:
-        X_pointer = &X[0, 0]
-    if indices.shape[0] > 0:
-        indices_pointer = &indices[0]
-    if indptr.shape[0] > 0:
-        indptr_pointer = &indptr[0]
+    cdef const input_floating* X_pointer = table_pointer(X)
+    cdef const index_t* indices_pointer = index_pointer(indices)
+    cdef const index_t* indptr_pointer = index_pointer(indptr)
     with nogil:
         while b < bounds.shape[0] - 1:
             n = bounds[b + 1] - bounds[b]
@@ -246,15 +240,9 @@ def loss_and_gradient(
     cdef const double* invstd_pointer = pointer(input_invstd)
     cdef const double* statistics_pointer = pointer(statistics)
     cdef double* scratch_pointer = <double*> pointer(scratch)
-    cdef const input_floating* X_pointer = NULL
-    cdef const index_t* indices_pointer = NULL
-    cdef const index_t* indptr_pointer = NULL
-    if X.shape[0] > 0 and X.shape[1] > 0:
-        X_pointer = &X[0, 0]
-    if indices.shape[0] > 0:
-        indices_pointer = &indices[0]
-    if indptr.shape[0] > 0:
-        indptr_pointer = &indptr[0]
+    cdef const input_floating* X_pointer = table_pointer(X)
+    cdef const index_t* indices_pointer = index_pointer(indices)
+    cdef const index_t* indptr_pointer = index_pointer(indptr)
     with nogil:
         _loss_and_gradient(
             &losses[0, 0], &gradient[0], &work[0], &data_gradients[0, 0],

@@ -4,7 +4,7 @@ from cython cimport floating
 from libc.string cimport memcpy
 
 from skbn.kernels.gather cimport gather_rows, input_floating
-from skbn.kernels.pointers cimport pointer
+from skbn.kernels.pointers cimport index_pointer, pointer, table_pointer
 from skbn.kernels.sparse_linear cimport index_t, sparse_linear_forward
 from skbn.network.operations cimport Operation, operations_infer
 
@@ -30,9 +30,9 @@ def infer(
     cdef double* scratch_pointer = <double*> pointer(scratch)
     cdef const double* mean_pointer = pointer(input_mean)
     cdef const double* invstd_pointer = pointer(input_invstd)
-    cdef const input_floating* X_pointer = NULL
-    cdef const index_t* indices_pointer = NULL
-    cdef const index_t* indptr_pointer = NULL
+    cdef const input_floating* X_pointer = table_pointer(X)
+    cdef const index_t* indices_pointer = index_pointer(indices)
+    cdef const index_t* indptr_pointer = index_pointer(indptr)
     cdef const floating* bias = NULL
     cdef const Py_ssize_t* chosen = NULL
     cdef Py_ssize_t first = 0
@@ -40,12 +40,7 @@ def infer(
         source = plan[n_operations - 1].y
     if plan[0].bias >= 0:
         bias = &parameters[plan[0].bias]
-    if X.shape[0] > 0 and X.shape[1] > 0:
-        X_pointer = &X[0, 0]
-    if indices.shape[0] > 0:
-        indices_pointer = &indices[0]
-    if indptr.shape[0] > 0:
-        indptr_pointer = &indptr[0]
+    if indptr_pointer != NULL:
         first = 1
     with nogil:
         while start < n_rows:
