@@ -1,6 +1,12 @@
-"""What setup.py says when something to compile with is missing. Nothing is compiled here."""
+"""What setup.py says when something to compile with is missing, and what it has built.
 
+Nothing is compiled here.
+"""
+
+import importlib
 import runpy
+import shutil
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -10,6 +16,8 @@ import pytest
 from setuptools import Distribution
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, PlatformError
+
+from skbn.kernels import _simd
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -71,3 +79,31 @@ def test_debug_build(monkeypatch, value, debug):
     namespace = runpy.run_path(str(ROOT / "setup.py"))
     for check in ("boundscheck", "initializedcheck", "nonecheck", "overflowcheck"):
         assert namespace["DIRECTIVES"][check] is debug
+
+
+@pytest.mark.skipif(_simd.level() == "baseline", reason="one version of each loop")
+@pytest.mark.skipif(shutil.which("readelf") is None, reason="needs readelf")
+@pytest.mark.parametrize(
+    ("kernel", "loops"),
+    [
+        ("activations", 16),
+        ("batchnorm", 10),
+        ("gather", 4),
+        ("losses", 4),
+        ("moments", 6),
+        ("optimizers", 6),
+    ],
+)
+def test_loops_have_a_version_for_each_instruction_set(kernel, loops):
+    # They hang on names that Cython gives to C functions: a declaration that names none would
+    # go unnoticed otherwise.
+    module = importlib.import_module(f"skbn.kernels.{kernel}")
+    table = subprocess.run(
+        ["readelf", "--syms", "--wide", module.__file__], capture_output=True, text=True, check=True
+    ).stdout
+    if "skbn_" not in table:
+        pytest.skip("stripped of its names")
+    chosen = [line for line in table.splitlines() if " IFUNC " in line]
+    if not chosen and _simd.is_built_for_one_level():
+        pytest.skip("built for one level")
+    assert len(chosen) == loops

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from networks import random_network, random_table
 from scipy.sparse import csc_array, csr_matrix
 from skbn.kernels.activations import ACTIVATIONS
 from sklearn.base import clone
@@ -872,6 +873,27 @@ class TestMemory:
         with pytest.raises(ValueError, match="for a plan of"):
             clf.partial_fit(X, y)
 
+    @pytest.mark.parametrize("name", ["input_mean_", "input_var_"])
+    @pytest.mark.parametrize("damage", ["short", "none"])
+    def test_damaged_input_moments_are_refused(self, name, damage):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        setattr(clf, name, None if damage == "none" else getattr(clf, name)[:3].copy())
+        if name == "input_mean_" and damage == "none":
+            clf.predict(X)  # a network without them
+        else:
+            with pytest.raises((ValueError, TypeError)):
+                clf.predict(X)
+
+    def test_one_of_the_input_moments_is_none(self):
+        network = random_network([4, 6, 2], "tanh", "before", "squared_error")
+        table = random_table(20, [4, 6, 2], "squared_error")
+        table.input_invstd = None
+        with pytest.raises(ValueError, match="belong together"):
+            network.infer(table)
+        with pytest.raises(ValueError, match="belong together"):
+            network.loss_and_gradient(table)
+
     def test_damaged_moments_are_refused(self):
         X, y = data_for(MLPWithBatchNormClassifier)
         clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
@@ -882,7 +904,8 @@ class TestMemory:
     def test_predictions_beside_a_fit(self):
         # Another thread sees the network of before or that of after, whole.
         X, y = data_for(MLPWithBatchNormClassifier)
-        clf = quietly(small(MLPWithBatchNormClassifier, max_iter=1).fit, X, y)
+        # A planned schedule does not warn: filters of warnings belong to all threads.
+        clf = small(MLPWithBatchNormClassifier, max_iter=1, learning_rate="cosine").fit(X, y)
         interval = sys.getswitchinterval()
         failures, done = [], threading.Event()
 
@@ -899,7 +922,7 @@ class TestMemory:
             reader.start()
             for k in range(60):
                 units = (4,) if k % 2 else (90, 90)
-                quietly(clf.set_params(hidden_layer_sizes=units).fit, X, y)
+                clf.set_params(hidden_layer_sizes=units).fit(X, y)
         finally:
             done.set()
             reader.join()
@@ -924,6 +947,13 @@ class TestFittedArrays:
         assert (clf.predict_proba(X) != before).any()
         setattr(clf, name, kept)
         np.testing.assert_array_equal(clf.predict_proba(X), before)
+
+    def test_input_moments_are_what_inputs_are_normalized_by(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        before = clf.predict_proba(X)
+        clf.input_mean_, clf.input_var_ = clf.input_mean_ * 2, clf.input_var_ * 4
+        np.testing.assert_allclose(clf.predict_proba(X * 2), before, rtol=1e-5)
 
     def test_other_shapes_are_refused(self):
         X, y = data_for(MLPWithBatchNormClassifier)

@@ -146,6 +146,12 @@ class TestThreadLimit:
             assert blas.count == 1
         assert blas.count == 3
 
+    def test_a_limit_of_one_set_meanwhile_cannot_be_told_from_ours(self):
+        blas = FakeBlas(4)
+        with blas.limit().training(SMALL):
+            blas.count = 1
+        assert blas.count == 4
+
     def test_a_limit_lifted_meanwhile_does_not_come_back(self):
         blas = FakeBlas(2)  # a user's limit, 4 before
         with blas.limit().training(SMALL):

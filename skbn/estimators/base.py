@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbn.estimators import solvers
 from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
-from skbn.estimators.columns import column_moments, divisor, merged
+from skbn.estimators.columns import column_moments, merged
 from skbn.estimators.conversion import from_sklearn, to_sklearn
 from skbn.estimators.fitted import FittedNetwork
 from skbn.estimators.rows import given_validation_rows, training_rows
@@ -239,9 +239,6 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             self.input_mean_, self.input_var_, self._input_weight = merged(
                 previous, column_moments(rows.X, rows.sample_weight)
             )
-            self._input_invstd = 1.0 / divisor(
-                self.input_mean_, self.input_var_, self._input_weight, epsilon=0.0
-            )
 
     def _initialize(self, rows, random_state):
         hidden_layer_sizes = self.hidden_layer_sizes
@@ -254,7 +251,7 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         if any(size <= 0 for size in hidden_layer_sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden_layer_sizes}.")
         # What an earlier fit with other settings has left.
-        for name in ("input_mean_", "input_var_", "_input_weight", "_input_invstd", "loss_"):
+        for name in ("input_mean_", "input_var_", "_input_weight", "loss_"):
             vars(self).pop(name, None)
         self._forget_training()
         self.n_outputs_ = self._count_outputs(rows.targets)

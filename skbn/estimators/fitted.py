@@ -7,6 +7,7 @@ they are asked for, so they are right after unpickling and copying too.
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skbn.estimators.columns import divisor
 from skbn.estimators.rows import as_table, checked_data
 from skbn.estimators.transaction import draft_of
 from skbn.network import views
@@ -101,7 +102,7 @@ class FittedNetwork:
         mean = getattr(self, "input_mean_", None)
         if mean is None:
             return None, None
-        return mean, self._input_invstd
+        return mean, 1.0 / divisor(mean, self.input_var_, self._input_weight, epsilon=0.0)
 
     def _output_affine(self):
         """What raw outputs are multiplied by, and what is added then, to be predictions."""

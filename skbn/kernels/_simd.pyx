@@ -16,6 +16,14 @@ cdef extern from *:
     #endif
     }
 
+    static int skbn_chooses(void) {
+    #if defined(SKBN_CHOOSES)
+        return 1;
+    #else
+        return 0;
+    #endif
+    }
+
     static int skbn_is_supported(int level) {
     #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
         if (level == 4) return __builtin_cpu_supports("x86-64-v4") != 0;
@@ -25,12 +33,18 @@ cdef extern from *:
     }
     """
     const char* _level "skbn_level"()
+    bint _chooses "skbn_chooses"()
     bint _is_supported "skbn_is_supported"(int level)
 
 
 def level():
     """The level in use: ``"x86-64-v4"`` (AVX-512), ``"x86-64-v3"`` (AVX2) or ``"baseline"``."""
     return _level().decode()
+
+
+def is_built_for_one_level():
+    """Whether each loop has one version, and nothing is chosen."""
+    return not _chooses()
 
 
 def supported():

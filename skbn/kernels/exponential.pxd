@@ -9,8 +9,8 @@ where expm1(r) is its Taylor polynomial: of degree 7 in float32 (what is left ou
 integer, which then stands in the last bits of the sum; log 2 is subtracted in two parts.
 
 For x <= 0 alone, and exp(x) is 0 below -87 (-708), where it would soon be no normal number: an
-error of 2e-38 (3e-308). Relative error down to there: 2 units in the last place, of expm1 too.
-NaN stays NaN.
+error of 2e-38 (3e-308), times x in silu. Relative error down to there: 2 units in the last
+place, of expm1 too. NaN stays NaN.
 """
 
 from cython cimport floating

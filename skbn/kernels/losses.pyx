@@ -60,7 +60,11 @@ cdef void logistic_terms "skbn_logistic_terms"(
         target = y[i]
         small = exp_nonpositive[double](-fabs(value))
         terms[i] = (0.0 if value < 0.0 else value) - target * value + log1p_unit(small)
-        errors[i] = (1.0 if value >= 0.0 else small) / (1.0 + small) - target
+        # Less y above the bar: where the probability is near y, a difference behind it cancels.
+        if value >= 0.0:
+            errors[i] = ((1.0 - target) - target * small) / (1.0 + small)
+        else:
+            errors[i] = ((1.0 - target) * small - target) / (1.0 + small)
 
 
 cdef double softmax_log_loss_rows(

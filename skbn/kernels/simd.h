@@ -8,9 +8,18 @@
 #ifndef SKBN_SIMD_H
 #define SKBN_SIMD_H
 
+#include <float.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+/* The exponentials and the sums of two doubles need every operation rounded as it is written. */
+#if defined(__FAST_MATH__)
+    #error "skbn's kernels must not be compiled with -ffast-math: NaN and rounding would be lost"
+#endif
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 2
+    #error "skbn's kernels need SSE2: compile with -msse2 -mfpmath=sse"
+#endif
 
 #if defined(SKBN_SIMD_TARGET)
     #define SKBN_CLONES __attribute__((target(SKBN_SIMD_TARGET)))

@@ -275,6 +275,8 @@ class Network:
         n_targets = 1 if self.loss == "softmax_log_loss" else self.sizes.n_outputs
         if table.X.shape[1] != n_features:
             raise ValueError(f"X has {table.X.shape[1]} columns, the network {n_features} inputs")
+        if (table.input_mean is None) != (table.input_invstd is None):
+            raise ValueError("input_mean and input_invstd belong together: give both or none")
         for moments in (table.input_mean, table.input_invstd):
             if moments is not None and moments.shape != (n_features,):
                 raise ValueError(f"moments of shape {moments.shape} for {n_features} inputs")

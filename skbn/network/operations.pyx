@@ -102,11 +102,11 @@ cdef void _batch_norm_backward(
 
 
 cdef inline bint _has_relu_behind(
-    const Operation* plan, Py_ssize_t o, Py_ssize_t n_operations,
+    const Operation* plan, Py_ssize_t o, Py_ssize_t first, Py_ssize_t n_operations,
 ) noexcept nogil:
-    # Whether a relu in place follows a batch norm: then one kernel does both.
+    # Whether a relu in place follows a batch norm, both from `first` on: one kernel does both.
     return (
-        o >= 0 and plan[o].kind == BATCH_NORM and o + 1 < n_operations
+        o >= first and plan[o].kind == BATCH_NORM and o + 1 < n_operations
         and plan[o + 1].kind == ACTIVATION and plan[o + 1].activation == RELU
         and plan[o + 1].x == plan[o].y and plan[o + 1].y == plan[o].y
     )
@@ -142,8 +142,8 @@ cdef void operations_forward(
         elif operation.kind == BATCH_NORM:
             _batch_norm_forward(y, scratch + operation.scratch, operation, x, parameters,
                                 statistics, sample_weight, n, frozen,
-                                _has_relu_behind(plan, o, n_operations))
-        elif operation.kind == ACTIVATION and _has_relu_behind(plan, o - 1, n_operations):
+                                _has_relu_behind(plan, o, first, n_operations))
+        elif operation.kind == ACTIVATION and _has_relu_behind(plan, o - 1, first, n_operations):
             pass
         elif operation.kind == ACTIVATION:
             activation_forward(y, x, n * operation.n_out, operation.activation)
@@ -186,11 +186,11 @@ cdef floating* operations_backward(
             spare = dy
             dy = dx
         elif operation.kind == BATCH_NORM:
-            if not _has_relu_behind(plan, o, n_operations):
+            if not _has_relu_behind(plan, o, first, n_operations):
                 y = NULL
             _batch_norm_backward(dy, gradient, scratch + operation.scratch, operation, x, y,
                                  parameters, sample_weight, n, mode.total_weight, mode.frozen)
-        elif operation.kind == ACTIVATION and _has_relu_behind(plan, o - 1, n_operations):
+        elif operation.kind == ACTIVATION and _has_relu_behind(plan, o - 1, first, n_operations):
             pass
         elif operation.kind == ACTIVATION:
             activation_backward(dy, dy, x, y, n * operation.n_out, operation.activation)

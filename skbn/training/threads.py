@@ -6,7 +6,7 @@ the others spin. So small networks train on one thread, and so do networks that 
 the same time, in threads of one process.
 
 OpenBLAS has one count for the whole process. It is lowered by the first who needs it lower and
-restored by the last, and is never raised above what was found. So whatever else sets it is
+restored by the last, and is never raised above what was found. So what else sets it before is
 honoured: environment variables, limits of threadpoolctl, joblib in its workers.
 """
 
