@@ -245,7 +245,6 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         if not hasattr(hidden_layer_sizes, "__iter__"):
             hidden_layer_sizes = [hidden_layer_sizes]
         hidden_layer_sizes = list(hidden_layer_sizes)
-        # Python's integers: NumPy's small ones would overflow where they are multiplied.
         if not all(isinstance(size, Integral) for size in hidden_layer_sizes):
             raise ValueError(f"hidden_layer_sizes must be integers, got {hidden_layer_sizes}.")
         if any(size <= 0 for size in hidden_layer_sizes):
@@ -255,6 +254,7 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             vars(self).pop(name, None)
         self._forget_training()
         self.n_outputs_ = self._count_outputs(rows.targets)
+        # Python's integers: NumPy's small ones would overflow where they are multiplied.
         layer_units = [rows.X.shape[1], *map(int, hidden_layer_sizes), self.n_outputs_]
         self.n_layers_ = len(layer_units)
         self.out_activation_ = self._out_activation()
