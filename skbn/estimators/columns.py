@@ -1,9 +1,12 @@
 """Exact moments of the columns of a table without gaps, merged over calls."""
 
+from functools import reduce
+
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
+from skbn.estimators.row_parts import fixed_parts, side_by_side
 from skbn.kernels import moments
 
 EPS = np.finfo(np.float64).eps
@@ -18,10 +21,14 @@ def column_moments(X, sample_weight=None):
         return tuple(
             np.broadcast_to(values, X.shape[1]).astype(np.float64) for values in (mean, var, weight)
         )
-    if sample_weight is not None:
-        return moments.weighted_moments(X, sample_weight)
-    mean, var = moments.batch_moments(X)
-    return mean, var, np.full(X.shape[1], float(X.shape[0]))
+
+    def moments_of(rows):
+        if sample_weight is not None:
+            return moments.weighted_moments(X[rows], sample_weight[rows])
+        mean, var = moments.batch_moments(X[rows])
+        return mean, var, np.full(X.shape[1], float(rows.stop - rows.start))
+
+    return reduce(merged, side_by_side(moments_of, fixed_parts(X.shape[0], X.nbytes)))
 
 
 def merged(previous, batch):

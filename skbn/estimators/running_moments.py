@@ -5,9 +5,11 @@ failed update has nothing to undo.
 """
 
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 
+from skbn.estimators.row_parts import fixed_parts, side_by_side
 from skbn.kernels import batchnorm
 
 
@@ -75,7 +77,7 @@ class RunningMoments:
             weight = sample_weight
             if weight is not None and matrix.shape[0] != weight.shape[0]:
                 weight = np.repeat(weight, X.shape[1])
-            piece = cls._of_matrix(matrix, weight)
+            piece = cls._of_parts(matrix, weight)
             if piece.weight.shape[0] == m:
                 # One matrix only, or one time step after the other into the same columns.
                 moments = moments.merged(piece)
@@ -86,11 +88,19 @@ class RunningMoments:
         return replace(moments, weighted=sample_weight is not None)
 
     @classmethod
+    def _of_parts(cls, X, sample_weight):
+        def of_rows(rows):
+            return cls._of_matrix(X[rows], None if sample_weight is None else sample_weight[rows])
+
+        pieces = side_by_side(of_rows, fixed_parts(X.shape[0], X.nbytes))
+        return reduce(cls.merged, pieces)
+
+    @classmethod
     def _of_matrix(cls, X, sample_weight):
         if sample_weight is None:
-            mean, var = batchnorm.batch_moments(X)
+            mean, var = batchnorm.batch_moment_pairs(X)
             if np.isfinite(mean).all() and np.isfinite(var).all():
-                return cls(_pair(mean), _pair(var), np.full(X.shape[1], float(X.shape[0])))
+                return cls(mean, _pair(var), np.full(X.shape[1], float(X.shape[0])))
         # There is NaN (or infinity, or a sum beyond the largest double): entry by entry.
         mean, var, weight = batchnorm.weighted_moments(X, sample_weight)
         return cls(_pair(mean), _pair(var), weight)

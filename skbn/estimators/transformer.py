@@ -13,6 +13,7 @@ from sklearn.utils._set_output import _get_output_config, _wrap_data_with_contai
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from skbn.estimators.columns import divisor
+from skbn.estimators.row_parts import a_part_for_each_thread, side_by_side
 from skbn.estimators.running_moments import RunningMoments, as_matrices
 from skbn.estimators.transaction import unchanged_on_failure
 from skbn.kernels import batchnorm
@@ -608,9 +609,7 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             as_matrices(result, shared, contiguous),
             strict=True,
         ):
-            finite &= batchnorm.affine(
-                rows, mean[columns], scale[columns], shift[columns], out=out
-            )[1]
+            finite &= _affine(rows, mean[columns], scale[columns], shift[columns], out)
         if not finite:
             self._refuse_infinity(X)
         return result
@@ -622,3 +621,12 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         tags.input_tags.sparse = False
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _affine(X, mean, scale, shift, out):
+    """Whether all of `X` is finite; ``(X - mean) * scale + shift`` goes to `out`."""
+
+    def affine(rows):
+        return batchnorm.affine(X[rows], mean, scale, shift, out=out[rows])[1]
+
+    return all(side_by_side(affine, a_part_for_each_thread(X.shape[0], X.nbytes)))

@@ -1,8 +1,8 @@
 from cython cimport floating
 
-# Columns of `floating` scratch that the affine form of d columns needs: 3 d values.
+# Columns of `floating` scratch that the affine forms of d columns need: 4 d values.
 cdef enum:
-    AFFINE_SCRATCH = 3
+    AFFINE_SCRATCH = 4
 
 cdef void inverse_std(
     double* batch_invstd, const double* batch_var, Py_ssize_t d, double epsilon,

@@ -26,12 +26,12 @@ import numpy as np
 
 from skbn.kernels._operands import as_floating
 from skbn.kernels.moments import (
-    batch_moments, merge, merge_pairs, update_running, weighted_moments
+    batch_moment_pairs, batch_moments, merge, merge_pairs, update_running, weighted_moments
 )
 
 __all__ = [
-    "affine", "backward", "batch_moments", "forward", "infer", "merge", "merge_pairs",
-    "relu_backward", "relu_forward", "update_running", "weighted_moments",
+    "affine", "backward", "batch_moment_pairs", "batch_moments", "forward", "infer", "merge",
+    "merge_pairs", "relu_backward", "relu_forward", "update_running", "weighted_moments",
 ]
 
 
@@ -387,6 +387,7 @@ cdef void batchnorm_backward "skbn_batchnorm_backward"(
     cdef floating* slope = scratch
     cdef floating* constant = scratch + d
     cdef floating* linear = scratch + 2 * d
+    cdef floating* hi = scratch + 3 * d
     cdef Py_ssize_t i, j
     cdef const floating* from_row
     cdef const floating* dy_row
@@ -398,10 +399,10 @@ cdef void batchnorm_backward "skbn_batchnorm_backward"(
         scale = gamma[j] * batch_invstd[j]
         slope[j] = <floating> scale
         linear[j] = <floating> (scale * sum_dy_xhat[j] * batch_invstd[j])
+        hi[j] = <floating> batch_mean[j]
         constant[j] = <floating> (
             scale * sum_dy[j]
-            - (batch_mean[j] - <double> <floating> batch_mean[j])
-            * (scale * sum_dy_xhat[j] * batch_invstd[j])
+            - (batch_mean[j] - hi[j]) * (scale * sum_dy_xhat[j] * batch_invstd[j])
         )
     for i in range(n):
         if sample_weight != NULL:
@@ -412,13 +413,13 @@ cdef void batchnorm_backward "skbn_batchnorm_backward"(
             # In place by one pointer, as in the forward pass.
             for j in range(d):
                 to_row[j] = slope[j] * to_row[j] - share * (
-                    constant[j] + linear[j] * (from_row[j] - <floating> batch_mean[j])
+                    constant[j] + linear[j] * (from_row[j] - hi[j])
                 )
         else:
             dy_row = dy + i * d
             for j in range(d):
                 to_row[j] = slope[j] * dy_row[j] - share * (
-                    constant[j] + linear[j] * (from_row[j] - <floating> batch_mean[j])
+                    constant[j] + linear[j] * (from_row[j] - hi[j])
                 )
 
 

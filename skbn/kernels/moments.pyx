@@ -167,7 +167,8 @@ cdef void moments_about(
         m' = m + s1 / (N + b),   M2' = M2 + s2 - s1^2 / (N + b),
 
     which holds for the first block too. m is kept as a pair of doubles: the returned mean is
-    rounded once, however many blocks. A column with NaN or infinity gives a mean or a
+    rounded once, however many blocks, and what it lost is left in the last d of ``scratch``'s
+    MOMENT_SCRATCH d. A column with NaN or infinity gives a mean or a
     variance that is not finite.
     """
     cdef double* s1 = scratch
@@ -176,10 +177,12 @@ cdef void moments_about(
     cdef Py_ssize_t start, rows, j
     cdef double total, first, square
     cdef const floating* block
+    cdef double[MOMENT_SCRATCH] of_column
     if d > 1 and _is_columnwise(row_stride, column_stride):
         for j in range(d):
-            moments_about(batch_mean + j, batch_var + j, scratch, x + j * column_stride,
+            moments_about(batch_mean + j, batch_var + j, &of_column[0], x + j * column_stride,
                           n, 1, row_stride, column_stride)
+            low[j] = of_column[2]
         return
     for j in range(d):
         batch_var[j] = 0.0
@@ -435,13 +438,40 @@ def batch_moments(x):
     ValueError
         If `x` has no row, or is not a matrix of float32 or float64.
     """
+    mean, var = batch_moment_pairs(x)
+    return mean[0], var
+
+
+def batch_moment_pairs(x):
+    """``batch_moments``, each mean with what it lost when it was rounded.
+
+    Parts of a table that are merged with such means have the moments of the whole also where
+    it lies far from 0.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, d), any strides
+        The batch, float32 or float64, without NaN, n >= 1.
+
+    Returns
+    -------
+    batch_mean : ndarray of shape (2, d), float64
+        The means; what is to be added to them.
+    batch_var : ndarray of shape (d,), float64
+
+    Raises
+    ------
+    ValueError
+        If `x` has no row, or is not a matrix of float32 or float64.
+    """
     x = _as_matrix(x)
     if x.shape[0] == 0:
         raise ValueError("moments of 0 rows are not defined")
-    mean = np.zeros(x.shape[1])
-    var = np.zeros(x.shape[1])
-    if x.shape[1] > 0:
-        _batch_moments(mean, var, np.empty(MOMENT_SCRATCH * x.shape[1]), x)
+    d = x.shape[1]
+    mean, var, scratch = np.zeros((2, d)), np.zeros(d), np.zeros((MOMENT_SCRATCH, d))
+    if d > 0:
+        _batch_moments(mean[0], var, scratch.ravel(), x)
+        mean[1] = scratch[MOMENT_SCRATCH - 1]
     return mean, var
 
 

@@ -30,7 +30,7 @@ cdef struct Operation:
 # Doubles of scratch for one unit of a normalized layer: batch mean, variance, reciprocal
 # standard deviation and weight, two gradient sums, three for moments, three for affine forms.
 cdef enum:
-    BATCH_NORM_SCRATCH = 12
+    BATCH_NORM_SCRATCH = 13  # AFFINE + AFFINE_SCRATCH
 
 # What distinguishes one training-mode pass from another, beside its rows.
 cdef struct Pass:

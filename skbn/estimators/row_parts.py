@@ -1,0 +1,68 @@
+"""A large table in parts of rows, side by side on the cores that the process may use.
+
+What reads a table once waits for memory most of its time, and two cores wait for more of it at
+once than one. Kernels hold no lock of Python's, so threads of Python are enough.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+from joblib import cpu_count
+from threadpoolctl import ThreadpoolController
+
+# A smaller table is through before a thread has started.
+LARGE_BYTES = 8 * 1024**2
+# Sums of a large table are taken in so many parts, however many threads there are: their bits
+# must not depend on those. More threads than these find no more memory bandwidth.
+PARTS = 8
+
+
+def fixed_parts(n_rows, n_bytes):
+    """Slices that cover the rows of a table: the same ones whatever the number of threads.
+
+    Parameters
+    ----------
+    n_rows : int
+    n_bytes : int
+        Size of the table; below ``LARGE_BYTES`` it is one part.
+
+    Returns
+    -------
+    slices : list of slice
+    """
+    return _slices(n_rows, PARTS if n_bytes >= LARGE_BYTES else 1)
+
+
+def a_part_for_each_thread(n_rows, n_bytes):
+    """The same, as many slices as there are threads: for what does not depend on the parts."""
+    return _slices(n_rows, available_threads() if n_bytes >= LARGE_BYTES else 1)
+
+
+def _slices(n_rows, parts):
+    parts = min(parts, n_rows)
+    return [slice(n_rows * i // parts, n_rows * (i + 1) // parts) for i in range(parts)]
+
+
+def side_by_side(function, slices):
+    """``[function(rows) for rows in slices]``, in threads where there are several slices."""
+    threads = min(len(slices), available_threads()) if len(slices) > 1 else 1
+    if threads == 1:
+        return [function(rows) for rows in slices]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(function, slices))
+
+
+def available_threads():
+    """Threads that BLAS and OpenMP leave to the process, at most one for each core it may use.
+
+    So ``OMP_NUM_THREADS``, ``OPENBLAS_NUM_THREADS``, ``LOKY_MAX_CPU_COUNT``, the limits of
+    threadpoolctl and those of joblib's workers are honoured.
+    """
+    counts = (library.num_threads for library in _libraries())
+    return min([cpu_count(), PARTS, *(count for count in counts if count is not None)])
+
+
+@cache
+def _libraries():
+    # Finding them takes milliseconds, asking them microseconds.
+    return ThreadpoolController().lib_controllers
