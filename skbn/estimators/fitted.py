@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skbn.estimators.columns import divisor
-from skbn.estimators.rows import as_table, checked_data
+from skbn.estimators.rows import prediction_rows
 from skbn.estimators.transaction import draft_of
 from skbn.network import views
 from skbn.network.folding import folded_network
@@ -86,14 +86,14 @@ class FittedNetwork:
         """Outputs of the network before any link, float64, and the dtype results have."""
         if not self.__sklearn_is_fitted__():
             check_is_fitted(self)  # raises, and takes its time
-        X = checked_data(self, X, reset=False)
+        X = prediction_rows(self, X)
         # One look at the state: it may be replaced in another thread.
         fitted = draft_of(self)
         network = Network(fitted._plan, fitted._loss, fitted._parameters, fitted._statistics)
         if X.shape[0] >= FOLDING_ROWS and network.is_normalized:
             network = folded_network(network)
         mean, invstd = fitted._input_affine()
-        table = Table(as_table(X), input_mean=mean, input_invstd=invstd)
+        table = Table(X, input_mean=mean, input_invstd=invstd)
         z = network.infer(table)
         return z.astype(np.float64, copy=False), np.result_type(X.dtype, z.dtype)
 
