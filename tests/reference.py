@@ -40,11 +40,19 @@ class linear:
 class moments:
     @staticmethod
     def batch_moments(x):
+        mean, var = moments.batch_moment_pairs(x)
+        return mean[0], var
+
+    @staticmethod
+    def batch_moment_pairs(x):
         # About the first row, so that a constant column is exact where long double is double.
         x = np.asarray(x, dtype=np.longdouble)
-        mean = x[0] + np.mean(x - x[0], axis=0)
+        rest = np.mean(x - x[0], axis=0)
+        mean = x[0] + rest
         var = np.mean((x - mean) ** 2, axis=0)
-        return mean.astype(np.float64), var.astype(np.float64)
+        rounded = mean.astype(np.float64)
+        lost = ((x[0] - rounded) + rest).astype(np.float64)
+        return np.stack([rounded, lost]), var.astype(np.float64)
 
     @staticmethod
     def weighted_moments(x, sample_weight=None):

@@ -30,6 +30,19 @@ def test_batch_moments_equal_their_twin(precision, data, n, d, offset):
     assert_equals_twin(moments.batch_moments, PAIR, x)
 
 
+@pytest.mark.parametrize("n", [1, 100, 1000])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_pairs_hold_what_the_mean_of_far_columns_lost(n, order):
+    x = np.array(table(n, offset=1e8), order=order)
+    mean, var = moments.batch_moment_pairs(x)
+    expected, exact_var = reference.moments.batch_moment_pairs(x)
+    # A mean alone is rounded to 1e-8 here.
+    error = np.abs((mean[0] - expected[0]) + (mean[1] - expected[1]))
+    assert (error <= 1e-14).all()
+    np.testing.assert_array_equal(mean[0], moments.batch_moments(x)[0])
+    np.testing.assert_allclose(var, exact_var, rtol=1e-7)
+
+
 @each_precision
 @pytest.mark.parametrize("weighted", [False, True])
 @drawn

@@ -6,11 +6,7 @@ from scipy.special import expit
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import (
-    check_classification_targets,
-    type_of_target,
-    unique_labels,
-)
+from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import column_or_1d
 
 
@@ -132,7 +128,8 @@ class ClassTargets(ClassifierMixin):
                 "warm_start can only be used where `y` has the same classes as in the previous "
                 f"call to fit. Previously got {self.classes_}, `y` has {present}"
             )
-        is_multilabel = type_of_target(y).startswith("multilabel")
+        # Of targets with several columns none but indicators of labels have come this far.
+        is_multilabel = y.ndim == 2
         if fresh:
             self._is_multilabel = is_multilabel
         elif is_multilabel != self._is_multilabel or (
