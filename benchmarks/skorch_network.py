@@ -43,7 +43,7 @@ class SkorchNetwork(BaseEstimator):
             batch_size=256,
             # One row alone has no variance.
             iterator_train__drop_last=True,
-            train_split=ValidSplit(10, stratified=self.is_classification, random_state=self.seed),
+            train_split=ValidSplit(0.1, stratified=self.is_classification, random_state=self.seed),
             callbacks=[EarlyStopping(patience=10, load_best=True)],
             verbose=0,
         )

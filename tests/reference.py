@@ -277,10 +277,12 @@ class optimizers:
 
 class gather:
     @staticmethod
-    def gather(x, rows=None, mean=None, invstd=None, dtype=np.float32):
+    def gather(x, rows=None, mean=None, invstd=None, dtype=np.float32, clipped=False):
         y = x if rows is None else x[np.asarray(rows, dtype=np.intp)]
         if mean is not None:
             y = (y - mean) * invstd
+        if clipped:
+            y = y / np.sqrt(1.0 + (y / 3.0) ** 2)
         return y.astype(dtype)
 
 

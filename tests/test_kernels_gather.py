@@ -15,9 +15,12 @@ offsets = st.sampled_from([0.0, 1e4])
 @each_precision
 @each_table
 @pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.parametrize("clipped", [False, True])
 @drawn
 @given(st.data(), lengths(largest=20), lengths(smallest=0), offsets)
-def test_gather_equals_its_twin(precision, table_precision, normalized, data, n, d, offset):
+def test_gather_equals_its_twin(
+    precision, table_precision, normalized, clipped, data, n, d, offset
+):
     x = data.draw(arrays((n, d), table_precision.dtype, offset=offset))
     # Rows in any order, repeated, or none at all.
     chosen = st.lists(st.integers(0, n - 1), max_size=30).map(np.array)
@@ -26,6 +29,7 @@ def test_gather_equals_its_twin(precision, table_precision, normalized, data, n,
     if normalized:
         mean, invstd = (data.draw(arrays((d,), np.float64, offset=o)) for o in (offset, 0.0))
     options = {"rows": rows, "mean": mean, "invstd": invstd, "dtype": precision.dtype}
+    options["clipped"] = clipped
     y = assert_equals_twin(gather, [precision], x, **options)
     assert y.flags.c_contiguous
 
@@ -49,6 +53,21 @@ def test_a_large_offset_costs_nothing(precision, order):
     x = np.array(1e8 + np.arange(12.0).reshape(4, 3), order=order)
     y = gather(x, mean=np.full(3, 1e8 + 0.5), invstd=np.full(3, 2.0), dtype=precision.dtype)
     np.testing.assert_array_equal(y, 2.0 * np.arange(12.0).reshape(4, 3) - 1.0)
+
+
+@each_precision
+def test_the_smooth_clip_has_limits_for_whatever_number(precision):
+    largest = np.finfo(precision.dtype).max
+    x = np.array([[0.0, 1e-30, 0.1, 3.0, 1e5, 1e7, 1e25, largest, np.inf]], precision.dtype)
+    y = gather(x, dtype=precision.dtype, clipped=True)
+    np.testing.assert_array_equal(gather(-x, dtype=precision.dtype, clipped=True), -y)
+    assert y[0, 0] == 0.0
+    assert (np.diff(y[0]) >= 0.0).all()
+    assert y[0, 3] == pytest.approx(3.0 / np.sqrt(2.0), rel=1e-6)
+    np.testing.assert_allclose(y[0, :3], x[0, :3], rtol=1e-3)
+    np.testing.assert_allclose(y[0, 4:], 3.0, rtol=2e-7)
+    assert (y <= 3.0).all()
+    assert np.isnan(gather(x * np.nan, dtype=precision.dtype, clipped=True)).all()
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0)])

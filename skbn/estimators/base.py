@@ -16,11 +16,12 @@ from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
 from skbn.estimators.columns import column_moments, merged
 from skbn.estimators.conversion import from_sklearn, to_sklearn
 from skbn.estimators.fitted import FittedNetwork
+from skbn.estimators.inputs import CLIPPED, input_table
 from skbn.estimators.rows import given_validation_rows, training_rows
 from skbn.estimators.scoring import Validation, split_off
 from skbn.estimators.transaction import draft_of, publish, unchanged_on_failure
 from skbn.network import views
-from skbn.network.network import Network, Table
+from skbn.network.network import Network
 from skbn.network.plan import feed_forward, layer_units_of, placement_of
 from skbn.network.statistics import set_exact_statistics
 from skbn.training.epochs import INTERRUPTED, History, NonFiniteLoss, no_hook, run_epochs
@@ -84,7 +85,7 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         "batch_norm": [StrOptions({"before", "after"}), None],
         "bn_momentum": [Interval(Real, 0, 1, closed="right")],
         "bn_epsilon": [Interval(Real, 0, None, closed="neither")],
-        "normalize_input": [StrOptions({"standard"}), None],
+        "normalize_input": [StrOptions(set(CLIPPED)), None],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "init_scale": [Interval(Real, 0, None, closed="neither")],
@@ -235,6 +236,8 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         What a network that is trained on has been given stays, whatever the parameters say now.
         """
         if self.normalize_input is not None if fresh else hasattr(self, "input_mean_"):
+            if fresh:
+                self._input_clipped = CLIPPED[self.normalize_input]
             previous = None if fresh else (self.input_mean_, self.input_var_, self._input_weight)
             self.input_mean_, self.input_var_, self._input_weight = merged(
                 previous, column_moments(rows.X, rows.sample_weight)
@@ -250,7 +253,7 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         if any(size <= 0 for size in hidden_layer_sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden_layer_sizes}.")
         # What an earlier fit with other settings has left.
-        for name in ("input_mean_", "input_var_", "_input_weight", "loss_"):
+        for name in ("input_mean_", "input_var_", "_input_weight", "_input_clipped", "loss_"):
             vars(self).pop(name, None)
         self._forget_training()
         self.n_outputs_ = self._count_outputs(rows.targets)
@@ -312,13 +315,11 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
 
     def _table(self, rows):
         targets = self._normalized_targets(rows.targets)
-        mean, invstd = self._input_affine()
-        return Table(
+        return input_table(
             rows.X,
+            *self._input_normalization(),
             np.ascontiguousarray(targets, dtype=self._parameters.dtype),
             rows.sample_weight,
-            mean,
-            invstd,
         )
 
     def _normalized_targets(self, targets):
@@ -499,7 +500,12 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             If this estimator is not fitted.
         """
         check_is_fitted(self)
-        mean, invstd = self._input_affine()
+        mean, invstd, is_clipped = self._input_normalization()
+        if is_clipped:
+            raise ValueError(
+                "scikit-learn's networks cannot clip their inputs: this one, with "
+                "normalize_input='smooth_clip', cannot be expressed"
+            )
         shift = None if mean is None else -mean * invstd
         return to_sklearn(self, invstd, shift, *self._output_affine())
 

@@ -100,9 +100,11 @@ SHARED = """
     bn_epsilon : float, default=1e-5
         Added to the variances that are divided by.
 
-    normalize_input : {'standard'} or None, default='standard'
+    normalize_input : {'standard', 'smooth_clip'} or None, default='standard'
         Whether the columns of `X` are standardized in front of the network, by the exact
         (weighted) moments of the training rows. Constant columns are only centered.
+        ``'smooth_clip'``: what comes of that, t, is then t / sqrt(1 + (t / 3)^2), which lies
+        between -3 and 3: a few huge numbers of a column harm neither the others nor training.
 
     dropout : float, default=0.0
         Share of the outputs of each hidden layer that is dropped at random in training, in
@@ -162,7 +164,7 @@ ATTRIBUTES = """
         Statistics that predictions are normalized by; the variances are biased.
 
     input_mean_, input_var_ : ndarray of shape (`n_features_in_`,), float64
-        Moments of the training rows. Only with ``normalize_input='standard'``.
+        Moments of the training rows. Not with ``normalize_input=None``.
 
     n_features_in_ : int
         Number of columns of `X`.

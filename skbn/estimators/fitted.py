@@ -8,11 +8,12 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skbn.estimators.columns import divisor
+from skbn.estimators.inputs import input_table
 from skbn.estimators.rows import prediction_rows
 from skbn.estimators.transaction import draft_of
 from skbn.network import views
 from skbn.network.folding import folded_network
-from skbn.network.network import Network, Table
+from skbn.network.network import Network
 
 # Rows from which on predictions are worth folding the normalization into the weights, which
 # costs about what the products of a few rows do.
@@ -92,17 +93,18 @@ class FittedNetwork:
         network = Network(fitted._plan, fitted._loss, fitted._parameters, fitted._statistics)
         if X.shape[0] >= FOLDING_ROWS and network.is_normalized:
             network = folded_network(network)
-        mean, invstd = fitted._input_affine()
-        table = Table(X, input_mean=mean, input_invstd=invstd)
-        z = network.infer(table)
+        z = network.infer(input_table(X, *fitted._input_normalization()))
         return z.astype(np.float64, copy=False), np.result_type(X.dtype, z.dtype)
 
-    def _input_affine(self):
-        """What is subtracted from the inputs, and what multiplies them then, or None twice."""
+    def _input_normalization(self):
+        """What is subtracted from the inputs, what multiplies them then, or None twice; and
+        whether they are clipped.
+        """
         mean = getattr(self, "input_mean_", None)
         if mean is None:
-            return None, None
-        return mean, 1.0 / divisor(mean, self.input_var_, self._input_weight, epsilon=0.0)
+            return None, None, False
+        spread = divisor(mean, self.input_var_, self._input_weight, epsilon=0.0)
+        return mean, 1.0 / spread, self._input_clipped
 
     def _output_affine(self):
         """What raw outputs are multiplied by, and what is added then, to be predictions."""

@@ -5,6 +5,7 @@ never copied and float32 columns lose nothing to a large offset.
 """
 
 from cython cimport floating
+from libc.math cimport sqrt, sqrtf
 
 import numpy as np
 
@@ -15,22 +16,43 @@ cdef extern from *:
     """
     #include "simd.h"
     #define GATHER(T, U) \
-        (T*, const U*, const Py_ssize_t*, const double*, const double*, \
+        (T*, const U*, const Py_ssize_t*, const double*, const double*, int, \
          Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t)
     SKBN_CLONES static void __pyx_fuse_0_0skbn_gather_rows GATHER(float, float);
     SKBN_CLONES static void __pyx_fuse_0_1skbn_gather_rows GATHER(float, double);
     SKBN_CLONES static void __pyx_fuse_1_0skbn_gather_rows GATHER(double, float);
     SKBN_CLONES static void __pyx_fuse_1_1skbn_gather_rows GATHER(double, double);
+    #define CLIP(T) (T*, Py_ssize_t)
+    SKBN_CLONE_BOTH(void, skbn_smooth_clip, CLIP)
     """
+
+# Numbers beyond FARTHEST are as good as at the limit, and their squares have no end in float32.
+cdef enum:
+    FARTHEST = 1000000
+
+
+cdef inline floating root(floating x) noexcept nogil:
+    return sqrtf(x) if floating is float else sqrt(x)
+
+
+cdef void smooth_clip "skbn_smooth_clip"(floating* y, Py_ssize_t size) noexcept nogil:
+    """y / sqrt(1 + (y / 3)^2), in place: about y near 0, never beyond -3 and 3."""
+    cdef Py_ssize_t j
+    cdef floating t
+    for j in range(size):
+        t = y[j]
+        t = FARTHEST if t > FARTHEST else t
+        t = -FARTHEST if t < -FARTHEST else t
+        y[j] = t / root(1 + t * t / 9)
 
 
 cdef void gather_rows "skbn_gather_rows"(
     floating* y,
     const input_floating* x, const Py_ssize_t* rows,
-    const double* mean, const double* invstd,
+    const double* mean, const double* invstd, bint clipped,
     Py_ssize_t n, Py_ssize_t d, Py_ssize_t row_stride, Py_ssize_t column_stride,
 ) noexcept nogil:
-    """y_i = (x_rows[i] - mean) * invstd.
+    """y_i = (x_rows[i] - mean) * invstd, through ``smooth_clip`` if `clipped`.
 
     `rows` may be NULL: the first n rows. `mean` may be NULL: no normalization.
     """
@@ -47,9 +69,12 @@ cdef void gather_rows "skbn_gather_rows"(
         else:
             for j in range(d):
                 y[i * d + j] = <floating> ((row[j * column_stride] - mean[j]) * invstd[j])
+        # Row by row, while it is in the cache.
+        if clipped:
+            smooth_clip(y + i * d, d)
 
 
-def gather(x, rows=None, mean=None, invstd=None, dtype=np.float32):
+def gather(x, rows=None, mean=None, invstd=None, dtype=np.float32, *, bint clipped=False):
     """Gather rows of a table, normalize them by fixed statistics and cast them.
 
     Parameters
@@ -62,6 +87,10 @@ def gather(x, rows=None, mean=None, invstd=None, dtype=np.float32):
         What is subtracted, and what multiplies then. ``None`` for both: nothing.
     dtype : {np.float32, np.float64}, default=np.float32
         Of the result.
+    clipped : bool, default=False
+        Whether each t of the result is t / sqrt(1 + (t / 3)^2) instead, which lies between -3
+        and 3: the smooth clip of Holzmüller, Grinsztajn and Steinwart (2024), "Better by
+        default", arXiv:2407.04491, section 3.
 
     Returns
     -------
@@ -90,13 +119,13 @@ def gather(x, rows=None, mean=None, invstd=None, dtype=np.float32):
     y = np.empty((rows.size, x.shape[1]), dtype=dtype)
     check_floating("dtype", y.dtype)
     if y.size > 0:
-        _gather(y, x, rows, mean, invstd)
+        _gather(y, x, rows, mean, invstd, clipped)
     return y
 
 
 def _gather(
     floating[:, ::1] y, const input_floating[:, :] x, const Py_ssize_t[::1] rows,
-    const double[::1] mean, const double[::1] invstd,
+    const double[::1] mean, const double[::1] invstd, bint clipped,
 ):
     cdef Py_ssize_t row_stride = x.strides[0] // <Py_ssize_t> sizeof(input_floating)
     cdef Py_ssize_t column_stride = x.strides[1] // <Py_ssize_t> sizeof(input_floating)
@@ -106,5 +135,5 @@ def _gather(
         mean_pointer = &mean[0]
         invstd_pointer = &invstd[0]
     with nogil:
-        gather_rows(&y[0, 0], &x[0, 0], &rows[0], mean_pointer, invstd_pointer,
+        gather_rows(&y[0, 0], &x[0, 0], &rows[0], mean_pointer, invstd_pointer, clipped,
                     y.shape[0], y.shape[1], row_stride, column_stride)

@@ -70,7 +70,7 @@ cdef void _loss_and_gradient(
     const Operation* plan, const floating* parameters, const double* statistics,
     const input_floating* X, const index_t* indices, const index_t* indptr,
     const floating* y, const double* sample_weight,
-    const double* input_mean, const double* input_invstd,
+    const double* input_mean, const double* input_invstd, bint input_clipped,
     const Py_ssize_t* rows,
     Py_ssize_t n, const Shape* shape,
     double alpha, int loss, uint64_t seed, uint64_t step,
@@ -101,10 +101,10 @@ cdef void _loss_and_gradient(
     else:
         weights = NULL
 
-    gather_rows(targets, y, rows, NULL, NULL, n, shape.n_targets, shape.n_targets, 1)
+    gather_rows(targets, y, rows, NULL, NULL, False, n, shape.n_targets, shape.n_targets, 1)
     if indptr == NULL:
-        gather_rows(work, X, rows, input_mean, input_invstd, n, shape.n_features,
-                    shape.row_stride, shape.column_stride)
+        gather_rows(work, X, rows, input_mean, input_invstd, input_clipped, n,
+                    shape.n_features, shape.row_stride, shape.column_stride)
     else:
         first = 1
         if plan.bias >= 0:
@@ -167,7 +167,7 @@ def train(
     const Operation[::1] plan, Py_ssize_t n_weights, Py_ssize_t capacity, int loss,
     const input_floating[:, :] X, const index_t[::1] indices, const index_t[::1] indptr,
     const floating[:, ::1] y, const double[::1] sample_weight,
-    const double[::1] input_mean, const double[::1] input_invstd,
+    const double[::1] input_mean, const double[::1] input_invstd, bint input_clipped,
     const Py_ssize_t[::1] rows, const Py_ssize_t[::1] bounds, const double[::1] learning_rates,
     long long[::1] n_batches_tracked,
 ):
@@ -202,7 +202,7 @@ def train(
                 &data_gradients[1, 0], &targets[0], &weights[0], scratch_pointer,
                 &plan[0], <const floating*> &parameters[0], statistics_pointer,
                 X_pointer, indices_pointer, indptr_pointer, &y[0, 0], sample_weight_pointer,
-                mean_pointer, invstd_pointer, &rows[bounds[b]], n, &shape,
+                mean_pointer, invstd_pointer, input_clipped, &rows[bounds[b]], n, &shape,
                 optimizer[0].alpha, loss, optimizer[0].seed, optimizer[0].step,
             )
             if not isfinite(losses[b, 0] + losses[b, 1]):
@@ -225,7 +225,7 @@ def loss_and_gradient(
     const Operation[::1] plan, Py_ssize_t n_weights, Py_ssize_t capacity, int loss,
     const input_floating[:, :] X, const index_t[::1] indices, const index_t[::1] indptr,
     const floating[:, ::1] y, const double[::1] sample_weight,
-    const double[::1] input_mean, const double[::1] input_invstd,
+    const double[::1] input_mean, const double[::1] input_invstd, bint input_clipped,
     const Py_ssize_t[::1] rows, double alpha, long long seed, long long step,
 ):
     """Loss and gradient of one batch, nothing changed; called by ``Network.loss_and_gradient``.
@@ -249,5 +249,5 @@ def loss_and_gradient(
             &data_gradients[1, 0], &targets[0], &weights[0], scratch_pointer,
             &plan[0], &parameters[0], statistics_pointer, X_pointer, indices_pointer,
             indptr_pointer, &y[0, 0], sample_weight_pointer, mean_pointer, invstd_pointer,
-            &rows[0], rows.shape[0], &shape, alpha, loss, seed, step,
+            input_clipped, &rows[0], rows.shape[0], &shape, alpha, loss, seed, step,
         )

@@ -14,7 +14,7 @@ def infer(
     floating[::1] work, double[::1] scratch,
     const Operation[::1] plan, const floating[::1] parameters, const double[::1] statistics,
     const input_floating[:, :] X, const index_t[::1] indices, const index_t[::1] indptr,
-    const double[::1] input_mean, const double[::1] input_invstd,
+    const double[::1] input_mean, const double[::1] input_invstd, bint input_clipped,
     const Py_ssize_t[::1] rows, Py_ssize_t n_operations, Py_ssize_t capacity,
 ):
     """Outputs of the first `n_operations` operations for all rows; by ``Network.infer``.
@@ -50,7 +50,7 @@ def infer(
             if first == 0:
                 gather_rows(
                     &work[0], X_pointer if chosen != NULL else X_pointer + start * row_stride,
-                    chosen, mean_pointer, invstd_pointer, n, plan[0].n_in,
+                    chosen, mean_pointer, invstd_pointer, input_clipped, n, plan[0].n_in,
                     row_stride, column_stride,
                 )
             else:

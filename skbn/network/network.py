@@ -35,6 +35,9 @@ class Table:
     sample_weight : ndarray of shape (n_samples,), float64, or None
     input_mean, input_invstd : ndarray of shape (n_features,), float64, or None
         What is subtracted from a column, and what multiplies it then.
+    input_clipped : bool
+        Whether what comes of that goes through the smooth clip of ``skbn.kernels.gather``.
+        Not of a sparse table, whose zeros would have to be known.
     """
 
     X: object
@@ -42,6 +45,7 @@ class Table:
     sample_weight: np.ndarray | None = None
     input_mean: np.ndarray | None = None
     input_invstd: np.ndarray | None = None
+    input_clipped: bool = False
 
     @property
     def n_rows(self):
@@ -192,7 +196,7 @@ class Network:
             *self._memory(int(np.diff(bounds).max(initial=1)), table),
             LOSSES[self.loss],
             *table.arrays(), table.y, table.sample_weight, table.input_mean, table.input_invstd,
-            rows, bounds, learning_rates, self._n_batches_tracked,
+            table.input_clipped, rows, bounds, learning_rates, self._n_batches_tracked,
         )  # fmt: skip
         return losses[:n_trained]
 
@@ -225,7 +229,7 @@ class Network:
         block.loss_and_gradient(
             losses, self.parameters, self.statistics, *memory, LOSSES[self.loss],
             *table.arrays(), table.y, table.sample_weight, table.input_mean,
-            table.input_invstd, rows, alpha, seed, step,
+            table.input_invstd, table.input_clipped, rows, alpha, seed, step,
         )  # fmt: skip
         return losses, memory[0].copy()
 
@@ -265,7 +269,8 @@ class Network:
             inference.infer(
                 outputs, np.empty(capacity * columns, self.parameters.dtype),
                 np.empty(self.sizes.scratch), plan, self.parameters, self.statistics,
-                *table.arrays(), table.input_mean, table.input_invstd, rows, n_operations, capacity,
+                *table.arrays(), table.input_mean, table.input_invstd, table.input_clipped,
+                rows, n_operations, capacity,
             )  # fmt: skip
         return outputs
 
@@ -277,6 +282,8 @@ class Network:
             raise ValueError(f"X has {table.X.shape[1]} columns, the network {n_features} inputs")
         if (table.input_mean is None) != (table.input_invstd is None):
             raise ValueError("input_mean and input_invstd belong together: give both or none")
+        if table.is_sparse and table.input_clipped:
+            raise ValueError("the inputs of a sparse table are never gathered, nor clipped")
         for moments in (table.input_mean, table.input_invstd):
             if moments is not None and moments.shape != (n_features,):
                 raise ValueError(f"moments of shape {moments.shape} for {n_features} inputs")
