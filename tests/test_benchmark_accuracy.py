@@ -1,6 +1,7 @@
 """The comparison of scores: data, resuming, ranks. Whose score is best is not looked at."""
 
 import json
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -159,6 +160,9 @@ def test_ranks_and_relative_errors(tmp_path):
 def test_every_model_is_built(name, is_classification):
     if MODELS[name].missing:
         pytest.skip(f"{name} is not installed")
-    model = MODELS[name].build(is_classification, 0)
+    with warnings.catch_warnings():
+        # What other packages warn of when they are imported.
+        warnings.simplefilter("ignore")
+        model = MODELS[name].build(is_classification, 0)
     assert callable(model.fit)
     assert callable(model.predict)

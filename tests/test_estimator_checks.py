@@ -36,21 +36,33 @@ NETWORKS = [
         {"dtype": "float64"},
         {"batch_norm": "after", "solver": "sgd", "dtype": "float64"},
         {"batch_norm": None, "dtype": "float64"},
+        {"hidden_layer_sizes": (10,), "dtype": "float64"},
     )
 ]
 
 
 def expected_failures(estimator):
-    # Upstream's networks are excused from these checks too. Ours pass them in float64 (the
+    failures = {}
+    # Upstream's networks are excused from these two, too. Ours pass them in float64 (the
     # variants above run them), where a weight of 2 and the row twice differ by less than the
     # checks' 1e-7.
     if getattr(estimator, "dtype", None) == "float32":
-        return {
-            f"check_sample_weight_equivalence_on_{kind}_data": "sums of another order in float32"
-            for kind in ("dense", "sparse")
-        }
-    return {}
+        for kind in ("dense", "sparse"):
+            failures[f"check_sample_weight_equivalence_on_{kind}_data"] = IN_FLOAT32
+    # The check asks for 1000 epochs. The small network passes it.
+    if (
+        isinstance(estimator, MLPWithBatchNormClassifier)
+        and estimator.solver == "adam"
+        and estimator.hidden_layer_sizes == (128, 128, 128)
+    ):
+        failures["check_class_weight_classifiers"] = "learns classes that overlap by heart"
+    return failures
 
+
+IN_FLOAT32 = "sums of another order in float32"
+# They want a row's prediction to be the same to 1e-7 wherever it stands. Whether it is in float32
+# depends on the kernels of the BLAS; in float64 it is, in the variants above.
+PLACE_OF_A_ROW = ("check_methods_sample_order_invariance", "check_methods_subset_invariance")
 
 UPSTREAM_ONLY = [
     checks.check_param_validation,
@@ -68,6 +80,8 @@ UPSTREAM_ONLY = [
 @parametrize_with_checks([*TRANSFORMERS, *NETWORKS], expected_failed_checks=expected_failures)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_scikit_learn_checks(estimator, check):
+    if getattr(estimator, "dtype", None) == "float32" and check.func.__name__ in PLACE_OF_A_ROW:
+        pytest.xfail(IN_FLOAT32)
     with warnings.catch_warnings():
         # Checks that do not apply (array API) say so by a warning.
         warnings.simplefilter("ignore", SkipTestWarning)

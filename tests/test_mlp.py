@@ -172,7 +172,8 @@ class TestNormalizedInput:
     def test_is_standard_scaler_in_front(self, cls, dtype):
         X, y = data_for(cls)
         X = X.astype(dtype)
-        inside = quietly(small(cls, dtype="float64").fit, X, y)
+        inside = small(cls, dtype="float64", normalize_input="standard")
+        quietly(inside.fit, X, y)
         scaler = StandardScaler().fit(X.astype(np.float64))
         outside = small(cls, dtype="float64", normalize_input=None)
         quietly(outside.fit, scaler.transform(X.astype(np.float64)), y)
@@ -282,7 +283,8 @@ class TestStatistics:
     @pytest.mark.parametrize("cls", BOTH)
     def test_exact_at_the_end_of_fit(self, cls):
         X, y = data_for(cls)
-        estimator = quietly(small(cls, dtype="float64").fit, X, y)
+        estimator = small(cls, dtype="float64", normalize_input="standard")
+        quietly(estimator.fit, X, y)
         z = (X - estimator.input_mean_) / np.sqrt(estimator.input_var_) @ estimator.coefs_[0]
         np.testing.assert_allclose(estimator.running_means_[0], z.mean(axis=0), atol=1e-10)
         np.testing.assert_allclose(estimator.running_vars_[0], z.var(axis=0), rtol=1e-9)
@@ -290,7 +292,7 @@ class TestStatistics:
     def test_partial_fit_keeps_the_running_averages(self):
         X, y = data_for(MLPWithBatchNormClassifier, n=32)
         clf = small(MLPWithBatchNormClassifier, shuffle=False, dtype="float64", solver="sgd")
-        clf.set_params(learning_rate_init=1e-12)
+        clf.set_params(learning_rate_init=1e-12, normalize_input="standard")
         clf.partial_fit(X, y, classes=[0, 1])
         z = (X - clf.input_mean_) / np.sqrt(clf.input_var_) @ clf.coefs_[0]
         expected = 0.9 * z[:16].mean(axis=0) + 0.1 * z[16:].mean(axis=0)
@@ -442,12 +444,17 @@ class TestTraining:
     def test_convergence(self, capsys):
         X, y = data_for(MLPWithBatchNormClassifier)
         with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(5\) reached"):
-            small(MLPWithBatchNormClassifier, verbose=True).fit(X, y)
+            small(MLPWithBatchNormClassifier, verbose=True, learning_rate="constant").fit(X, y)
         out = capsys.readouterr().out.splitlines()
         assert len(out) == 5
         assert out[0].startswith("Iteration 1, loss = 0.")
         clf = small(
-            MLPWithBatchNormClassifier, tol=10.0, n_iter_no_change=2, max_iter=50, verbose=True
+            MLPWithBatchNormClassifier,
+            tol=10.0,
+            n_iter_no_change=2,
+            max_iter=50,
+            verbose=True,
+            learning_rate="constant",
         )
         clf.fit(X, y)
         assert clf.n_iter_ == 4
@@ -465,13 +472,15 @@ class TestTraining:
             return original(self, *arguments)
 
         monkeypatch.setattr(Network, "train", interrupted)
-        clf = small(MLPWithBatchNormClassifier, dtype="float64")
+        # A planned schedule of three epochs would not be the beginning of one of five.
+        parameters = {"dtype": "float64", "learning_rate": "constant"}
+        clf = small(MLPWithBatchNormClassifier, **parameters)
         with pytest.warns(UserWarning, match="Training interrupted by user"):
             clf.fit(X, y)
         assert clf.n_iter_ == 3
         # A whole model, exact statistics included.
         monkeypatch.undo()
-        three = quietly(small(MLPWithBatchNormClassifier, dtype="float64", max_iter=3).fit, X, y)
+        three = quietly(small(MLPWithBatchNormClassifier, **parameters, max_iter=3).fit, X, y)
         np.testing.assert_array_equal(clf.predict_proba(X), three.predict_proba(X))
 
     def test_ctrl_c_right_after_a_block_keeps_count_and_statistics_together(self, monkeypatch):
@@ -781,7 +790,7 @@ class TestWarningsNameTheCallersLine:
     @pytest.mark.parametrize("cls", BOTH)
     def test_not_converged(self, cls):
         X, y = data_for(cls)
-        fit = small(cls).fit
+        fit = small(cls, learning_rate="constant").fit
         assert self.raised(ConvergenceWarning, "Maximum iterations", fit, X, y) == __file__
 
     @pytest.mark.parametrize("cls", BOTH)
@@ -805,6 +814,9 @@ class TestWarningsNameTheCallersLine:
             normalize_target=False,
             activation="identity",
             solver="sgd",
+            hidden_layer_sizes=(100,),
+            batch_size=90,
+            learning_rate="constant",
             learning_rate_init=0.05,
             early_stopping=True,
             random_state=0,

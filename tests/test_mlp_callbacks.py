@@ -78,13 +78,13 @@ if HAS_CALLBACKS:
     def test_one_task_an_epoch_and_a_copy_of_everything():
         X, y = data()
         spy = Spy()
-        clf = fit(small().set_callbacks(spy), X, y)
+        clf = fit(small(learning_rate="constant").set_callbacks(spy), X, y)
         assert spy.begun == ["fit"] + ["epoch"] * 6
         assert spy.torn_down == 1
         assert len(spy.predictions) == 6
         # The last one is the model that fit ends with; none of them was changed since.
         np.testing.assert_array_equal(spy.predictions[-1], clf.predict_proba(X))
-        three = fit(small(max_iter=3), X, y)
+        three = fit(small(max_iter=3, learning_rate="constant"), X, y)
         np.testing.assert_array_equal(spy.predictions[2], three.predict_proba(X))
 
     def test_the_estimator_of_an_epoch_has_its_curves():

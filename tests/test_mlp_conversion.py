@@ -22,6 +22,17 @@ TWO_CLASSES = np.array(["a", "b"]) if KNOWS_STRINGS else np.array([3, 7])
 TASKS = ("binary", "multiclass", "multilabel", "one output", "two outputs", "counts")
 
 
+# Scikit-learn has neither the default activation nor the default normalization of the inputs.
+EXPRESSIBLE = {
+    "hidden_layer_sizes": (9, 7),
+    "activation": "relu",
+    "learning_rate": "constant",
+    "max_iter": 15,
+    "random_state": 0,
+    "normalize_input": "standard",
+}
+
+
 def data_for(task):
     rng = np.random.default_rng(0)
     X = 5.0 + 3.0 * rng.standard_normal((120, 6))
@@ -37,7 +48,7 @@ def data_for(task):
 
 
 def fitted(task, **parameters):
-    parameters = {"hidden_layer_sizes": (9, 7), "max_iter": 15, "random_state": 0} | parameters
+    parameters = EXPRESSIBLE | parameters
     if task in ("one output", "two outputs", "counts"):
         loss = "poisson" if task == "counts" else "squared_error"
         estimator = MLPWithBatchNormRegressor(loss, **parameters)
@@ -134,7 +145,7 @@ def test_training_goes_on_upstream(task, given, early_stopping):
     X, y = data_for(task)
     if task == "one output":
         y = (y - 1e4) / 10
-    parameters = {"hidden_layer_sizes": (9,), "max_iter": 4, "early_stopping": early_stopping}
+    parameters = EXPRESSIBLE | {"max_iter": 4, "early_stopping": early_stopping}
     if task == "counts":
         parameters["loss"] = "poisson"
     regression = task in ("one output", "two outputs", "counts")

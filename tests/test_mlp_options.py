@@ -120,7 +120,13 @@ class TestEarlyStopping:
 
     def test_a_plateau_ends_training(self):
         X, y = data_for()
-        clf = small(early_stopping=True, max_iter=500, tol=1e-4, n_iter_no_change=4)
+        clf = small(
+            early_stopping=True,
+            learning_rate="constant",
+            max_iter=500,
+            tol=1e-4,
+            n_iter_no_change=4,
+        )
         clf.fit(X, y)
         assert clf.n_iter_ < 500
         assert clf.loss_curve_ != []
@@ -159,9 +165,9 @@ class TestEarlyStopping:
             pytest.warns(UserWarning, match="early_stopping=False"),
             pytest.warns(ConvergenceWarning),
         ):
-            clf = small().fit(X, y, X_val=X, y_val=y)
+            clf = small(learning_rate="constant").fit(X, y, X_val=X, y_val=y)
         assert len(clf.validation_loss_curve_) == 8
-        plain = fitted(small(), X, y)
+        plain = fitted(small(learning_rate="constant"), X, y)
         np.testing.assert_array_equal(clf._parameters, plain._parameters)
 
     def test_halves_of_validation_data_are_refused(self):
@@ -181,7 +187,8 @@ class TestEarlyStopping:
     def test_statistics_of_at_most_some_rows(self, monkeypatch):
         X, y = data_for()
         monkeypatch.setattr(scoring, "STATISTICS_ROWS", 50)
-        clf = fitted(small(early_stopping=True, dtype="float64"), X, y, X_val=X, y_val=y)
+        clf = small(early_stopping=True, dtype="float64", normalize_input="standard")
+        fitted(clf, X, y, X_val=X, y_val=y)
         # In the end they are those of all rows.
         z = (X - clf.input_mean_) / np.sqrt(clf.input_var_) @ clf.coefs_[0]
         np.testing.assert_allclose(clf.running_means_[0], z.mean(axis=0), atol=1e-10)
@@ -194,6 +201,9 @@ class TestEarlyStopping:
             normalize_target=False,
             activation="identity",
             solver="sgd",
+            hidden_layer_sizes=(100,),
+            batch_size=90,
+            learning_rate="constant",
             learning_rate_init=0.02,
             early_stopping=True,
             random_state=0,
@@ -210,16 +220,18 @@ class TestEarlyStopping:
 class TestRegularization:
     def test_dropout(self):
         X, y = data_for()
-        clf = fitted(small(dropout=0.3), X, y)
-        same = fitted(small(dropout=0.3), X, y)
-        without = fitted(small(), X, y)
+        expressible = {"activation": "relu", "normalize_input": "standard"}
+        clf = fitted(small(dropout=0.3, **expressible), X, y)
+        same = fitted(small(dropout=0.3, **expressible), X, y)
+        without = fitted(small(**expressible), X, y)
         np.testing.assert_array_equal(clf._parameters, same._parameters)
         assert (clf._parameters != without._parameters).any()
         # Predictions drop nothing: they are those of the same weights in a plain network.
         plain = clf.to_sklearn()
         np.testing.assert_allclose(clf.predict_proba(X), plain.predict_proba(X), atol=1e-5)
         assert (
-            fitted(small(dropout=0.3, random_state=1), X, y)._parameters != clf._parameters
+            fitted(small(dropout=0.3, random_state=1, **expressible), X, y)._parameters
+            != clf._parameters
         ).any()
 
     def test_no_dropout_draws_nothing(self):

@@ -1,38 +1,30 @@
 """A pytest plugin: scikit-learn's tests of its networks, run on ours.
 
-It rebinds the two names in ``sklearn.neural_network`` before anything is collected. With
-``SKBN_UPSTREAM_MODE=plain`` to classes with everything of ours off, with ``normalized`` to
-ours as they are. ``test_upstream_mlp.py`` starts it.
+It rebinds the two names in ``sklearn.neural_network`` before anything is collected, to classes
+with upstream's defaults of all its parameters: the tests are about what those do. With
+``SKBN_UPSTREAM_MODE=plain`` everything of ours is off, with ``normalized`` inputs are standardized
+and hidden layers normalized.
+``test_upstream_mlp.py`` starts it.
 """
 
 import inspect
 import os
 
 import sklearn.neural_network
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
 
 
-class PlainClassifier(MLPWithBatchNormClassifier):
-    """scikit-learn's network by our means; ``get_params`` is that of the base class."""
-
-    def __init__(self, *arguments, **parameters):
-        super().__init__(*arguments, **plain_parameters(MLPWithBatchNormClassifier) | parameters)
-
-    @classmethod
-    def _get_param_names(cls):
-        return MLPWithBatchNormClassifier._get_param_names()
-
-
-class PlainRegressor(MLPWithBatchNormRegressor):
-    """scikit-learn's network by our means; ``get_params`` is that of the base class."""
-
-    def __init__(self, *arguments, **parameters):
-        super().__init__(*arguments, **plain_parameters(MLPWithBatchNormRegressor) | parameters)
-
-    @classmethod
-    def _get_param_names(cls):
-        return MLPWithBatchNormRegressor._get_param_names()
+def upstream_parameters(cls, upstream, arguments, parameters):
+    """Parameters as given, upstream's defaults for the others that it has."""
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(upstream).parameters.items()
+        if name in inspect.signature(cls).parameters
+    }
+    given = inspect.signature(cls).bind_partial(*arguments).arguments
+    return defaults | given | parameters
 
 
 def plain_parameters(cls):
@@ -41,9 +33,25 @@ def plain_parameters(cls):
     return cls._plain_parameters | {"dtype": None}
 
 
+def with_upstream_defaults(cls, upstream, **others):
+    """A subclass whose ``get_params`` is that of `cls`."""
+
+    def __init__(self, *arguments, **parameters):
+        parameters = upstream_parameters(cls, upstream, arguments, parameters)
+        cls.__init__(self, **others | parameters)
+
+    names = classmethod(lambda _: cls._get_param_names())
+    return type(cls.__name__, (cls,), {"__init__": __init__, "_get_param_names": names})
+
+
 def pytest_configure(config):
-    classes = {
-        "plain": (PlainClassifier, PlainRegressor),
-        "normalized": (MLPWithBatchNormClassifier, MLPWithBatchNormRegressor),
-    }[os.environ["SKBN_UPSTREAM_MODE"]]
-    sklearn.neural_network.MLPClassifier, sklearn.neural_network.MLPRegressor = classes
+    plain = os.environ["SKBN_UPSTREAM_MODE"] == "plain"
+    for cls, upstream in (
+        (MLPWithBatchNormClassifier, MLPClassifier),
+        (MLPWithBatchNormRegressor, MLPRegressor),
+    ):
+        others = plain_parameters(cls) if plain else {"normalize_input": "standard"}
+        subclass = with_upstream_defaults(cls, upstream, **others)
+        setattr(sklearn.neural_network, upstream.__name__, subclass)
+        # Where a pickle looks for it.
+        globals()[cls.__name__] = subclass

@@ -62,9 +62,9 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         "learning_rate": [
             StrOptions({"constant", "invscaling", "adaptive", "cosine", "one_cycle"})
         ],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_init": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "shuffle": ["boolean"],
         "random_state": ["random_state"],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -100,7 +100,7 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         # failure leaves it for scikit-learn to tear down.
         callbacks = None
         if not incremental:
-            max_epochs = 0 if self.solver == "lbfgs" else self.max_iter
+            max_epochs = 0 if self.solver == "lbfgs" else solvers.max_epochs(self)
             callbacks = FitCallbacks(self, max_epochs, X, y, {"sample_weight": sample_weight})
         with unchanged_on_failure(self):
             draft = draft_of(self)
@@ -112,8 +112,8 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
                 callbacks.end()
         if unconverged:
             warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
-                "optimization hasn't converged yet.",
+                f"Stochastic Optimizer: Maximum iterations ({solvers.max_epochs(self)}) reached "
+                "and the optimization hasn't converged yet.",
                 ConvergenceWarning,
                 stacklevel=4,
             )
@@ -182,7 +182,7 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
                 if not np.isfinite(self.loss_):
                     raise ValueError(
                         f"{NON_FINITE} The loss was {self.loss_} after {self.n_iter_} iterations. "
-                        + self._remedies()
+                        + self._remedies(incremental)
                     )
                 set_exact_statistics(network, table)
             else:
@@ -195,7 +195,7 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         if not (np.isfinite(network.parameters).all() and np.isfinite(network.statistics).all()):
             raise ValueError(
                 f"{NON_FINITE} They were not finite after iteration {self.n_iter_}. "
-                + self._remedies()
+                + self._remedies(incremental)
             )
         self._parameters, self._statistics, self._n_batches_tracked = (
             network.parameters,
@@ -204,11 +204,12 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         )
         return unconverged
 
-    def _remedies(self):
+    def _remedies(self, incremental):
         """What to try where training does not stay finite."""
         remedies = []
         if self.solver != "lbfgs":
-            remedies.append(f"a smaller learning_rate_init (now {self.learning_rate_init})")
+            rate = solvers.learning_rate_init(self, incremental)
+            remedies.append(f"a smaller learning_rate_init (now {rate})")
         if not hasattr(self, "input_mean_"):
             remedies.append('normalize_input="standard"')
         remedies.append("where X, y or sample_weight hold huge or tiny numbers, other units")
@@ -339,13 +340,13 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         if incremental and hasattr(self, "_optimizer"):
             optimizer, moments = solvers.resumed_optimizer(self), self._moments.copy()
             schedule_settings = self._schedule
-            schedule = solvers.schedule_of(schedule_settings, self.max_iter)
+            schedule = solvers.schedule_of(schedule_settings, solvers.max_epochs(self))
             schedule.learning_rate = self._learning_rate
         else:
             optimizer = solvers.new_optimizer(self, random_state)
             moments = network.new_moments()
             schedule_settings = solvers.schedule_settings(self, incremental)
-            schedule = solvers.schedule_of(schedule_settings, self.max_iter)
+            schedule = solvers.schedule_of(schedule_settings, solvers.max_epochs(self))
         record = None if validation is None else self._record(network, validation, incremental)
         stopping = self._stopping(record, early_stopping)
         history = History(
@@ -353,7 +354,7 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             learning_rate_curve=list(getattr(self, "learning_rate_curve_", ())),
             n_rows_seen=self.t_,
         )
-        max_epochs = 1 if incremental else self.max_iter
+        max_epochs = 1 if incremental else solvers.max_epochs(self)
         diverged = False
         try:
             run_epochs(
@@ -377,7 +378,7 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         except NonFiniteLoss as error:
             message = (
                 f"The loss was not finite in iteration {history.n_epochs + 1}, {error}. "
-                + self._remedies()
+                + self._remedies(incremental)
             )
             if not early_stopping or record.best is None:
                 raise ValueError(f"{NON_FINITE} {message}") from None
@@ -398,7 +399,7 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         else:
             self._optimizer, self._moments = optimizer, moments
             if schedule.runs_to_the_end:
-                schedule_settings = schedule_settings | {"kind": "constant"}
+                schedule_settings = solvers.schedule_settings(self, incremental=True)
                 self._learning_rate = schedule_settings["learning_rate_init"]
             else:
                 self._learning_rate = float(schedule.learning_rate)

@@ -52,6 +52,8 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
         **{name: clone(ours[name], safe=False) for name in plain.get_params() if name in ours}
     )
     # What scikit-learn has no name for concerns training alone.
+    plain.max_iter = solvers.max_epochs(estimator)
+    plain.learning_rate_init = solvers.learning_rate_init(estimator, incremental=True)
     if plain.learning_rate not in ("constant", "invscaling", "adaptive"):
         plain.learning_rate = "constant"
     if plain.early_stopping == "auto":

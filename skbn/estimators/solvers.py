@@ -20,6 +20,13 @@ AUTO_EARLY_STOPPING_ROWS = 10_000
 # Schedules over the whole of a fit.
 PLANNED = {"cosine": schedules.Cosine, "one_cycle": schedules.OneCycle}
 
+# What 'auto' is: chosen by the study of docs/defaults.rst. Without a plan scikit-learn's numbers.
+PLANNED_RATE, PLANNED_EPOCHS = 0.03, 25
+CONSTANT_RATE, MOST_EPOCHS = 0.001, 200
+PLAIN_BATCH = 200
+STEPS_OF_AN_EPOCH = 50
+BATCHES = (32, 128)
+
 
 def check_solver(estimator):
     """Refuse what L-BFGS cannot honour.
@@ -117,9 +124,28 @@ def schedule_settings(estimator, incremental):
     is_kept = not incremental if kind in PLANNED else estimator.solver == "sgd"
     return {
         "kind": kind if is_kept else "constant",
-        "learning_rate_init": float(estimator.learning_rate_init),
+        "learning_rate_init": learning_rate_init(estimator, incremental),
         "power_t": float(estimator.power_t),
     }
+
+
+def learning_rate_init(estimator, incremental=False):
+    """The rate that is meant by ``'auto'``, or the one that is given."""
+    if estimator.learning_rate_init != "auto":
+        return float(estimator.learning_rate_init)
+    return PLANNED_RATE if is_planned(estimator) and not incremental else CONSTANT_RATE
+
+
+def max_epochs(estimator):
+    """The number of iterations that is meant by ``'auto'``, or the one that is given."""
+    if estimator.max_iter != "auto":
+        return estimator.max_iter
+    return PLANNED_EPOCHS if is_planned(estimator) else MOST_EPOCHS
+
+
+def is_planned(estimator):
+    """Whether ``fit`` has the plan that those numbers were chosen for."""
+    return estimator.learning_rate in PLANNED and estimator.solver == "adam"
 
 
 def schedule_of(settings, max_iter):
@@ -161,7 +187,14 @@ def rows_per_step(estimator, n_rows):
     """Rows of one step: a mini-batch, or all of them for L-BFGS."""
     if estimator.solver == "lbfgs":
         return n_rows
-    return min(200 if estimator.batch_size == "auto" else estimator.batch_size, n_rows)
+    if estimator.batch_size != "auto":
+        return min(estimator.batch_size, n_rows)
+    if estimator._is_plain:
+        return min(PLAIN_BATCH, n_rows)
+    smallest, largest = BATCHES
+    # The power of 2 that is nearest by its logarithm.
+    power = 2 ** round(np.log2(n_rows / STEPS_OF_AN_EPOCH))
+    return min(max(power, smallest), largest, n_rows)
 
 
 def minimize(estimator, network, table):
@@ -202,7 +235,7 @@ def minimize(estimator, network, table):
             callback=iteration_ended,
             options={
                 "maxfun": estimator.max_fun,
-                "maxiter": estimator.max_iter,
+                "maxiter": max_epochs(estimator),
                 "gtol": estimator.tol,
                 **printing(estimator.verbose),
             },
@@ -212,7 +245,7 @@ def minimize(estimator, network, table):
         warnings.warn(INTERRUPTED, stacklevel=6)
     else:
         network.parameters[:] = result.x
-        n_iter = _check_optimize_result("lbfgs", result, estimator.max_iter)
+        n_iter = _check_optimize_result("lbfgs", result, max_epochs(estimator))
     losses, _ = network.loss_and_gradient(table, alpha=estimator.alpha)
     return n_iter, float(network.loss_value(losses)[0])
 
