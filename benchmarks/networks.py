@@ -33,6 +33,15 @@ class Training(NamedTuple):
         return X, rng.integers(0, self.units[-1], n)
 
 
+# scikit-learn's values where the defaults of ours are others, so that both sides do the same.
+AS_UPSTREAM = {
+    "activation": "relu",
+    "learning_rate": "constant",
+    "learning_rate_init": LEARNING_RATE,
+    "beta_2": 0.999,
+    "normalize_input": "standard",
+}
+
 # Many batches for the small networks, so that a table's numbers cannot be learned by heart:
 # gradients would vanish, and arithmetic on denormal numbers is slow.
 SMALL = (Training((20, 100, 2), 200, 200), Training((10, 64, 64, 64, 2), 32, 1000))

@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import report
 from benchmarks.growth import exponent
+from benchmarks.networks import AS_UPSTREAM
 from benchmarks.timing import alternate, medians
 from skbn import BatchNormTransformer, MLPWithBatchNormClassifier
 
@@ -86,7 +87,9 @@ def table(n, n_features):
 def epoch(n=8192, n_features=32, units=64, layers=2, batch_size=128):
     """One epoch of training, as ``partial_fit`` does it."""
     X, y = table(n, n_features)
-    mlp = MLPWithBatchNormClassifier((units,) * layers, batch_size=batch_size, random_state=0)
+    mlp = MLPWithBatchNormClassifier(
+        (units,) * layers, batch_size=batch_size, random_state=0, **AS_UPSTREAM
+    )
     classes = np.arange(CLASSES)
     return lambda: mlp.partial_fit(X, y, classes=classes)
 
@@ -99,7 +102,7 @@ def step(batch_size):
 def prediction(n):
     """Probabilities of rows."""
     X, y = table(n, 32)
-    mlp = MLPWithBatchNormClassifier((64, 64), max_iter=1, tol=10.0, random_state=0)
+    mlp = MLPWithBatchNormClassifier((64, 64), batch_size=200, random_state=0, **AS_UPSTREAM)
     mlp.partial_fit(X[:1024], y[:1024], classes=np.arange(CLASSES))
     return lambda: mlp.predict_proba(X)
 

@@ -216,3 +216,12 @@ def test_bad_arguments(quickstart, capsys, argv, message):
 def test_task_that_does_not_fit(quickstart, capsys, write_csv, target, task, message):
     path = write_csv({"a": range(60), "t": target})
     refused(quickstart, capsys, [path, "--target", "t", "--task", task], message)
+
+
+def test_the_example_of_a_table_learns(capsys):
+    path = ROOT / "docs" / "examples" / "tables.py"
+    spec = importlib.util.spec_from_file_location("tables", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (module.main() > 0.95).all()
+    assert "R2 of 5 folds" in capsys.readouterr().out

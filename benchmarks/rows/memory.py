@@ -14,10 +14,14 @@ import json, sys
 import numpy as np
 from skbn import MLPWithBatchNormClassifier
 from sklearn.neural_network import MLPClassifier
+from benchmarks.networks import AS_UPSTREAM
 from benchmarks.rows.memory import peak
 
-cls = {"skbn": MLPWithBatchNormClassifier, "sklearn": MLPClassifier}[sys.argv[1]]
-mlp = cls((256, 256), batch_size=256, max_iter=2, random_state=0)
+common = {"batch_size": 256, "max_iter": 2, "random_state": 0}
+if sys.argv[1] == "skbn":
+    mlp = MLPWithBatchNormClassifier((256, 256), **AS_UPSTREAM, **common)
+else:
+    mlp = MLPClassifier((256, 256), **common)
 y = np.arange(200_000) % 7
 rng = np.random.default_rng(0)
 mlp.fit(rng.standard_normal((512, 54)).astype(sys.argv[2]), y[:512])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.networks import LARGE
+from benchmarks.networks import AS_UPSTREAM, LARGE
 from benchmarks.work import OWN, Goal, Sides, Work, compared, timed
 from skbn import MLPWithBatchNormClassifier
 
@@ -12,7 +12,9 @@ GOALS = {1: 1, 100_000: 2}
 def sides(n, dtype, options, peers):
     """Ours with batch norm; scikit-learn's network of the same sizes, which predicts the same."""
     training = LARGE[0]
-    own = MLPWithBatchNormClassifier(training.units[1:-1], batch_size=training.batch_size)
+    own = MLPWithBatchNormClassifier(
+        training.units[1:-1], batch_size=training.batch_size, **AS_UPSTREAM
+    )
     X, y = training.rows(dtype)
     own.partial_fit(X, y, classes=np.unique(y))
     theirs = own.to_sklearn()

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 
+from benchmarks.networks import AS_UPSTREAM
 from benchmarks.peers import torch_layers
 from benchmarks.work import OWN, Check, Goal, Sides, Work, timed
 from skbn import MLPWithBatchNormClassifier
@@ -27,7 +28,7 @@ def sides(options, peers):
     X = (X / 16.0).astype(np.float32)
     common = {"batch_size": BATCH_SIZE, "random_state": 0, **FIXED_LENGTH}
     makers = {
-        OWN: lambda: MLPWithBatchNormClassifier(HIDDEN, **common),
+        OWN: lambda: MLPWithBatchNormClassifier(HIDDEN, **AS_UPSTREAM | common),
         "sklearn": lambda: MLPClassifier(HIDDEN, **common),
         "skorch": lambda: skorch_classifier([X.shape[1], *HIDDEN, len(np.unique(y))]),
     }

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from benchmarks.networks import LARGE
+from benchmarks.networks import AS_UPSTREAM, LARGE
 from benchmarks.work import OWN, Goal, Sides, Work, timed
 from skbn import MLPWithBatchNormClassifier
 
@@ -20,6 +20,7 @@ def sides(options, peers):
             tol=10.0,
             n_iter_no_change=2,
             random_state=0,
+            **AS_UPSTREAM,
         )
         mlp.fit(X, y)
 

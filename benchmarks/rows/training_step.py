@@ -16,7 +16,7 @@ import numpy as np
 from scipy.linalg.blas import sgemm
 from sklearn.neural_network import MLPClassifier
 
-from benchmarks.networks import LARGE, SMALL, OwnTraining, glorot_network
+from benchmarks.networks import AS_UPSTREAM, LARGE, SMALL, OwnTraining, glorot_network
 from benchmarks.peers import TorchTraining, compiling
 from benchmarks.work import OWN, Goal, LeftOut, Sides, Work, compared, timed
 from skbn import MLPWithBatchNormClassifier
@@ -141,7 +141,7 @@ def estimators(training, **own):
         "random_state": 0,
     }
     return (
-        MLPWithBatchNormClassifier(**common, normalize_input=None, **own),
+        MLPWithBatchNormClassifier(**AS_UPSTREAM | {"normalize_input": None} | common | own),
         MLPClassifier(**common),
     )
 

@@ -3,10 +3,10 @@
 import inspect
 
 SHARED = """
-    hidden_layer_sizes : array-like of shape (n_layers - 2,), default=(100,)
+    hidden_layer_sizes : array-like of shape (n_layers - 2,), default=(128, 128, 128)
         Units of each hidden layer.
 
-    activation : {'identity', 'logistic', 'tanh', 'relu', 'silu', 'gelu'}, default='relu'
+    activation : {'identity', 'logistic', 'tanh', 'relu', 'silu', 'gelu'}, default='silu'
         Activation function of the hidden layers. 'silu' is ``x * logistic(x)``, 'gelu' the
         exact ``x * Phi(x)``: smooth relatives of 'relu' that leave no unit dead.
 
@@ -19,11 +19,12 @@ SHARED = """
         by the batch's total weight when added to the loss.
 
     batch_size : int or 'auto', default='auto'
-        Rows of a mini-batch; 'auto' is ``min(200, n_samples)``. A last mini-batch of one row
+        Rows of a mini-batch. 'auto' is a fiftieth of the rows, rounded to a power of 2, at least
+        32 and at most 128; in scikit-learn's mode ``min(200, n_samples)``. A last mini-batch of one row
         joins the one before it under batch norm. With batch norm at least 2.
 
     learning_rate : {'constant', 'invscaling', 'adaptive', 'cosine', 'one_cycle'}, \
-            default='constant'
+            default='one_cycle'
         Schedule of the learning rate. For ``solver='sgd'``: 'invscaling',
         ``learning_rate_init / (t + 1) ** power_t`` after t rows; 'adaptive', divided by 5 each
         time the loss stops improving. For Adam too: 'cosine', from `learning_rate_init` to 0
@@ -32,14 +33,16 @@ SHARED = """
         epochs at a high rate. These two run for `max_iter` epochs whatever the training loss
         does; ``partial_fit`` takes them for 'constant'.
 
-    learning_rate_init : float, default=0.001
-        The (initial) learning rate.
+    learning_rate_init : float or 'auto', default='auto'
+        The (initial, for 'one_cycle' the highest) learning rate. 'auto' is 0.03 for Adam with
+        'cosine' or 'one_cycle', and 0.001 otherwise and in ``partial_fit``.
 
     power_t : float, default=0.5
         Exponent of ``learning_rate='invscaling'``.
 
-    max_iter : int, default=200
-        Epochs at most.
+    max_iter : int or 'auto', default='auto'
+        Epochs at most, or iterations of L-BFGS. 'auto' is 25 for Adam with 'cosine' or
+        'one_cycle', and 200 otherwise.
 
     shuffle : bool, default=True
         Whether the rows are shuffled in each epoch.
@@ -75,7 +78,7 @@ SHARED = """
     validation_fraction : float, default=0.1
         Share of the rows set aside for it where no `X_val` is given.
 
-    beta_1, beta_2 : float, default=0.9, 0.999
+    beta_1, beta_2 : float, default=0.9, 0.95
         Decay of the first and second moment estimates of ``solver='adam'``, in [0, 1).
 
     epsilon : float, default=1e-8
@@ -100,11 +103,13 @@ SHARED = """
     bn_epsilon : float, default=1e-5
         Added to the variances that are divided by.
 
-    normalize_input : {'standard', 'smooth_clip'} or None, default='standard'
+    normalize_input : {'standard', 'smooth_clip'} or None, default='smooth_clip'
         Whether the columns of `X` are standardized in front of the network, by the exact
         (weighted) moments of the training rows. Constant columns are only centered.
         ``'smooth_clip'``: what comes of that, t, is then t / sqrt(1 + (t / 3)^2), which lies
-        between -3 and 3: a few huge numbers of a column harm neither the others nor training.
+        between -3 and 3 [4]_: a few huge numbers of a column harm neither the others nor
+        training. scikit-learn cannot express it: for ``to_sklearn`` take ``'standard'``, and an
+        `activation` that it has.
 
     dropout : float, default=0.0
         Share of the outputs of each hidden layer that is dropped at random in training, in
@@ -191,6 +196,8 @@ REFERENCES = """
     .. [2] Glorot and Bengio (2010), "Understanding the difficulty of training deep feedforward
        neural networks".
     .. [3] Kingma and Ba (2015), "Adam: a method for stochastic optimization".
+    .. [4] Holzmüller, Grinsztajn and Steinwart (2024), "Better by default: strong pre-tuned MLPs
+       and boosted trees on tabular data", section 3, https://arxiv.org/abs/2407.04491.
 """
 
 

@@ -66,7 +66,7 @@ class MLPWithBatchNormClassifier(ClassTargets, BaseMLPWithBatchNorm):
     >>> from skbn import MLPWithBatchNormClassifier
     >>> X, y = load_digits(return_X_y=True)
     >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
-    >>> clf = MLPWithBatchNormClassifier(tol=0.01, random_state=0)
+    >>> clf = MLPWithBatchNormClassifier(random_state=0)
     >>> clf.fit(X_train, y_train).score(X_test, y_test) > 0.95
     True
     """
@@ -284,7 +284,7 @@ class MLPWithBatchNormRegressor(RealTargets, BaseMLPWithBatchNorm):
     >>> from skbn import MLPWithBatchNormRegressor
     >>> X, y = make_friedman1(1000, random_state=0)
     >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
-    >>> reg = MLPWithBatchNormRegressor(learning_rate_init=0.01, tol=0.01, random_state=0)
+    >>> reg = MLPWithBatchNormRegressor(random_state=0)
     >>> reg.fit(X_train, y_train).score(X_test, y_test) > 0.9
     True
     """
