@@ -27,7 +27,7 @@ from sklearn.preprocessing import StandardScaler
 
 import skbn
 from skbn import MLPWithBatchNorm, MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
-from skbn.estimators import base, scoring
+from skbn.estimators import base, scoring, solvers
 from skbn.network.network import Network
 
 BOTH = [MLPWithBatchNormClassifier, MLPWithBatchNormRegressor]
@@ -459,6 +459,49 @@ class TestTraining:
         clf.fit(X, y)
         assert clf.n_iter_ == 4
         assert "Stopping." in capsys.readouterr().out
+
+    def test_a_plan_tells_how_many_epochs_it_has(self, capsys):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        small(MLPWithBatchNormClassifier, verbose=True).fit(X, y)
+        out = capsys.readouterr().out.splitlines()
+        assert len(out) == 5
+        assert out[0].startswith("Iteration 1 of 5, loss = 0.")
+
+    @pytest.mark.parametrize(
+        ("parameters", "epochs", "rate"),
+        [
+            ({}, 25, 0.03),
+            ({"learning_rate": "cosine"}, 25, 0.03),
+            ({"learning_rate": "constant"}, 200, 0.001),
+            ({"solver": "sgd"}, 200, 0.001),
+            ({"max_iter": 3, "learning_rate_init": 0.5}, 3, 0.5),
+        ],
+    )
+    def test_auto(self, parameters, epochs, rate):
+        X, y = data_for(MLPWithBatchNormClassifier, n=64)
+        clf = MLPWithBatchNormClassifier((4,), tol=0.0, n_iter_no_change=1000, **parameters)
+        quietly(clf.fit, X, y)
+        assert clf.n_iter_ == epochs
+        assert max(clf.learning_rate_curve_) == pytest.approx(rate, rel=0.3)
+        clf.partial_fit(X, y)
+        given = parameters.get("learning_rate_init")
+        assert clf.learning_rate_curve_[-1] == (0.001 if given is None else given)
+
+    def test_auto_of_lbfgs(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = MLPWithBatchNormClassifier((4,), solver="lbfgs", tol=0.0, batch_norm=None)
+        quietly(clf.fit, X, y)
+        assert 25 < clf.n_iter_ <= 200
+
+    @pytest.mark.parametrize(
+        ("n", "expected"), [(20, 20), (700, 32), (3000, 64), (7000, 128), (50_000, 128)]
+    )
+    def test_auto_batches(self, n, expected):
+        clf = MLPWithBatchNormClassifier()
+        clf._is_plain = False
+        assert solvers.rows_per_step(clf, n) == expected
+        clf._is_plain = True
+        assert solvers.rows_per_step(clf, n) == min(n, 200)
 
     def test_ctrl_c(self, monkeypatch):
         X, y = data_for(MLPWithBatchNormClassifier)

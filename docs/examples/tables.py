@@ -1,6 +1,6 @@
 """A table with categories, gaps and huge numbers, by scikit-learn's own parts.
 
-    python tables.py
+python tables.py
 """
 
 import numpy as np

@@ -95,7 +95,7 @@ def run_epochs(
     random_state : numpy.random.RandomState
         One permutation is drawn from it in each epoch, as scikit-learn does.
     verbose : bool
-        Whether to print the loss of each epoch.
+        Whether to print the loss of each epoch, as scikit-learn does.
     epoch_hook : callable, default=no_hook
         Context manager around each epoch, given the history. Its ``as`` value is a callable
         without arguments, called at the end of the epoch: true stops training.
@@ -112,6 +112,8 @@ def run_epochs(
     """
     bounds = batch_bounds(table.n_rows, batch_size, smallest_batch)
     rows = np.arange(table.n_rows)
+    # How long it will take is known beforehand where the epochs are planned.
+    of_all = f" of {max_epochs}" if schedule.runs_to_the_end else ""
     try:
         for _ in range(max_epochs):
             with epoch_hook(history) as stop:
@@ -124,7 +126,7 @@ def run_epochs(
                 ]
                 loss = float(np.average(np.concatenate(losses), weights=np.diff(bounds)))
                 if verbose:
-                    print(f"Iteration {history.n_epochs + 1}, loss = {loss:.8f}")
+                    print(f"Iteration {history.n_epochs + 1}{of_all}, loss = {loss:.8f}")
                 # Ctrl-C while the validation rows are scored leaves no half of an epoch's record.
                 plateau = stopping.epoch_ended(loss)
                 history.n_epochs += 1
