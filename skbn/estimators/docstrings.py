@@ -20,8 +20,8 @@ SHARED = """
 
     batch_size : int or 'auto', default='auto'
         Rows of a mini-batch. 'auto' is a fiftieth of the rows, rounded to a power of 2, at least
-        32 and at most 128; in scikit-learn's mode ``min(200, n_samples)``. A last mini-batch of one row
-        joins the one before it under batch norm. With batch norm at least 2.
+        32 and at most 128; in scikit-learn's mode ``min(200, n_samples)``. A last mini-batch of
+        one row joins the one before it under batch norm. With batch norm at least 2.
 
     learning_rate : {'constant', 'invscaling', 'adaptive', 'cosine', 'one_cycle'}, \
             default='one_cycle'
