@@ -57,7 +57,7 @@ def main(argv=None):
         for name, seed, model in missing
         if tables[name] is not None
     )
-    # Each measurement in a process of its own, on one thread: they run side by side.
+    # On one thread each; with several jobs in processes, side by side.
     for result in Parallel(arguments.jobs, return_as="generator_unordered")(tasks):
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(result) + "\n")
@@ -119,7 +119,10 @@ def stored(path):
     """What an earlier run has measured, by set, split and model. Failures are tried again."""
     if not path.exists():
         return {}
-    lines = path.read_text(encoding="utf-8").splitlines()
+    *lines, last = path.read_text(encoding="utf-8").split("\n")
+    if last:
+        # A run was ended while it wrote: that line is as if it were not there.
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     results = [json.loads(line) for line in lines]
     return {key_of(result): result for result in results if "error" not in result}
 
@@ -133,14 +136,17 @@ def measured(table, seed, model):
     result = {"set": table.name, "split": seed, "model": model}
     X_train, X_test, y_train, y_test = split(table, seed)
     score = accuracy_score if table.is_classification else r2_score
-    with warnings.catch_warnings(), threadpool_limits(1):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            begin = perf_counter()
-            estimator = MODELS[model].build(table.is_classification, seed).fit(X_train, y_train)
-            fitted = perf_counter()
-            prediction = estimator.predict(X_test)
-            end = perf_counter()
+            # Imports what the model needs: its threads are limited then, its time is not counted.
+            MODELS[model].build(table.is_classification, seed)
+            with threadpool_limits(1):
+                begin = perf_counter()
+                estimator = MODELS[model].build(table.is_classification, seed).fit(X_train, y_train)
+                fitted = perf_counter()
+                prediction = estimator.predict(X_test)
+                end = perf_counter()
             value = float(score(y_test, prediction))
         except Exception as error:  # a peer may fail in its own way; the others go on
             return result | {"error": f"{type(error).__name__}: {error}"}

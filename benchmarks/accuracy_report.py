@@ -14,7 +14,7 @@ def summarized(results, reference):
         ``cells``: for each set and model the mean score, its standard error over the splits, and
         mean times; ``rank``: of each model, the mean over sets of its rank by mean score, among
         the models that were measured on all sets; ``relative_error``: the geometric mean over
-        sets of ``(1 - score) / (1 - score of the reference)``.
+        sets of the error, ``1 - score``, over that of the reference.
     """
     results = [result for result in results if "error" not in result]
     sets = list(dict.fromkeys(result["set"] for result in results))
@@ -67,13 +67,18 @@ def relative_errors(cells, models, reference):
         model: float(
             np.exp(
                 mean(
-                    np.log((1.0 - row[model]["score"]) / (1.0 - row[reference]["score"]))
+                    np.log(error_of(row[model]) / error_of(row[reference]))
                     for row in cells.values()
                 )
             )
         )
         for model in models
     }
+
+
+def error_of(value):
+    """1 - score of a cell; a perfect score is taken for one of 0.999999."""
+    return max(1.0 - value["score"], 1e-6)
 
 
 def text(report):
@@ -123,10 +128,10 @@ def draw(path, report, reference):
     axes = figure.subplots(-(-len(sets) // 3), min(3, len(sets)), sharey=True, squeeze=False)
     for panel, name in zip(axes.flat, sets, strict=False):
         row = report["cells"][name]
-        unit = 1.0 - row[reference]["score"]
+        unit = error_of(row[reference])
         for height, model in enumerate(models):
             if model in row:
-                value = (1.0 - row[model]["score"]) / unit
+                value = error_of(row[model]) / unit
                 color = "tab:blue" if model == "skbn" else "tab:gray"
                 # What is far worse than the reference stands at the edge.
                 if value > 2.0:

@@ -44,11 +44,12 @@ def find(directory, name):
     with np.load(path) as file:
         if "X" not in file:
             raise LeftOut(f"{path.name} is no table: it has no X")
+        y, is_classification = file["y"], str(file["task"]) == "classification"
         return Table(
             name,
             file["X"],
-            file["y"],
-            str(file["task"]) == "classification",
+            np.unique(y, return_inverse=True)[1] if is_classification else y,
+            is_classification,
             [int(column) for column in file.get("categorical", ())],
         )
 

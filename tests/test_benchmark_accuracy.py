@@ -113,6 +113,37 @@ def test_a_failure_is_told_and_tried_again(directory, capsys, monkeypatch):
     assert run(directory, *arguments) == 0
 
 
+def test_a_torn_line_is_measured_again(directory):
+    arguments = ["--sets", "real", "--models", "linear"]
+    assert run(directory, *arguments) == 0
+    path = directory / "out" / "accuracy.jsonl"
+    whole = path.read_text()
+    path.write_text(whole[:-20])
+    assert run(directory, *arguments) == 0
+    lines = path.read_text().splitlines()
+    assert len(lines) == 2
+    assert {json.loads(line)["split"] for line in lines} == {0, 1}
+
+
+@pytest.mark.parametrize("labels", [["a", "b"], [-1, 1], [0.5, 2.5]])
+def test_classes_of_any_kind(directory, labels):
+    np.savez(
+        directory / "labels.npz",
+        X=np.arange(80.0).reshape(40, 2),
+        y=np.repeat(labels, 20),
+        task="classification",
+    )
+    _, _, y_train, y_test = tables.split(tables.find(directory, "labels"), 0)
+    assert set(y_train) == set(y_test) == {0, 1}
+
+
+def test_a_perfect_score_is_no_error(tmp_path):
+    results = [result("easy", 0, model, 1.0) for model in ("a", "b")]
+    report = accuracy_report.summarized(results, "a")
+    assert report["relative_error"] == {"a": 1.0, "b": 1.0}
+    accuracy_report.draw(tmp_path / "figure.png", report, "a")
+
+
 def test_a_model_that_is_not_installed_is_left_out(capsys, monkeypatch):
     monkeypatch.setitem(MODELS, "absent", Model("absent", None, ("no_such_module",)))
     assert accuracy.chosen(["absent", "linear"]) == ["linear"]

@@ -59,6 +59,17 @@ def fitted(task, **parameters):
         return estimator.fit(*data_for(task))
 
 
+def test_automatic_numbers_become_those_of_a_constant_rate():
+    X, y = data_for("binary")
+    ours = MLPWithBatchNormClassifier(activation="relu", normalize_input="standard").fit(X, y)
+    plain = ours.to_sklearn()
+    assert plain.learning_rate == "constant"
+    assert (plain.learning_rate_init, plain.max_iter) == (0.001, 200)
+    ours.set_params(max_iter=7, learning_rate_init=0.5)
+    plain = ours.to_sklearn()
+    assert (plain.learning_rate_init, plain.max_iter) == (0.5, 7)
+
+
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("batch_norm", ["before", "after", None])
 @pytest.mark.parametrize("normalize_input", ["standard", None])

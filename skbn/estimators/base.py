@@ -505,7 +505,8 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         if is_clipped:
             raise ValueError(
                 "scikit-learn's networks cannot clip their inputs: this one, with "
-                "normalize_input='smooth_clip', cannot be expressed"
+                "normalize_input='smooth_clip', cannot be expressed. One with activation='relu' "
+                "and normalize_input='standard' can."
             )
         shift = None if mean is None else -mean * invstd
         return to_sklearn(self, invstd, shift, *self._output_affine())

@@ -41,8 +41,8 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
     activation = activation_of(estimator._plan)
     if activation not in EXPRESSIBLE:
         raise ValueError(
-            f"scikit-learn's networks have no activation {activation!r}: "
-            f"this one cannot be expressed"
+            f"scikit-learn's networks have no activation {activation!r}: this one cannot be "
+            "expressed. One with activation='relu' and normalize_input='standard' can."
         )
     is_classifier = hasattr(estimator, "classes_")
     cls = MLPClassifier if is_classifier else MLPRegressor
@@ -52,7 +52,7 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
         **{name: clone(ours[name], safe=False) for name in plain.get_params() if name in ours}
     )
     # What scikit-learn has no name for concerns training alone.
-    plain.max_iter = solvers.max_epochs(estimator)
+    plain.max_iter = solvers.MOST_EPOCHS if ours["max_iter"] == "auto" else ours["max_iter"]
     plain.learning_rate_init = solvers.learning_rate_init(estimator, incremental=True)
     if plain.learning_rate not in ("constant", "invscaling", "adaptive"):
         plain.learning_rate = "constant"

@@ -42,7 +42,7 @@ SHARED = """
 
     max_iter : int or 'auto', default='auto'
         Epochs at most, or iterations of L-BFGS. 'auto' is 25 for Adam with 'cosine' or
-        'one_cycle', and 200 otherwise.
+        'one_cycle', and 200 otherwise, which may be too few for L-BFGS.
 
     shuffle : bool, default=True
         Whether the rows are shuffled in each epoch.
@@ -54,7 +54,8 @@ SHARED = """
 
     tol : float, default=1e-4
         When the loss has not improved by at least this for `n_iter_no_change` epochs, training
-        ends (or the learning rate falls, with ``learning_rate='adaptive'``).
+        ends (or the learning rate falls, with ``learning_rate='adaptive'``). Neither means
+        anything to 'cosine' and 'one_cycle', unless training stops early.
 
     verbose : bool, default=False
         Whether to print the loss of every epoch.
@@ -107,9 +108,11 @@ SHARED = """
         Whether the columns of `X` are standardized in front of the network, by the exact
         (weighted) moments of the training rows. Constant columns are only centered.
         ``'smooth_clip'``: what comes of that, t, is then t / sqrt(1 + (t / 3)^2), which lies
-        between -3 and 3 [4]_: a few huge numbers of a column harm neither the others nor
-        training. scikit-learn cannot express it: for ``to_sklearn`` take ``'standard'``, and an
-        `activation` that it has.
+        between -3 and 3 [4]_: a huge number to predict from moves a prediction no
+        further than a large one, and those of a column harm no other column. In training they
+        do move the column's own mean and deviation: beyond some hundred deviations put a
+        ``RobustScaler`` or ``QuantileTransformer`` in front. scikit-learn cannot express the
+        clip: for ``to_sklearn`` take ``'standard'``, and an `activation` that it has.
 
     dropout : float, default=0.0
         Share of the outputs of each hidden layer that is dropped at random in training, in

@@ -104,7 +104,7 @@ class FittedNetwork:
         if mean is None:
             return None, None, False
         spread = divisor(mean, self.input_var_, self._input_weight, epsilon=0.0)
-        return mean, 1.0 / spread, self._input_clipped
+        return mean, 1.0 / spread, getattr(self, "_input_clipped", False)
 
     def _output_affine(self):
         """What raw outputs are multiplied by, and what is added then, to be predictions."""

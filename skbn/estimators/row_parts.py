@@ -56,7 +56,8 @@ def available_threads():
     """Threads that BLAS and OpenMP leave to the process, at most one for each core it may use.
 
     So ``OMP_NUM_THREADS``, ``OPENBLAS_NUM_THREADS``, ``LOKY_MAX_CPU_COUNT``, the limits of
-    threadpoolctl and those of joblib's workers are honoured.
+    threadpoolctl and those of loky's workers, joblib's default, are honoured. joblib sets none in
+    its other workers.
     """
     counts = (library.num_threads for library in _libraries())
     return min([cpu_count(), PARTS, *(count for count in counts if count is not None)])
