@@ -14,7 +14,11 @@ SMALL_TABLE = 10_000
 
 @dataclass
 class Rows:
-    """Rows of checked data: `X`, targets of shape (n, n_targets), weights or None."""
+    """Rows of checked data: `X`, targets of shape (n, n_targets), weights or None.
+
+    `X` is a table, or whatever else has a shape and a dtype and gives the rows of a mask or of
+    row numbers.
+    """
 
     X: object
     targets: np.ndarray
@@ -23,6 +27,11 @@ class Rows:
     @property
     def n(self):
         return self.X.shape[0]
+
+    def taken(self, numbers):
+        """The rows of these numbers."""
+        weight = None if self.sample_weight is None else self.sample_weight[numbers]
+        return Rows(self.X[numbers], self.targets[numbers], weight)
 
 
 def as_table(X):

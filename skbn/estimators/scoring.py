@@ -3,7 +3,6 @@
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from skbn.estimators.rows import Rows
 from skbn.network.statistics import set_exact_statistics
 
 # The rows that the exact statistics before each score are taken over, at most: 10^3 to 10^4
@@ -19,17 +18,15 @@ def split_off(rows, fraction, random_state, stratified):
     ValueError
         If there would be fewer than two validation rows.
     """
-    given = [rows.X, rows.targets]
-    if rows.sample_weight is not None:
-        given.append(rows.sample_weight)
-    parts = train_test_split(
-        *given,
+    # Row numbers: what is drawn does not depend on what is split.
+    numbers = train_test_split(
+        np.arange(rows.n),
         random_state=random_state,
         test_size=fraction,
         # As upstream, by whether a row is of the second of two classes.
         stratify=rows.targets.astype(bool) if stratified else None,
     )
-    training, validation = Rows(*parts[0::2]), Rows(*parts[1::2])
+    training, validation = map(rows.taken, numbers)
     if validation.n < 2:
         raise ValueError(
             "The validation set is too small. Increase 'validation_fraction' "
