@@ -13,7 +13,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils.fixes import parse_version
 
 from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
-from skbn.estimators import fitted as fitted_state
+from skbn.estimators import perceptron
 from skbn.network.optimizer import KINDS
 
 # Early stopping with strings for classes came to scikit-learn with 1.7.1.
@@ -118,9 +118,9 @@ def test_predictions_of_many_rows_are_those_of_folded_layers(
     X, _ = data_for("multiclass")
     ours = fitted("multiclass", batch_norm=batch_norm, activation=activation, dtype=dtype)
     calls = []
-    original = fitted_state.folded_network
+    original = perceptron.folded_network
     monkeypatch.setattr(
-        fitted_state, "folded_network", lambda network: calls.append(1) or original(network)
+        perceptron, "folded_network", lambda network: calls.append(1) or original(network)
     )
     as_trained = ours.predict_proba(X)
     assert not calls

@@ -9,20 +9,17 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
-from sklearn.utils.validation import check_is_fitted
 
 from skbn.estimators import solvers
 from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
 from skbn.estimators.columns import column_moments, merged
-from skbn.estimators.conversion import from_sklearn, to_sklearn
 from skbn.estimators.fitted import FittedNetwork
-from skbn.estimators.inputs import CLIPPED, input_table
-from skbn.estimators.rows import given_validation_rows, training_rows
+from skbn.estimators.inputs import CLIPPED
+from skbn.estimators.rows import as_table, checked_data, given_validation_rows, training_rows
 from skbn.estimators.scoring import Validation, split_off
 from skbn.estimators.transaction import draft_of, publish, unchanged_on_failure
-from skbn.network import views
 from skbn.network.network import Network
-from skbn.network.plan import feed_forward, layer_units_of, placement_of
+from skbn.network.plan import BATCH_NORM
 from skbn.network.statistics import set_exact_statistics
 from skbn.training.epochs import INTERRUPTED, History, NonFiniteLoss, no_hook, run_epochs
 from skbn.training.stopping import LossPlateau, ValidationPlateau, ValidationRecord
@@ -45,17 +42,30 @@ RECORDS = (
 )
 
 
-class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
-    """Base of the multi-layer perceptrons; not to be used by itself.
+def has_partial_fit(estimator):
+    """Whether the solver trains on mini-batches; used by ``available_if``."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers. "
+            f"{estimator.solver} is not stochastic."
+        )
+    return True
 
-    A subclass gives ``_encode(y, fresh, incremental)``, targets of shape (n_samples,
+
+class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
+    """Base of the estimators on a network; not to be used by itself.
+
+    A kind of targets gives ``_encode(y, fresh, incremental)``, targets of shape (n_samples,
     n_targets); ``_count_outputs(targets)``; ``_loss_name()``; ``_out_activation()``; and
     ``_score_outputs(z, rows)``, the score of raw outputs.
+
+    A kind of network gives ``_initial_plan(rows)``, ``_renew_plan(rows)`` and
+    ``_draw_weights(network, random_state)``. What it may override stands below, and in
+    `FittedNetwork`, with what holds for rows of a table.
     """
 
     _parameter_constraints: dict = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions({"identity", "logistic", "tanh", "relu", "silu", "gelu"})],
         "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -82,7 +92,6 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean", StrOptions({"auto"})],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "batch_norm": [StrOptions({"before", "after"}), None],
         "bn_momentum": [Interval(Real, 0, 1, closed="right")],
         "bn_epsilon": [Interval(Real, 0, None, closed="neither")],
         "normalize_input": [StrOptions(set(CLIPPED)), None],
@@ -133,12 +142,12 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             self._is_plain = self._has_plain_parameters()
             normalized = self.batch_norm is not None
         else:
-            normalized = placement_of(self._plan) is not None
+            normalized = (self._plan["kind"] == BATCH_NORM).any()
         # A row has no variance: with batch norm a fit needs two. A call of partial_fit does
         # not, it then normalizes by the running statistics.
         smallest = 2 if normalized and not incremental else 1
-        rows = training_rows(
-            self, X, y, sample_weight, fresh=fresh, incremental=incremental, smallest=smallest
+        rows = self._training_rows(
+            X, y, sample_weight, fresh=fresh, incremental=incremental, smallest=smallest
         )
         is_given = any(part is not None for part in given_validation)
         early_stopping = solvers.stops_early(self, rows.n, is_given, incremental)
@@ -146,11 +155,10 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         if fresh:
             self._initialize(rows, random_state)
         else:
-            # Everything of a plan but its layout is as the parameters say now.
-            self._plan = self._new_plan(layer_units_of(self._plan), placement_of(self._plan))
+            self._renew_plan(rows)
         validation_rows = None
         if is_given:
-            validation_rows = given_validation_rows(self, *given_validation)
+            validation_rows = self._given_validation_rows(*given_validation)
         elif early_stopping:
             rows, validation_rows = split_off(
                 rows,
@@ -215,22 +223,6 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         remedies.append("where X, y or sample_weight hold huge or tiny numbers, other units")
         return f"Try {'; or '.join(remedies)}."
 
-    def _has_plain_parameters(self):
-        """Whether a new network is scikit-learn's, which keeps rows of weight 0.
-
-        It computes in float64, or in the dtype of `X` as upstream does.
-        """
-        switched_off = all(
-            getattr(self, name) == value
-            for name, value in self._plain_parameters.items()
-            if name != "dtype"
-        )
-        return switched_off and self.dtype != "float32"
-
-    def _class_weight(self, y, incremental):
-        """Weights of the rows by their class, or None."""
-        return None
-
     def _update_moments(self, rows, fresh):
         """Moments of what is normalized in front of and behind the network.
 
@@ -241,10 +233,11 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
                 self._input_clipped = CLIPPED[self.normalize_input]
             previous = None if fresh else (self.input_mean_, self.input_var_, self._input_weight)
             self.input_mean_, self.input_var_, self._input_weight = merged(
-                previous, column_moments(rows.X, rows.sample_weight)
+                previous, self._input_moments(rows)
             )
 
-    def _initialize(self, rows, random_state):
+    def _hidden_units(self):
+        """Units of each hidden layer, as `hidden_layer_sizes` says."""
         hidden_layer_sizes = self.hidden_layer_sizes
         if not hasattr(hidden_layer_sizes, "__iter__"):
             hidden_layer_sizes = [hidden_layer_sizes]
@@ -253,19 +246,22 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             raise ValueError(f"hidden_layer_sizes must be integers, got {hidden_layer_sizes}.")
         if any(size <= 0 for size in hidden_layer_sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden_layer_sizes}.")
+        # Python's integers: NumPy's small ones would overflow where they are multiplied.
+        return [int(size) for size in hidden_layer_sizes]
+
+    def _initialize(self, rows, random_state):
         # What an earlier fit with other settings has left.
         for name in ("input_mean_", "input_var_", "_input_weight", "_input_clipped", "loss_"):
             vars(self).pop(name, None)
         self._forget_training()
         self.n_outputs_ = self._count_outputs(rows.targets)
-        # Python's integers: NumPy's small ones would overflow where they are multiplied.
-        layer_units = [rows.X.shape[1], *map(int, hidden_layer_sizes), self.n_outputs_]
-        self.n_layers_ = len(layer_units)
+        # With the inputs and the outputs.
+        self.n_layers_ = len(self._hidden_units()) + 2
         self.out_activation_ = self._out_activation()
-        self._plan = self._new_plan(layer_units, self.batch_norm)
+        self._plan = self._initial_plan(rows)
         self._loss = self._loss_name()
         network = Network.initial(self._plan, self._loss, self._network_dtype(rows.X))
-        self._draw_weights(network, layer_units, random_state)
+        self._draw_weights(network, random_state)
         self._parameters = network.parameters
         self._statistics = network.statistics
         self._n_batches_tracked = 0
@@ -285,46 +281,16 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             vars(self).pop(name, None)
         self._n_without_improvement = 0
 
-    def _new_plan(self, layer_units, batch_norm):
-        return feed_forward(
-            layer_units,
-            self.activation,
-            batch_norm,
-            epsilon=self.bn_epsilon,
-            momentum=self.bn_momentum,
-            dropout=self.dropout,
-        )
-
     def _network_dtype(self, X):
         return np.dtype(X.dtype if self.dtype is None else self.dtype)
 
-    def _draw_weights(self, network, layer_units, random_state):
-        # Glorot and Bengio (2010). In scikit-learn's order, weights then intercept of each
-        # layer, so one random_state gives the same network; an intercept below a batch norm
-        # is drawn and not used.
-        factor = 2.0 if self.activation == "logistic" else 6.0
-        weights = views.weights(network.plan, network.parameters)
-        biases = views.biases(network.plan, network.parameters)
-        for fan_in, fan_out, weight, bias in zip(
-            layer_units[:-1], layer_units[1:], weights, biases, strict=True
-        ):
-            bound = np.sqrt(factor / (fan_in + fan_out))
-            weight[:] = self.init_scale * random_state.uniform(-bound, bound, (fan_in, fan_out))
-            drawn = random_state.uniform(-bound, bound, fan_out)
-            if bias.flags.writeable:
-                bias[:] = drawn
-
     def _table(self, rows):
         targets = self._normalized_targets(rows.targets)
-        return input_table(
+        return self._input_table(
             rows.X,
-            *self._input_normalization(),
             np.ascontiguousarray(targets, dtype=self._parameters.dtype),
             rows.sample_weight,
         )
-
-    def _normalized_targets(self, targets):
-        return targets
 
     def _validation(self, network, table, rows, random_state):
         return Validation(
@@ -477,61 +443,37 @@ class BaseMLPWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             "learning_rate_curve_": list(history.learning_rate_curve),
         }
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
+    # What a kind of network may override.
 
-    # scikit-learn's own networks.
+    def _checked_data(self, X, y, *, smallest, fresh):
+        """`X`, checked and as `Rows` take it, and `y`; at least `smallest` rows."""
+        X, y = checked_data(self, X, y, multi_output=True, ensure_min_samples=smallest, reset=fresh)
+        return as_table(X), y
 
-    def to_sklearn(self):
-        """The same network as scikit-learn's plain one, the normalization folded into it.
+    def _training_rows(self, X, y, sample_weight, *, fresh, incremental, smallest):
+        """Checked rows to train on, at least `smallest`."""
+        return training_rows(
+            self, X, y, sample_weight, fresh=fresh, incremental=incremental, smallest=smallest
+        )
 
-        Returns
-        -------
-        mlp : sklearn.neural_network.MLPClassifier or MLPRegressor
-            Fitted, with the same predictions. It needs nothing of this package. Training can
-            go on there, with a new optimizer.
+    def _given_validation_rows(self, X, y, sample_weight):
+        """Checked validation rows that the caller gave."""
+        return given_validation_rows(self, X, y, sample_weight)
 
-        Raises
-        ------
-        ValueError
-            If scikit-learn cannot express the network; the message names the part.
-        NotFittedError
-            If this estimator is not fitted.
-        """
-        check_is_fitted(self)
-        mean, invstd, is_clipped = self._input_normalization()
-        if is_clipped:
-            raise ValueError(
-                "scikit-learn's networks cannot clip their inputs: this one, with "
-                "normalize_input='smooth_clip', cannot be expressed. One with activation='relu' "
-                "and normalize_input='standard' can."
-            )
-        shift = None if mean is None else -mean * invstd
-        return to_sklearn(self, invstd, shift, *self._output_affine())
+    def _input_moments(self, rows):
+        """Mean, variance and total weight of each column, as from `column_moments`."""
+        return column_moments(rows.X, rows.sample_weight)
 
-    @classmethod
-    def from_sklearn(cls, mlp):
-        """This estimator in scikit-learn's mode, with all of its network's parameters.
+    def _has_plain_parameters(self):
+        """Whether a new network is to be scikit-learn's, down to which rows it keeps."""
+        return False
 
-        Batch norm and all normalization are off, and it computes in float64: ``fit`` trains as
-        that of `mlp` does. ``set_params`` switches them on for the next network, not for one
-        that ``warm_start`` or ``partial_fit`` goes on with. A fitted `mlp` brings its weights
-        and its optimizer's state.
+    # What a kind of targets may override.
 
-        Parameters
-        ----------
-        mlp : sklearn.neural_network.MLPClassifier or MLPRegressor
-            Fitted or not; a fitted one brings its weights.
+    def _class_weight(self, y, incremental):
+        """Weights of the rows by their class, or None."""
+        return None
 
-        Returns
-        -------
-        estimator : this class
-
-        Raises
-        ------
-        TypeError
-            If `mlp` is something else.
-        """
-        return from_sklearn(cls, mlp, cls._plain_parameters)
+    def _normalized_targets(self, targets):
+        """Targets as the network learns them."""
+        return targets

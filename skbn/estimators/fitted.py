@@ -12,12 +12,7 @@ from skbn.estimators.inputs import input_table
 from skbn.estimators.rows import prediction_rows
 from skbn.estimators.transaction import draft_of
 from skbn.network import views
-from skbn.network.folding import folded_network
 from skbn.network.network import Network
-
-# Rows from which on predictions are worth folding the normalization into the weights, which
-# costs about what the products of a few rows do.
-FOLDING_ROWS = 200
 
 
 class FittedNetwork:
@@ -57,9 +52,8 @@ class FittedNetwork:
 
     @property
     def running_means_(self):
-        # A feed-forward network has one time step.
-        steps = self._view(views.running_means, "running_means_", "_statistics")
-        return views.Views(step[0] for step in steps)
+        layers = self._view(views.running_means, "running_means_", "_statistics")
+        return views.Views(map(self._shown_steps, layers))
 
     @running_means_.setter
     def running_means_(self, arrays):
@@ -67,9 +61,8 @@ class FittedNetwork:
 
     @property
     def running_vars_(self):
-        # A feed-forward network has one time step.
-        steps = self._view(views.running_vars, "running_vars_", "_statistics")
-        return views.Views(step[0] for step in steps)
+        layers = self._view(views.running_vars, "running_vars_", "_statistics")
+        return views.Views(map(self._shown_steps, layers))
 
     @running_vars_.setter
     def running_vars_(self, arrays):
@@ -87,14 +80,28 @@ class FittedNetwork:
         """Outputs of the network before any link, float64, and the dtype results have."""
         if not self.__sklearn_is_fitted__():
             check_is_fitted(self)  # raises, and takes its time
-        X = prediction_rows(self, X)
+        X = self._prediction_rows(X)
         # One look at the state: it may be replaced in another thread.
         fitted = draft_of(self)
         network = Network(fitted._plan, fitted._loss, fitted._parameters, fitted._statistics)
-        if X.shape[0] >= FOLDING_ROWS and network.is_normalized:
-            network = folded_network(network)
-        z = network.infer(input_table(X, *fitted._input_normalization()))
+        z = fitted._for_prediction(network, X.shape[0]).infer(fitted._input_table(X))
         return z.astype(np.float64, copy=False), np.result_type(X.dtype, z.dtype)
+
+    def _prediction_rows(self, X):
+        """Checked rows to predict from."""
+        return prediction_rows(self, X)
+
+    def _input_table(self, X, y=None, sample_weight=None):
+        """Checked rows, and targets and weights where they are needed, as the network's table."""
+        return input_table(X, *self._input_normalization(), y, sample_weight)
+
+    def _for_prediction(self, network, n_rows):
+        """The network that predicts `n_rows` rows: this one, or a faster one that does the same."""
+        return network
+
+    def _shown_steps(self, statistics):
+        """A layer's statistics, shape (t, d), as the attributes show them: a view."""
+        return statistics
 
     def _input_normalization(self):
         """What is subtracted from the inputs, what multiplies them then, or None twice; and

@@ -4,20 +4,11 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
-from skbn.estimators.base import BaseMLPWithBatchNorm
+from skbn.estimators.base import has_partial_fit
 from skbn.estimators.classification import ClassTargets
 from skbn.estimators.docstrings import shares_documentation
+from skbn.estimators.perceptron import BaseMLPWithBatchNorm
 from skbn.estimators.regression import RealTargets
-
-
-def has_partial_fit(estimator):
-    """Whether the solver trains on mini-batches; used by ``available_if``."""
-    if estimator.solver == "lbfgs":
-        raise AttributeError(
-            "partial_fit is only available for stochastic optimizers. "
-            f"{estimator.solver} is not stochastic."
-        )
-    return True
 
 
 @shares_documentation

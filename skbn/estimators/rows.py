@@ -104,14 +104,9 @@ def training_rows(estimator, X, y, sample_weight, *, fresh, incremental, smalles
         If the data are not finite, do not fit each other or an earlier call, or are too few.
     """
     keep_all = estimator._is_plain
-    X, y = checked_data(
-        estimator, X, y, multi_output=True, ensure_min_samples=smallest, reset=fresh
-    )
-    X = as_table(X)
+    X, y = estimator._checked_data(X, y, smallest=smallest, fresh=fresh)
     if sample_weight is not None:
-        sample_weight = _check_sample_weight(
-            sample_weight, X, dtype=np.float64, ensure_non_negative=not keep_all
-        )
+        sample_weight = _checked_weight(sample_weight, X, ensure_non_negative=not keep_all)
         if not keep_all:
             X, y, sample_weight = _of_positive_weight(estimator, X, y, sample_weight, smallest)
     class_weight = estimator._class_weight(y, incremental)
@@ -134,14 +129,20 @@ def given_validation_rows(estimator, X, y, sample_weight):
         raise ValueError("X_val and y_val belong together: give both or none")
     # R2 of one row is not defined.
     smallest = 2 if is_regressor(estimator) else 1
-    X, y = checked_data(
-        estimator, X, y, multi_output=True, ensure_min_samples=smallest, reset=False
-    )
+    X, y = estimator._checked_data(X, y, smallest=smallest, fresh=False)
     if sample_weight is not None:
-        sample_weight = _check_sample_weight(
-            sample_weight, X, dtype=np.float64, ensure_non_negative=True
-        )
-    return Rows(as_table(X), estimator._encode(y, fresh=False, incremental=True), sample_weight)
+        sample_weight = _checked_weight(sample_weight, X, ensure_non_negative=True)
+    return Rows(X, estimator._encode(y, fresh=False, incremental=True), sample_weight)
+
+
+def _checked_weight(sample_weight, X, ensure_non_negative):
+    # Of `X`, which need not be an array, nothing but the length is looked at.
+    return _check_sample_weight(
+        sample_weight,
+        np.empty(X.shape[0]),
+        dtype=np.float64,
+        ensure_non_negative=ensure_non_negative,
+    )
 
 
 def _of_positive_weight(estimator, X, y, sample_weight, smallest):

@@ -1,0 +1,141 @@
+"""What the multi-layer perceptrons share: their layers, and scikit-learn's mode."""
+
+import numpy as np
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skbn.estimators.base import BaseWithBatchNorm
+from skbn.estimators.conversion import from_sklearn, to_sklearn
+from skbn.network import views
+from skbn.network.folding import folded_network
+from skbn.network.plan import feed_forward, layer_units_of, placement_of
+
+# Rows from which on predictions are worth folding the normalization into the weights, which
+# costs about what the products of a few rows do.
+FOLDING_ROWS = 200
+
+
+class BaseMLPWithBatchNorm(BaseWithBatchNorm):
+    """Base of the multi-layer perceptrons; not to be used by itself.
+
+    A subclass gives ``_plain_parameters``, the parameters that make it scikit-learn's.
+    """
+
+    _parameter_constraints: dict = {
+        **BaseWithBatchNorm._parameter_constraints,
+        "activation": [StrOptions({"identity", "logistic", "tanh", "relu", "silu", "gelu"})],
+        "batch_norm": [StrOptions({"before", "after"}), None],
+    }
+
+    def _initial_plan(self, rows):
+        layer_units = [rows.X.shape[1], *self._hidden_units(), self.n_outputs_]
+        return self._feed_forward(layer_units, self.batch_norm)
+
+    def _renew_plan(self, rows):
+        # Everything but the layout is as the parameters say now.
+        self._plan = self._feed_forward(layer_units_of(self._plan), placement_of(self._plan))
+
+    def _feed_forward(self, layer_units, batch_norm):
+        return feed_forward(
+            layer_units,
+            self.activation,
+            batch_norm,
+            epsilon=self.bn_epsilon,
+            momentum=self.bn_momentum,
+            dropout=self.dropout,
+        )
+
+    def _draw_weights(self, network, random_state):
+        # Glorot and Bengio (2010). In scikit-learn's order, weights then intercept of each
+        # layer, so one random_state gives the same network; an intercept below a batch norm
+        # is drawn and not used.
+        factor = 2.0 if self.activation == "logistic" else 6.0
+        weights = views.weights(network.plan, network.parameters)
+        biases = views.biases(network.plan, network.parameters)
+        for weight, bias in zip(weights, biases, strict=True):
+            fan_in, fan_out = weight.shape
+            bound = np.sqrt(factor / (fan_in + fan_out))
+            weight[:] = self.init_scale * random_state.uniform(-bound, bound, (fan_in, fan_out))
+            drawn = random_state.uniform(-bound, bound, fan_out)
+            if bias.flags.writeable:
+                bias[:] = drawn
+
+    def _for_prediction(self, network, n_rows):
+        if n_rows >= FOLDING_ROWS and network.is_normalized:
+            return folded_network(network)
+        return network
+
+    def _shown_steps(self, statistics):
+        # A feed-forward network has one time step.
+        return statistics[0]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    # scikit-learn's own networks.
+
+    def _has_plain_parameters(self):
+        """Whether a new network is scikit-learn's, which keeps rows of weight 0.
+
+        It computes in float64, or in the dtype of `X` as upstream does.
+        """
+        switched_off = all(
+            getattr(self, name) == value
+            for name, value in self._plain_parameters.items()
+            if name != "dtype"
+        )
+        return switched_off and self.dtype != "float32"
+
+    def to_sklearn(self):
+        """The same network as scikit-learn's plain one, the normalization folded into it.
+
+        Returns
+        -------
+        mlp : sklearn.neural_network.MLPClassifier or MLPRegressor
+            Fitted, with the same predictions. It needs nothing of this package. Training can
+            go on there, with a new optimizer.
+
+        Raises
+        ------
+        ValueError
+            If scikit-learn cannot express the network; the message names the part.
+        NotFittedError
+            If this estimator is not fitted.
+        """
+        check_is_fitted(self)
+        mean, invstd, is_clipped = self._input_normalization()
+        if is_clipped:
+            raise ValueError(
+                "scikit-learn's networks cannot clip their inputs: this one, with "
+                "normalize_input='smooth_clip', cannot be expressed. One with activation='relu' "
+                "and normalize_input='standard' can."
+            )
+        shift = None if mean is None else -mean * invstd
+        return to_sklearn(self, invstd, shift, *self._output_affine())
+
+    @classmethod
+    def from_sklearn(cls, mlp):
+        """This estimator in scikit-learn's mode, with all of its network's parameters.
+
+        Batch norm and all normalization are off, and it computes in float64: ``fit`` trains as
+        that of `mlp` does. ``set_params`` switches them on for the next network, not for one
+        that ``warm_start`` or ``partial_fit`` goes on with. A fitted `mlp` brings its weights
+        and its optimizer's state.
+
+        Parameters
+        ----------
+        mlp : sklearn.neural_network.MLPClassifier or MLPRegressor
+            Fitted or not; a fitted one brings its weights.
+
+        Returns
+        -------
+        estimator : this class
+
+        Raises
+        ------
+        TypeError
+            If `mlp` is something else.
+        """
+        return from_sklearn(cls, mlp, cls._plain_parameters)
