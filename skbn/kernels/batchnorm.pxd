@@ -17,6 +17,14 @@ cdef void batchnorm_forward "skbn_batchnorm_forward"(
     bint relu,
 ) noexcept nogil
 
+cdef void batchnorm_combine "skbn_batchnorm_combine"(
+    floating* y, floating* scratch,
+    const floating* x,
+    const double* mean, const double* invstd, const floating* gamma, const floating* beta,
+    Py_ssize_t n, Py_ssize_t d, Py_ssize_t y_row_stride, Py_ssize_t x_row_stride,
+    bint add,
+) noexcept nogil
+
 cdef bint batchnorm_affine(
     floating* y,
     const floating* x, const double* mean, const double* scale, const double* shift,

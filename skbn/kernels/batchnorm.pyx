@@ -26,12 +26,14 @@ import numpy as np
 
 from skbn.kernels._operands import as_floating
 from skbn.kernels.moments import (
-    batch_moment_pairs, batch_moments, merge, merge_pairs, update_running, weighted_moments
+    batch_moment_pairs, batch_moments, merge, merge_pairs, update_running, weighted_moments,
+    without_rounding,
 )
 
 __all__ = [
     "affine", "backward", "batch_moment_pairs", "batch_moments", "forward", "infer", "merge",
     "merge_pairs", "relu_backward", "relu_forward", "update_running", "weighted_moments",
+    "without_rounding",
 ]
 
 
@@ -54,7 +56,11 @@ cdef extern from *:
          const double*, const double*, const double*, Py_ssize_t, Py_ssize_t, double)
     SKBN_CLONE_BOTH(int, skbn_affine_panel, PANEL_OF)
     SKBN_CLONE_BOTH(int, skbn_affine_column, COLUMN_OF)
+    #define COMBINE(T) \
+        (T*, T*, const T*, const double*, const double*, const T*, const T*, \
+         Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, int)
     SKBN_CLONE_BOTH(void, skbn_batchnorm_forward, FORWARD)
+    SKBN_CLONE_BOTH(void, skbn_batchnorm_combine, COMBINE)
     SKBN_CLONE_BOTH(void, skbn_batchnorm_gradient_sums, SUMS)
     SKBN_CLONE_BOTH(void, skbn_batchnorm_backward, BACKWARD)
 
@@ -150,6 +156,45 @@ cdef void batchnorm_forward "skbn_batchnorm_forward"(
             for j in range(d):
                 value = (x[i * d + j] - hi[j]) * scale[j] + shift[j]
                 y[i * d + j] = 0 if relu and value < 0 else value
+
+
+cdef void batchnorm_combine "skbn_batchnorm_combine"(
+    floating* y, floating* scratch,
+    const floating* x,
+    const double* mean, const double* invstd, const floating* gamma, const floating* beta,
+    Py_ssize_t n, Py_ssize_t d, Py_ssize_t y_row_stride, Py_ssize_t x_row_stride,
+    bint add,
+) noexcept nogil:
+    """y = gamma * (x - mean) * invstd + beta, or y += that if `add`; rows of any stride.
+
+    For sums of normalized parts. `beta` may be NULL, which is 0. `mean` may be NULL: x itself,
+    plus `beta`. y is not x.
+    """
+    cdef floating* hi = scratch
+    cdef floating* scale = scratch + d
+    cdef floating* shift = scratch + 2 * d
+    cdef Py_ssize_t i, j
+    cdef double slope
+    cdef floating* to_row
+    cdef const floating* from_row
+    for j in range(d):
+        slope = 1.0
+        hi[j] = 0
+        shift[j] = 0 if beta == NULL else beta[j]
+        if mean != NULL:
+            slope = invstd[j] * gamma[j]
+            hi[j] = <floating> mean[j]
+            shift[j] -= <floating> ((mean[j] - hi[j]) * slope)
+        scale[j] = <floating> slope
+    for i in range(n):
+        to_row = y + i * y_row_stride
+        from_row = x + i * x_row_stride
+        if add:
+            for j in range(d):
+                to_row[j] += (from_row[j] - hi[j]) * scale[j] + shift[j]
+        else:
+            for j in range(d):
+                to_row[j] = (from_row[j] - hi[j]) * scale[j] + shift[j]
 
 
 cdef int _affine_panel "skbn_affine_panel"(
@@ -377,7 +422,7 @@ cdef void batchnorm_backward "skbn_batchnorm_backward"(
     Py_ssize_t n, Py_ssize_t d,
     double total_weight,
 ) noexcept nogil:
-    """Gradient of x; dx may be dy.
+    """Gradient of x; dx may be dy, or x.
 
     The statistics are weighted means with shares p_i = w_i / sum(w) (1 / n without weights),
     so d mean / d x_i = p_i and d var / d x_i = 2 p_i (x_i - mean). With dxhat = gamma dy:
@@ -414,6 +459,12 @@ cdef void batchnorm_backward "skbn_batchnorm_backward"(
             for j in range(d):
                 to_row[j] = slope[j] * to_row[j] - share * (
                     constant[j] + linear[j] * (from_row[j] - hi[j])
+                )
+        elif dx == x:
+            dy_row = dy + i * d
+            for j in range(d):
+                to_row[j] = slope[j] * dy_row[j] - share * (
+                    constant[j] + linear[j] * (to_row[j] - hi[j])
                 )
         else:
             dy_row = dy + i * d

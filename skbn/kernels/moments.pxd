@@ -28,6 +28,10 @@ cdef void moments_of_weighted(
     Py_ssize_t n, Py_ssize_t d, Py_ssize_t row_stride, Py_ssize_t column_stride,
 ) noexcept nogil
 
+cdef void moments_without_rounding(
+    double* var, const double* mean, Py_ssize_t d, double precision,
+) noexcept nogil
+
 cdef void moments_merge(
     double* mean, double* var, double* weight,
     const double* batch_mean, const double* batch_var, const double* batch_weight,

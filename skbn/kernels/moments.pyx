@@ -341,6 +341,26 @@ cdef void moments_of_weighted(
             batch_var[j] = 0.0
 
 
+cdef void moments_without_rounding(
+    double* var, const double* mean, Py_ssize_t d, double precision,
+) noexcept nogil:
+    """Set a variance to 0 that is not more than rounding leaves behind.
+
+    Rows that are equal come out of a matrix product unequal by some roundings, since not all
+    rows go through the same code. What is rounded are sums of terms as large as the columns
+    are on the whole, so the bound is (16 precision)^2 (mean_j^2 + the mean of all mean_k^2)
+    for numbers of that relative precision.
+    """
+    cdef Py_ssize_t j
+    cdef double square = 0.0, bound = 256.0 * precision * precision
+    for j in range(d):
+        square += mean[j] * mean[j]
+    square /= d
+    for j in range(d):
+        if var[j] <= bound * (mean[j] * mean[j] + square):
+            var[j] = 0.0
+
+
 cdef void moments_merge(
     double* mean, double* var, double* weight,
     const double* batch_mean, const double* batch_var, const double* batch_weight,
@@ -539,6 +559,37 @@ def _check_statistics(*arrays):
     if len({array.shape[0] for array in arrays}) != 1:
         raise ValueError("statistics must have one length, got "
                          + ", ".join(str(array.shape[0]) for array in arrays))
+
+
+def without_rounding(mean, var, dtype):
+    """Variances without those that rounding alone can have left behind.
+
+    Parameters
+    ----------
+    mean, var : array-like of shape (d,)
+        Moments of columns that a matrix product has computed.
+    dtype : {np.float32, np.float64}
+        What it computed in.
+
+    Returns
+    -------
+    var : ndarray of shape (d,), float64
+        0 where a column of equal numbers may have been rounded differently from row to row: up
+        to ``(16 eps)^2 (mean_j^2 + mean(mean^2))``.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or there is no column.
+    """
+    mean = np.ascontiguousarray(mean, dtype=np.float64)
+    var = np.array(var, dtype=np.float64, order="C")
+    if mean.shape != var.shape or mean.ndim != 1 or mean.size == 0:
+        raise ValueError(f"mean and var must be vectors of one size, got {mean.shape}, {var.shape}")
+    cdef double[::1] var_view = var
+    cdef const double[::1] mean_view = mean
+    moments_without_rounding(&var_view[0], &mean_view[0], var.size, np.finfo(dtype).eps)
+    return var
 
 
 def merge(

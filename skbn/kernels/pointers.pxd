@@ -13,6 +13,20 @@ cdef inline const floating* pointer(const floating[::1] vector) noexcept:
     return &vector[0]
 
 
+cdef inline const floating* matrix_pointer(const floating[:, ::1] matrix) noexcept:
+    """The first element of a matrix; NULL for ``None`` and for an empty one."""
+    if matrix is None or matrix.shape[0] == 0 or matrix.shape[1] == 0:
+        return NULL
+    return &matrix[0, 0]
+
+
+cdef inline const Py_ssize_t* size_pointer(const Py_ssize_t[::1] sizes) noexcept:
+    """The first of some sizes; NULL for none."""
+    if sizes.shape[0] == 0:
+        return NULL
+    return &sizes[0]
+
+
 cdef inline const index_t* index_pointer(const index_t[::1] indices) noexcept:
     """The first of the indices of a sparse table; NULL for a dense one, which has none."""
     if indices.shape[0] == 0:

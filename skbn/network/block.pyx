@@ -1,7 +1,7 @@
 """The one training loop of every network: a block of mini-batches without the GIL.
 
-For each batch: gather (or, from a sparse table, the first product), forward, loss, backward,
-step, running statistics. Nothing in here knows what kind of network the plan describes;
+For each batch: gather (or, from a sparse table, the first product; sequences are sorted by
+length and packed step by step), forward, loss, backward, step, running statistics. Nothing in here knows what kind of network the plan describes;
 printing, schedules, stopping and Ctrl-C live in Python between blocks.
 """
 
@@ -14,13 +14,14 @@ from skbn.kernels.blas cimport dot
 from skbn.kernels.gather cimport gather_rows, input_floating
 from skbn.kernels.losses cimport loss_forward_backward
 from skbn.kernels.optimizers cimport adam_step, clip_norm, decay_step, sgd_step
-from skbn.kernels.pointers cimport index_pointer, pointer, table_pointer
+from skbn.kernels.pointers cimport index_pointer, pointer, size_pointer, table_pointer
+from skbn.kernels.sequences cimport Steps, sequences_pack
 from skbn.kernels.sparse_linear cimport (
     index_t, sparse_linear_backward, sparse_linear_forward,
 )
+from skbn.network.operation cimport BATCH_NORM, Operation, Pass
 from skbn.network.operations cimport (
-    BATCH_NORM, Operation, Pass, operations_backward, operations_forward,
-    operations_update_running,
+    operations_backward, operations_forward, operations_update_running,
 )
 
 # The codes of an optimizer's record, for ``skbn.network.optimizer``.
@@ -38,12 +39,18 @@ cdef struct Shape:
     Py_ssize_t capacity
     Py_ssize_t row_stride       # of a dense X, in elements
     Py_ssize_t column_stride
+    Py_ssize_t longest          # time steps of X's rows, where they are sequences
     bint normalized             # whether any operation is a batch norm
+
+# Fewer sequences than that have no statistics of their own at a time step, unless they are all.
+cdef enum:
+    LEAST_SEQUENCES = 8
 
 
 cdef Shape _shape(
     const Operation[::1] plan, Py_ssize_t n_parameters, Py_ssize_t n_weights,
     Py_ssize_t n_targets, Py_ssize_t capacity, Py_ssize_t row_stride, Py_ssize_t column_stride,
+    Py_ssize_t n_columns,
 ) noexcept:
     cdef Shape shape
     cdef Py_ssize_t o
@@ -56,6 +63,7 @@ cdef Shape _shape(
     shape.capacity = capacity
     shape.row_stride = row_stride
     shape.column_stride = column_stride
+    shape.longest = n_columns // shape.n_features
     shape.normalized = False
     for o in range(plan.shape[0]):
         if plan[o].kind == BATCH_NORM:
@@ -63,23 +71,51 @@ cdef Shape _shape(
     return shape
 
 
+cdef void _set_own_steps(Steps* steps) noexcept nogil:
+    """The leading steps that enough sequences reach to have statistics of their own.
+
+    The variance of m rows has a relative standard deviation of sqrt(2 / (m - 1)), and m rows
+    lie within sqrt(m - 1) of 0 once they are normalized, two of them at -1 and 1, whatever they
+    hold. The second step always has its own if two sequences reach it: at the first, what comes
+    from the state before is 0 and has no variance to normalize by.
+    """
+    cdef Py_ssize_t least = min(<Py_ssize_t> LEAST_SEQUENCES, steps.n)
+    steps.n_own = 1
+    while steps.n_own < steps.n_steps and steps.counts[steps.n_own] >= least:
+        steps.n_own += 1
+    if steps.n_own == 1 and steps.n_steps > 1 and steps.counts[1] > 1:
+        steps.n_own = 2
+
+
+def own_steps(const Py_ssize_t[::1] counts):
+    """How many steps have statistics of their own, from the sequences that reach each."""
+    cdef Steps steps
+    steps.n = counts[0]
+    steps.n_steps = counts.shape[0]
+    steps.counts = &counts[0]
+    _set_own_steps(&steps)
+    return steps.n_own
+
+
 cdef void _loss_and_gradient(
-    double* losses, floating* gradient,
-    floating* work, floating* dy, floating* spare, floating* targets, double* weights,
-    double* scratch,
+    double* losses, floating* gradient, Steps* steps,
+    floating* work, floating* state, floating* dy, floating* spare, floating* targets,
+    double* weights, double* scratch, Py_ssize_t* packing,
     const Operation* plan, const floating* parameters, const double* statistics,
     const input_floating* X, const index_t* indices, const index_t* indptr,
     const floating* y, const double* sample_weight,
     const double* input_mean, const double* input_invstd, bint input_clipped,
-    const Py_ssize_t* rows,
+    const Py_ssize_t* lengths, const Py_ssize_t* rows,
     Py_ssize_t n, const Shape* shape,
     double alpha, int loss, uint64_t seed, uint64_t step,
 ) noexcept nogil:
     """losses[0] = the weighted mean loss, losses[1] = the penalty; gradient of their sum.
 
-    `indptr` of NULL: X is a dense table, otherwise the data of a sparse one.
+    `indptr` of NULL: X is a dense table, otherwise the data of a sparse one. `lengths`, not
+    NULL: its rows are sequences, which are packed into `steps` by way of `packing`.
     """
-    cdef Py_ssize_t i, first = 0, penalized = 0
+    cdef Py_ssize_t i, s, first = 0, penalized = 0
+    cdef const Steps* packed = NULL
     cdef double penalty = 0.0
     cdef floating share
     cdef const floating* bias = NULL
@@ -93,6 +129,13 @@ cdef void _loss_and_gradient(
     mode.total_weight = n
     mode.seed = seed
     mode.step = step
+    steps.n_own = 1
+    if lengths != NULL:
+        # In the order of their lengths from here on; no sum depends on it but by rounding.
+        sequences_pack(steps, packing, packing + n, lengths, rows, n, shape.longest)
+        _set_own_steps(steps)
+        rows = packing
+        packed = steps
     if sample_weight != NULL:
         mode.total_weight = 0.0
         for i in range(n):
@@ -102,7 +145,12 @@ cdef void _loss_and_gradient(
         weights = NULL
 
     gather_rows(targets, y, rows, NULL, NULL, False, n, shape.n_targets, shape.n_targets, 1)
-    if indptr == NULL:
+    if packed != NULL:
+        for s in range(steps.n_steps):
+            gather_rows(work + steps.starts[s] * shape.n_features, X + s * shape.n_features, rows,
+                        input_mean, input_invstd, input_clipped, steps.counts[s],
+                        shape.n_features, shape.row_stride, shape.column_stride)
+    elif indptr == NULL:
         gather_rows(work, X, rows, input_mean, input_invstd, input_clipped, n,
                     shape.n_features, shape.row_stride, shape.column_stride)
     else:
@@ -115,8 +163,8 @@ cdef void _loss_and_gradient(
             parameters + plan.weights, bias, input_mean, input_invstd,
             n, plan.n_in, plan.n_out,
         )
-    operations_forward(work, scratch, plan, parameters, statistics, weights,
-                       first, shape.n_operations, n, shape.capacity, &mode)
+    operations_forward(work, state, scratch, plan, parameters, statistics, weights, packed,
+                       first, shape.n_operations, n, shape.capacity, shape.capacity, &mode)
     losses[0] = loss_forward_backward(dy, outputs, targets, weights, n, shape.n_outputs,
                                       mode.total_weight, loss)
 
@@ -130,8 +178,8 @@ cdef void _loss_and_gradient(
         penalized = shape.n_weights
     memset(gradient + penalized, 0, (shape.n_parameters - penalized) * sizeof(floating))
     losses[1] = penalty
-    dy = operations_backward(gradient, dy, spare, scratch, plan, parameters, work, weights,
-                             first, shape.n_operations, n, shape.capacity, &mode)
+    dy = operations_backward(gradient, dy, spare, state, scratch, plan, parameters, work, weights,
+                             packed, first, shape.n_operations, n, shape.capacity, &mode)
     if first == 1:
         sparse_linear_backward(
             gradient + plan.weights, dbias, scratch, dy, X, indices, indptr, rows,
@@ -162,18 +210,20 @@ def train(
     double[:, ::1] losses,
     floating[::1] parameters, floating[:, ::1] moments, Optimizer[::1] optimizer,
     double[::1] statistics,
-    floating[::1] gradient, floating[::1] work, floating[:, ::1] data_gradients,
-    floating[::1] targets, double[::1] weights, double[::1] scratch,
+    floating[::1] gradient, floating[::1] work, floating[::1] state,
+    floating[:, ::1] data_gradients,
+    floating[::1] targets, double[::1] weights, double[::1] scratch, Py_ssize_t[::1] packing,
     const Operation[::1] plan, Py_ssize_t n_weights, Py_ssize_t capacity, int loss,
     const input_floating[:, :] X, const index_t[::1] indices, const index_t[::1] indptr,
     const floating[:, ::1] y, const double[::1] sample_weight,
     const double[::1] input_mean, const double[::1] input_invstd, bint input_clipped,
-    const Py_ssize_t[::1] rows, const Py_ssize_t[::1] bounds, const double[::1] learning_rates,
+    const Py_ssize_t[::1] lengths, const Py_ssize_t[::1] rows, const Py_ssize_t[::1] bounds, const double[::1] learning_rates,
     long long[::1] n_batches_tracked,
 ):
     """Train on mini-batches ``rows[bounds[b]:bounds[b + 1]]``; called by ``Network.train``.
 
     `X` is a dense table and `indptr` empty, or `X` is the data of a CSR table, of shape (1, nnz).
+    Where `lengths` is not empty, its rows are sequences of so many steps, features side by side.
 
     Returns
     -------
@@ -183,7 +233,7 @@ def train(
     cdef Shape shape = _shape(
         plan, parameters.shape[0], n_weights, y.shape[1], capacity,
         X.strides[0] // <Py_ssize_t> sizeof(input_floating),
-        X.strides[1] // <Py_ssize_t> sizeof(input_floating),
+        X.strides[1] // <Py_ssize_t> sizeof(input_floating), X.shape[1],
     )
     cdef Py_ssize_t b = 0, n
     cdef const double* sample_weight_pointer = pointer(sample_weight)
@@ -194,15 +244,20 @@ def train(
     cdef const input_floating* X_pointer = table_pointer(X)
     cdef const index_t* indices_pointer = index_pointer(indices)
     cdef const index_t* indptr_pointer = index_pointer(indptr)
+    cdef const Py_ssize_t* lengths_pointer = size_pointer(lengths)
+    cdef Py_ssize_t* packing_pointer = <Py_ssize_t*> size_pointer(packing)
+    cdef floating* state_pointer = <floating*> pointer(state)
+    cdef Steps steps
     with nogil:
         while b < bounds.shape[0] - 1:
             n = bounds[b + 1] - bounds[b]
             _loss_and_gradient(
-                &losses[b, 0], &gradient[0], &work[0], &data_gradients[0, 0],
-                &data_gradients[1, 0], &targets[0], &weights[0], scratch_pointer,
-                &plan[0], <const floating*> &parameters[0], statistics_pointer,
+                &losses[b, 0], &gradient[0], &steps, &work[0], state_pointer,
+                &data_gradients[0, 0], &data_gradients[1, 0], &targets[0], &weights[0],
+                scratch_pointer, packing_pointer, &plan[0], <const floating*> &parameters[0], statistics_pointer,
                 X_pointer, indices_pointer, indptr_pointer, &y[0, 0], sample_weight_pointer,
-                mean_pointer, invstd_pointer, input_clipped, &rows[bounds[b]], n, &shape,
+                mean_pointer, invstd_pointer, input_clipped, lengths_pointer,
+                &rows[bounds[b]], n, &shape,
                 optimizer[0].alpha, loss, optimizer[0].seed, optimizer[0].step,
             )
             if not isfinite(losses[b, 0] + losses[b, 1]):
@@ -211,7 +266,8 @@ def train(
                   learning_rates[b])
             if shape.normalized and n > 1:
                 operations_update_running(statistics_pointer, &plan[0], scratch_pointer,
-                                          shape.n_operations, n_batches_tracked[0] == 0)
+                                          shape.n_operations, steps.n_own,
+                                          n_batches_tracked[0] == 0)
                 n_batches_tracked[0] += 1
             b += 1
     return b
@@ -220,20 +276,21 @@ def train(
 def loss_and_gradient(
     double[:, ::1] losses,
     const floating[::1] parameters, const double[::1] statistics,
-    floating[::1] gradient, floating[::1] work, floating[:, ::1] data_gradients,
-    floating[::1] targets, double[::1] weights, double[::1] scratch,
+    floating[::1] gradient, floating[::1] work, floating[::1] state,
+    floating[:, ::1] data_gradients,
+    floating[::1] targets, double[::1] weights, double[::1] scratch, Py_ssize_t[::1] packing,
     const Operation[::1] plan, Py_ssize_t n_weights, Py_ssize_t capacity, int loss,
     const input_floating[:, :] X, const index_t[::1] indices, const index_t[::1] indptr,
     const floating[:, ::1] y, const double[::1] sample_weight,
     const double[::1] input_mean, const double[::1] input_invstd, bint input_clipped,
-    const Py_ssize_t[::1] rows, double alpha, long long seed, long long step,
+    const Py_ssize_t[::1] lengths, const Py_ssize_t[::1] rows, double alpha, long long seed, long long step,
 ):
     """Loss and gradient of one batch, nothing changed; called by ``Network.loss_and_gradient``.
     """
     cdef Shape shape = _shape(
         plan, parameters.shape[0], n_weights, y.shape[1], capacity,
         X.strides[0] // <Py_ssize_t> sizeof(input_floating),
-        X.strides[1] // <Py_ssize_t> sizeof(input_floating),
+        X.strides[1] // <Py_ssize_t> sizeof(input_floating), X.shape[1],
     )
     cdef const double* sample_weight_pointer = pointer(sample_weight)
     cdef const double* mean_pointer = pointer(input_mean)
@@ -243,11 +300,15 @@ def loss_and_gradient(
     cdef const input_floating* X_pointer = table_pointer(X)
     cdef const index_t* indices_pointer = index_pointer(indices)
     cdef const index_t* indptr_pointer = index_pointer(indptr)
+    cdef const Py_ssize_t* lengths_pointer = size_pointer(lengths)
+    cdef Py_ssize_t* packing_pointer = <Py_ssize_t*> size_pointer(packing)
+    cdef floating* state_pointer = <floating*> pointer(state)
+    cdef Steps steps
     with nogil:
         _loss_and_gradient(
-            &losses[0, 0], &gradient[0], &work[0], &data_gradients[0, 0],
-            &data_gradients[1, 0], &targets[0], &weights[0], scratch_pointer,
+            &losses[0, 0], &gradient[0], &steps, &work[0], state_pointer, &data_gradients[0, 0],
+            &data_gradients[1, 0], &targets[0], &weights[0], scratch_pointer, packing_pointer,
             &plan[0], &parameters[0], statistics_pointer, X_pointer, indices_pointer,
             indptr_pointer, &y[0, 0], sample_weight_pointer, mean_pointer, invstd_pointer,
-            input_clipped, &rows[0], rows.shape[0], &shape, alpha, loss, seed, step,
+            input_clipped, lengths_pointer, &rows[0], rows.shape[0], &shape, alpha, loss, seed, step,
         )

@@ -12,13 +12,19 @@ from scipy.sparse import issparse
 from skbn.kernels import losses as loss_kernels
 from skbn.kernels.losses import LOSSES
 from skbn.network import blas_buffer, block, inference, views
-from skbn.network.plan import BATCH_NORM, LINEAR, Sizes, without_inputs
+from skbn.network.plan import BATCH_NORM, LINEAR, NO_PART, Sizes, without_inputs
+from skbn.network.recurrent_plan import is_recurrent
 
 # Work memory of inference, in elements: small enough for a second-level cache.
 INFERENCE_WORK = 1 << 18
 INFERENCE_ROWS = (64, 4096)
 
+# Of sequences, whose steps are all there at once: some megabytes, and enough for the products.
+SEQUENCE_WORK = 1 << 21
+SEQUENCE_ROWS = (16, 512)
+
 NO_INDEX = np.empty(0, np.int32)
+NO_LENGTHS = np.empty(0, np.intp)
 
 
 @dataclass
@@ -29,7 +35,8 @@ class Table:
     ----------
     X : ndarray of shape (n_samples, n_features), any strides, or CSR matrix or array
         float32 or float64, whatever the network computes in. The three arrays of a sparse one
-        are contiguous, its indices of one dtype.
+        are contiguous, its indices of one dtype. For a recurrent network sequences, an ndarray
+        of shape (n_samples, n_steps, n_features), C-ordered.
     y : ndarray of shape (n_samples, n_targets), C-ordered, or None
         In the dtype of the network; for a softmax one column of class numbers.
     sample_weight : ndarray of shape (n_samples,), float64, or None
@@ -38,6 +45,9 @@ class Table:
     input_clipped : bool
         Whether what comes of that goes through the smooth clip of ``skbn.kernels.gather``.
         Not of a sparse table, whose zeros would have to be known.
+    lengths : ndarray of shape (n_samples,), intp, or None
+        Steps of each sequence, at least 1; what stands behind them is never read. ``None``:
+        `X` has no sequences.
     """
 
     X: object
@@ -46,6 +56,7 @@ class Table:
     input_mean: np.ndarray | None = None
     input_invstd: np.ndarray | None = None
     input_clipped: bool = False
+    lengths: np.ndarray | None = None
 
     @property
     def n_rows(self):
@@ -59,7 +70,11 @@ class Table:
         """X as the three arrays that blocks take: table or data, indices, indptr."""
         if self.is_sparse:
             return self.X.data.reshape(1, -1), self.X.indices, self.X.indptr
-        return self.X, NO_INDEX, NO_INDEX
+        return self.X.reshape(len(self.X), -1), NO_INDEX, NO_INDEX
+
+    def steps_of(self, rows):
+        """Steps of each of some rows: 1 where they are no sequences."""
+        return np.ones(len(rows), np.intp) if self.lengths is None else self.lengths[rows]
 
 
 class Network:
@@ -119,13 +134,18 @@ class Network:
     def is_normalized(self):
         return bool((self.plan["kind"] == BATCH_NORM).any())
 
-    @property
-    def flops_per_row(self):
+    def flops_per_row(self, table):
         """Floating point operations of one row's training step, matrix products alone."""
-        return _product_flops(self.plan)
+        parts = self.plan["part"] != NO_PART
+        steps = 1 if table.lengths is None else int(np.ceil(table.lengths.mean()))
+        return steps * _product_flops(self.plan[parts]) + _product_flops(self.plan[~parts])
 
     def blas_flops_per_row(self, table):
-        """Those of them that BLAS does: the first products of a sparse table are not its."""
+        """Those of them that BLAS does between two waits of its threads for each other.
+
+        The first products of a sparse table are not its; those of sequences are of one time
+        step.
+        """
         return _product_flops(self.plan[1:] if table.is_sparse else self.plan)
 
     def loss_value(self, losses):
@@ -193,10 +213,11 @@ class Network:
             )
         n_trained = block.train(
             losses, self.parameters, moments, optimizer, self.statistics,
-            *self._memory(int(np.diff(bounds).max(initial=1)), table),
+            *self._memory(table, rows, bounds),
             LOSSES[self.loss],
             *table.arrays(), table.y, table.sample_weight, table.input_mean, table.input_invstd,
-            table.input_clipped, rows, bounds, learning_rates, self._n_batches_tracked,
+            table.input_clipped, _lengths(table), rows, bounds, learning_rates,
+            self._n_batches_tracked,
         )  # fmt: skip
         return losses[:n_trained]
 
@@ -225,11 +246,11 @@ class Network:
         if rows is None:
             rows = np.arange(table.n_rows)
         losses = np.empty((1, 2))
-        memory = self._memory(len(rows), table)
+        memory = self._memory(table, rows, np.array([0, len(rows)]))
         block.loss_and_gradient(
             losses, self.parameters, self.statistics, *memory, LOSSES[self.loss],
             *table.arrays(), table.y, table.sample_weight, table.input_mean,
-            table.input_invstd, table.input_clipped, rows, alpha, seed, step,
+            table.input_invstd, table.input_clipped, _lengths(table), rows, alpha, seed, step,
         )  # fmt: skip
         return losses, memory[0].copy()
 
@@ -243,13 +264,16 @@ class Network:
         rows : ndarray of shape (n,), intp, default=None
             Row numbers; ``None``: all.
         n_operations : int, default=None
-            Stop after that many operations. ``None``: raw outputs, after all.
+            Stop after that many operations. ``None``: raw outputs, after all; of a recurrent
+            network nothing else.
 
         Returns
         -------
         outputs : ndarray of shape (n, d), dtype of the parameters
         """
         self._check(table, targets=False)
+        if table.lengths is not None:
+            return self._infer_sequences(table, rows)
         if n_operations is None:
             n_operations = len(self.plan)
         n = table.n_rows if rows is None else len(rows)
@@ -274,12 +298,48 @@ class Network:
             )  # fmt: skip
         return outputs
 
+    def _infer_sequences(self, table, rows):
+        # In blocks of sequences of about one length.
+        rows = np.arange(table.n_rows) if rows is None else rows
+        order = np.argsort(-table.lengths[rows], kind="stable")
+        sorted_rows = rows[order]
+        lengths = table.lengths[sorted_rows]
+        sizes, dtype = self.sizes, self.parameters.dtype
+        fewest, most = SEQUENCE_ROWS
+        bounds = [0]
+        capacity = state_capacity = 0
+        while bounds[-1] < len(rows):
+            start = bounds[-1]
+            columns = sizes.work_columns * lengths[start] + sizes.state_columns
+            stop = min(start + min(max(SEQUENCE_WORK // columns, fewest), most), len(rows))
+            capacity = max(capacity, lengths[start:stop].sum())
+            state_capacity = max(state_capacity, stop - start)
+            bounds.append(stop)
+        if dtype == np.float32:
+            blas_buffer.touch_once()
+        outputs = np.empty((len(rows), sizes.n_outputs), dtype)
+        if len(rows):
+            inference.infer_sequences(
+                outputs, np.empty(capacity * sizes.work_columns, dtype),
+                np.empty(state_capacity * sizes.state_columns, dtype), np.empty(sizes.scratch),
+                _packing(state_capacity, table), self.plan, self.parameters, self.statistics,
+                table.arrays()[0], table.lengths, table.input_mean, table.input_invstd,
+                table.input_clipped, sorted_rows, np.array(bounds), capacity, state_capacity,
+            )  # fmt: skip
+        result = np.empty_like(outputs)
+        result[order] = outputs
+        return result
+
     def _check(self, table, targets=True):
         # Blocks walk pointers: what does not fit the plan must not reach them.
         n_features = int(self.plan["n_in"][0])
         n_targets = 1 if self.loss == "softmax_log_loss" else self.sizes.n_outputs
-        if table.X.shape[1] != n_features:
-            raise ValueError(f"X has {table.X.shape[1]} columns, the network {n_features} inputs")
+        if is_recurrent(self.plan) != (table.lengths is not None):
+            raise ValueError("a recurrent network takes sequences, and no other network does")
+        if table.lengths is not None:
+            _check_sequences(table, self.parameters.dtype)
+        if table.X.shape[-1] != n_features:
+            raise ValueError(f"X has {table.X.shape[-1]} columns, the network {n_features} inputs")
         if (table.input_mean is None) != (table.input_invstd is None):
             raise ValueError("input_mean and input_invstd belong together: give both or none")
         if table.is_sparse and table.input_clipped:
@@ -305,31 +365,61 @@ class Network:
             return without_inputs(self.plan), self.sizes.work_columns - int(self.plan["n_in"][0])
         return self.plan, self.sizes.work_columns
 
-    def _memory(self, n, table):
+    def _memory(self, table, rows, bounds):
         # Everything a block writes to but parameters and statistics, kept from block to
         # block: the pages of fresh memory would cost more than a small block.
         if self.parameters.dtype == np.float32:
             blas_buffer.touch_once()
+        n = int(np.diff(bounds).max(initial=1))
+        capacity = n
+        if table.lengths is not None and len(rows):
+            capacity = int(np.add.reduceat(table.lengths[rows], bounds[:-1]).max())
+        longest = 1 if table.lengths is None else table.X.shape[1]
+        wanted = n, capacity, table.is_sparse, longest
         kept = self._training_memory
-        if kept is None or kept[0] < n or kept[1] != table.is_sparse:
+        if kept is None or kept[0][0] < n or kept[0][1] < capacity or kept[0][2:] != wanted[2:]:
+            if kept is not None:
+                n, capacity = max(n, kept[0][0]), max(capacity, kept[0][1])
             dtype, sizes = self.parameters.dtype, self.sizes
             plan, columns = self._placed(table)
             self._training_memory = (
-                n,
-                table.is_sparse,
+                (n, capacity, table.is_sparse, longest),
                 (
                     np.empty(sizes.n_parameters, dtype),
-                    np.empty(n * columns, dtype),
-                    np.empty((2, n * sizes.widest), dtype),
+                    np.empty(capacity * columns, dtype),
+                    np.empty(capacity * sizes.state_columns, dtype),
+                    np.empty((2, capacity * sizes.widest), dtype),
                     np.empty(n * table.y.shape[1], dtype),
                     np.empty(n),
                     np.empty(sizes.scratch),
+                    _packing(n, table),
                     plan,
                     sizes.n_weights,
-                    n,
+                    capacity,
                 ),
             )
-        return self._training_memory[2]
+        return self._training_memory[1]
+
+
+def _packing(n, table):
+    # The order of n sequences, their lengths, and three numbers a step: ``sequences_pack``.
+    if table.lengths is None:
+        return NO_LENGTHS
+    return np.empty(2 * n + 3 * (table.X.shape[1] + 2), np.intp)
+
+
+def _lengths(table):
+    return NO_LENGTHS if table.lengths is None else table.lengths
+
+
+def _check_sequences(table, dtype):
+    if table.X.ndim != 3 or not table.X.flags.c_contiguous:
+        raise ValueError("sequences must be of shape (n_samples, n_steps, n_features), C-ordered")
+    lengths = table.lengths
+    if lengths.shape != (table.n_rows,) or lengths.dtype != np.intp:
+        raise ValueError(f"lengths of shape {lengths.shape} for {table.n_rows} sequences")
+    if len(lengths) and not 1 <= lengths.min() <= lengths.max() <= table.X.shape[1]:
+        raise ValueError(f"lengths must be in 1 to {table.X.shape[1]}, the steps of X")
 
 
 def _product_flops(plan):

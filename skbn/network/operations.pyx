@@ -9,7 +9,10 @@ flat memory:
     Running means and variances.
 ``work``
     Columns of n rows: the buffer at column c of width d holds (n, d) row-major from element
-    ``c * capacity``, where ``capacity >= n`` is the largest number of rows of a batch.
+    ``c * capacity``, where ``capacity >= n`` is the largest number of rows of a batch. The rows
+    of sequences are their steps, packed, and ``capacity`` is the largest number of those.
+``state``
+    Of recurrent operations, in columns too: ``skbn.network.recurrent``.
 ``scratch`` (float64)
     In front, a row of the first operation's outputs for a sparse product. Then statistics of
     the current batch, kept from the forward pass to the update of the running ones.
@@ -19,32 +22,29 @@ from cython cimport floating
 from libc.string cimport memcpy
 
 from skbn.kernels.activations cimport RELU, activation_backward, activation_forward
-from skbn.kernels.batchnorm cimport (
-    batchnorm_backward, batchnorm_forward, batchnorm_gradient_sums, inverse_std,
-)
+from skbn.kernels.batchnorm cimport batchnorm_forward
 from skbn.kernels.dropout cimport dropout_apply, dropout_key
 from skbn.kernels.linear cimport linear_backward, linear_forward
-from skbn.kernels.moments cimport (
-    moments_of_batch, moments_of_weighted, moments_update_running,
+from skbn.kernels.sequences cimport sequences_last, sequences_last_backward
+from skbn.network.normalization cimport (
+    AFFINE, norm_data_gradient, norm_gradient_sums, norm_invstd, norm_mean, norm_statistics,
+    norm_update_running, norm_without_statistics,
 )
+from skbn.network.operation cimport (
+    ACTIVATION, BATCH_NORM, CELL_NORM, DROPOUT, INPUT_MAP, INPUT_NORM, LAST, LINEAR, NO_PART,
+    RECURRENT, RECURRENT_MAP, RECURRENT_NORM,
+)
+from skbn.network.recurrent cimport recurrent_backward, recurrent_forward, recurrent_parts
 
-# The codes of a plan, and the scratch of a normalized unit, for ``skbn.network.plan``.
+# The codes of a plan, for ``skbn.network.plan``.
 KINDS = {
     "linear": LINEAR, "batch_norm": BATCH_NORM, "activation": ACTIVATION, "dropout": DROPOUT,
+    "recurrent": RECURRENT, "last": LAST,
 }
-SCRATCH_PER_UNIT = BATCH_NORM_SCRATCH
-
-
-# Where the scratch of a normalized layer of d units holds what, in multiples of d.
-cdef enum:
-    MEAN = 0
-    VAR = 1
-    INVSTD = 2
-    WEIGHT = 3
-    SUM_DY = 4
-    SUM_DY_XHAT = 5
-    MOMENTS = 6
-    AFFINE = 9
+PARTS = {
+    "none": NO_PART, "input_map": INPUT_MAP, "input_norm": INPUT_NORM,
+    "recurrent_map": RECURRENT_MAP, "recurrent_norm": RECURRENT_NORM, "cell_norm": CELL_NORM,
+}
 
 
 cdef void _batch_norm_forward(
@@ -55,22 +55,11 @@ cdef void _batch_norm_forward(
     bint frozen, bint relu,
 ) noexcept nogil:
     # `frozen`: a batch without a variance is normalized by the running statistics.
-    cdef Py_ssize_t d = operation.n_out, j
-    cdef const double* running = statistics + operation.statistics
-    cdef double* mean = scratch + MEAN * d
-    cdef double* var = scratch + VAR * d
-    if frozen:
-        for j in range(d):
-            mean[j] = running[j]
-            var[j] = running[operation.n_steps * d + j]
-    elif sample_weight == NULL:
-        moments_of_batch(mean, var, scratch + MOMENTS * d, x, n, d, d, 1)
-    else:
-        moments_of_weighted(mean, var, scratch + WEIGHT * d, scratch + MOMENTS * d,
-                            x, sample_weight, n, d, d, 1)
-    inverse_std(scratch + INVSTD * d, var, d, operation.epsilon)
-    batchnorm_forward(y, <floating*> (scratch + AFFINE * d), x, mean, scratch + INVSTD * d,
-                      parameters + operation.gamma, parameters + operation.beta, n, d, relu)
+    norm_statistics(scratch, operation, x, statistics, sample_weight, n, 0, frozen, False)
+    batchnorm_forward(y, <floating*> (scratch + AFFINE * operation.n_out), x,
+                      norm_mean(scratch, operation, 0), norm_invstd(scratch, operation, 0),
+                      parameters + operation.gamma, parameters + operation.beta,
+                      n, operation.n_out, relu)
 
 
 cdef void _batch_norm_backward(
@@ -80,25 +69,12 @@ cdef void _batch_norm_backward(
     Py_ssize_t n,
     double total_weight, bint frozen,
 ) noexcept nogil:
-    # `y` is the output of a relu behind, or NULL.
-    # In place: dy becomes dx. Frozen statistics do not depend on x, so their two sums are
-    # gone from dx, though they still are the gradients of beta and gamma.
-    cdef Py_ssize_t d = operation.n_out, j
-    cdef floating* affine = <floating*> (scratch + AFFINE * d)
-    cdef double* sum_dy = scratch + SUM_DY * d
-    cdef double* sum_dy_xhat = scratch + SUM_DY_XHAT * d
-    batchnorm_gradient_sums(sum_dy, sum_dy_xhat, affine, dy, y, x, scratch + MEAN * d,
-                            scratch + INVSTD * d, n, d)
-    for j in range(d):
-        gradient[operation.beta + j] += <floating> sum_dy[j]
-        gradient[operation.gamma + j] += <floating> sum_dy_xhat[j]
+    # In place: dy becomes dx. `y` is the output of a relu behind, or NULL.
+    norm_gradient_sums(scratch, gradient, dy, operation, x, y, n, 0)
     if frozen:
-        for j in range(d):
-            sum_dy[j] = 0.0
-            sum_dy_xhat[j] = 0.0
-    batchnorm_backward(dy, affine, dy, x, scratch + MEAN * d, scratch + INVSTD * d,
-                       parameters + operation.gamma, sum_dy, sum_dy_xhat,
-                       sample_weight, n, d, total_weight)
+        norm_without_statistics(scratch, operation)
+    norm_data_gradient(dy, scratch, operation, dy, x, parameters, sample_weight, n, 0,
+                       total_weight)
 
 
 cdef inline bint _has_relu_behind(
@@ -113,17 +89,19 @@ cdef inline bint _has_relu_behind(
 
 
 cdef void operations_forward(
-    floating* work, double* scratch,
+    floating* work, floating* state, double* scratch,
     const Operation* plan, const floating* parameters, const double* statistics,
-    const double* sample_weight,
-    Py_ssize_t first, Py_ssize_t n_operations, Py_ssize_t n, Py_ssize_t capacity,
+    const double* sample_weight, const Steps* steps,
+    Py_ssize_t first, Py_ssize_t n_operations, Py_ssize_t n,
+    Py_ssize_t capacity, Py_ssize_t state_capacity,
     const Pass* mode,
 ) noexcept nogil:
     """The forward pass of operations `first` to `n_operations` - 1 in training mode.
 
-    `mode` of NULL is inference: every row by the running statistics alone, no dropout.
+    `steps` of NULL is a table of n rows, otherwise there are n sequences. `mode` of NULL is
+    inference: every row by the running statistics alone, no dropout.
     """
-    cdef Py_ssize_t o
+    cdef Py_ssize_t o, rows = n if steps == NULL else steps.n_rows
     cdef const Operation* operation
     cdef const floating* bias
     cdef floating* x
@@ -131,6 +109,8 @@ cdef void operations_forward(
     cdef bint frozen = mode == NULL or mode.frozen
     for o in range(first, n_operations):
         operation = plan + o
+        if operation.part != NO_PART:
+            continue  # the recurrent operation before it has done it
         x = work + operation.x * capacity
         y = work + operation.y * capacity
         if operation.kind == LINEAR:
@@ -138,36 +118,44 @@ cdef void operations_forward(
             if operation.bias >= 0:
                 bias = parameters + operation.bias
             linear_forward(y, x, parameters + operation.weights, bias,
-                           n, operation.n_in, operation.n_out)
+                           rows, operation.n_in, operation.n_out)
         elif operation.kind == BATCH_NORM:
             _batch_norm_forward(y, scratch + operation.scratch, operation, x, parameters,
-                                statistics, sample_weight, n, frozen,
+                                statistics, sample_weight, rows, frozen,
                                 _has_relu_behind(plan, o, first, n_operations))
         elif operation.kind == ACTIVATION and _has_relu_behind(plan, o - 1, first, n_operations):
             pass
         elif operation.kind == ACTIVATION:
-            activation_forward(y, x, n * operation.n_out, operation.activation)
+            activation_forward(y, x, rows * operation.n_out, operation.activation)
+        elif operation.kind == RECURRENT:
+            recurrent_forward(work, state, scratch, operation, parameters, statistics,
+                              sample_weight, steps, recurrent_parts(operation, n_operations - 1 - o),
+                              capacity, state_capacity, mode)
+        elif operation.kind == LAST:
+            sequences_last(y, x, steps, operation.n_out // operation.n_directions,
+                           operation.n_directions)
+            rows = n
         elif mode == NULL:
-            memcpy(y, x, n * operation.n_out * sizeof(floating))
+            memcpy(y, x, rows * operation.n_out * sizeof(floating))
         else:
-            dropout_apply(y, x, n * operation.n_out, operation.rate,
+            dropout_apply(y, x, rows * operation.n_out, operation.rate,
                           dropout_key(mode.seed, mode.step, o))
 
 
 cdef floating* operations_backward(
-    floating* gradient, floating* dy, floating* spare, double* scratch,
+    floating* gradient, floating* dy, floating* spare, floating* state, double* scratch,
     const Operation* plan, const floating* parameters, const floating* work,
-    const double* sample_weight,
+    const double* sample_weight, const Steps* steps,
     Py_ssize_t first, Py_ssize_t n_operations, Py_ssize_t n, Py_ssize_t capacity,
     const Pass* mode,
 ) noexcept nogil:
     """The forward pass reversed: adds to `gradient` from the outputs' gradient `dy`.
 
-    Only the linear map changes the width of the data gradient, so it alone writes to
-    `spare`, and the two change places; the others work in place. Returns the gradient of
-    the input of operation `first`; NULL for that of the network, which nobody needs.
+    Only what changes the shape of the data gradient writes to `spare`, and the two change
+    places; the others work in place. Returns the gradient of the input of operation `first`;
+    NULL for that of the network, which nobody needs.
     """
-    cdef Py_ssize_t o
+    cdef Py_ssize_t o, rows = n
     cdef const Operation* operation
     cdef const floating* x
     cdef const floating* y
@@ -175,6 +163,8 @@ cdef floating* operations_backward(
     cdef floating* dbias
     for o in range(n_operations - 1, first - 1, -1):
         operation = plan + o
+        if operation.part != NO_PART:
+            continue
         x = work + operation.x * capacity
         y = work + operation.y * capacity
         if operation.kind == LINEAR:
@@ -182,52 +172,62 @@ cdef floating* operations_backward(
             dbias = NULL if operation.bias < 0 else gradient + operation.bias
             linear_backward(dx, gradient + operation.weights, dbias, dy, x,
                             parameters + operation.weights,
-                            n, operation.n_in, operation.n_out)
+                            rows, operation.n_in, operation.n_out)
             spare = dy
             dy = dx
         elif operation.kind == BATCH_NORM:
             if not _has_relu_behind(plan, o, first, n_operations):
                 y = NULL
             _batch_norm_backward(dy, gradient, scratch + operation.scratch, operation, x, y,
-                                 parameters, sample_weight, n, mode.total_weight, mode.frozen)
+                                 parameters, sample_weight, rows, mode.total_weight, mode.frozen)
         elif operation.kind == ACTIVATION and _has_relu_behind(plan, o - 1, first, n_operations):
             pass
         elif operation.kind == ACTIVATION:
-            activation_backward(dy, dy, x, y, n * operation.n_out, operation.activation)
+            activation_backward(dy, dy, x, y, rows * operation.n_out, operation.activation)
+        elif operation.kind == RECURRENT:
+            # Both directions of a layer read one x, and the first in the plan comes last here.
+            dx = NULL if operation.x == 0 else spare
+            recurrent_backward(dx, gradient, dy, state, scratch, operation, parameters, work,
+                               sample_weight, steps,
+                               recurrent_parts(operation, n_operations - 1 - o), capacity, mode)
+            if operation.direction == 0:
+                spare = dy
+                dy = dx
+        elif operation.kind == LAST:
+            sequences_last_backward(spare, dy, steps, operation.n_out // operation.n_directions,
+                                    operation.n_directions)
+            dy, spare = spare, dy
+            rows = steps.n_rows
         else:
-            dropout_apply(dy, dy, n * operation.n_out, operation.rate,
+            dropout_apply(dy, dy, rows * operation.n_out, operation.rate,
                           dropout_key(mode.seed, mode.step, o))
     return dy
 
 
 cdef void operations_infer(
-    floating* work, double* scratch,
+    floating* work, floating* state, double* scratch,
     const Operation* plan, const floating* parameters, const double* statistics,
-    Py_ssize_t first, Py_ssize_t n_operations, Py_ssize_t n, Py_ssize_t capacity,
+    const Steps* steps,
+    Py_ssize_t first, Py_ssize_t n_operations, Py_ssize_t n,
+    Py_ssize_t capacity, Py_ssize_t state_capacity,
 ) noexcept nogil:
     """The inference-mode forward pass of operations `first` to `n_operations` - 1."""
-    operations_forward(work, scratch, plan, parameters, statistics, NULL,
-                       first, n_operations, n, capacity, NULL)
+    operations_forward(work, state, scratch, plan, parameters, statistics, NULL, steps,
+                       first, n_operations, n, capacity, state_capacity, NULL)
 
 
 cdef void operations_update_running(
     double* statistics,
-    const Operation* plan, const double* scratch,
-    Py_ssize_t n_operations,
+    const Operation* plan, double* scratch,
+    Py_ssize_t n_operations, Py_ssize_t n_own,
     bint first,
 ) noexcept nogil:
-    """Exponential update by the last forward pass; the `first` batch sets them."""
-    cdef Py_ssize_t o, d
-    cdef const Operation* operation
-    cdef double* running
+    """Exponential update by the last forward pass; the `first` batch sets them.
+
+    `n_own` is the number of leading time steps that had statistics of their own.
+    """
+    cdef Py_ssize_t o
     for o in range(n_operations):
-        operation = plan + o
-        if operation.kind != BATCH_NORM:
-            continue
-        d = operation.n_out
-        running = statistics + operation.statistics
-        moments_update_running(
-            running, running + operation.n_steps * d,
-            scratch + operation.scratch + MEAN * d, scratch + operation.scratch + VAR * d,
-            d, 1.0 if first else operation.momentum,
-        )
+        if plan[o].kind == BATCH_NORM:
+            norm_update_running(statistics, plan + o, scratch + plan[o].scratch,
+                                min(n_own, plan[o].n_steps), 1.0 if first else plan[o].momentum)

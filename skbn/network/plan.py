@@ -1,7 +1,7 @@
 """Plans: which operations a network consists of, and where each finds its memory.
 
 A plan is a NumPy structured array of `OPERATION` records, mirrored by the C struct
-``Operation`` of ``operations.pxd``. It prints, pickles, and serves float32 and float64 alike.
+``Operation`` of ``operation.pxd``. It prints, pickles, and serves float32 and float64 alike.
 Everything else about a network's memory (how many parameters, statistics, columns of work
 memory it needs) is read off the plan by `Sizes`.
 """
@@ -13,21 +13,31 @@ from typing import NamedTuple
 import numpy as np
 
 from skbn.kernels.activations import ACTIVATIONS, IN_PLACE
-from skbn.network.operations import KINDS, SCRATCH_PER_UNIT
+from skbn.network.normalization import scratch_of
+from skbn.network.operations import KINDS, PARTS
+from skbn.network.recurrent import state_columns
 
 LINEAR, BATCH_NORM = KINDS["linear"], KINDS["batch_norm"]
 ACTIVATION, DROPOUT = KINDS["activation"], KINDS["dropout"]
+RECURRENT, LAST = KINDS["recurrent"], KINDS["last"]
+NO_PART = PARTS["none"]
 
 OPERATION = np.dtype(
     [
         ("kind", np.intc),
+        ("part", np.intc),
         ("activation", np.intc),
+        ("cell", np.intc),
+        ("direction", np.intc),
+        ("n_directions", np.intc),
         ("n_in", np.intp),
         ("n_out", np.intp),
         ("x", np.intp),
         ("y", np.intp),
+        ("state", np.intp),
         ("weights", np.intp),
         ("bias", np.intp),
+        ("first_biased", np.intp),
         ("gamma", np.intp),
         ("beta", np.intp),
         ("n_steps", np.intp),
@@ -48,6 +58,7 @@ class Sizes(NamedTuple):
     n_weights: int  # the first of the parameters: those that a penalty is on
     n_statistics: int
     work_columns: int  # each of as many rows as a batch has
+    state_columns: int  # of recurrent operations; each of as many rows
     widest: int  # columns of the widest data gradient; the inputs have none
     scratch: int
     n_outputs: int
@@ -63,17 +74,25 @@ class Sizes(NamedTuple):
         linear = plan[plan["kind"] == LINEAR]
         normalized = plan[plan["kind"] == BATCH_NORM]
         biased = linear[linear["bias"] >= 0]
+        shifted = normalized[normalized["beta"] >= 0]
+        chain = plan[plan["part"] == NO_PART]
+        n_biases = (biased["n_out"] - biased["first_biased"]).sum()
         n_weights = int((linear["n_in"] * linear["n_out"]).sum())
         if n_weights > np.iinfo(np.intc).max:
             raise ValueError(f"{n_weights} weights are more than BLAS can count")
         return cls(
-            n_parameters=int(n_weights + biased["n_out"].sum() + 2 * normalized["n_out"].sum()),
+            n_parameters=int(
+                n_weights + n_biases + normalized["n_out"].sum() + shifted["n_out"].sum()
+            ),
             n_weights=n_weights,
             n_statistics=int(2 * (normalized["n_steps"] * normalized["n_out"]).sum()),
-            work_columns=int((plan["y"] + plan["n_out"]).max()),
-            widest=int(plan["n_out"].max()),
+            work_columns=int((chain["y"] + chain["n_out"]).max()),
+            state_columns=sum(state_columns(plan)),
+            widest=int(chain["n_out"].max()),
             # In front, a row of the first product's outputs, which that of a sparse table needs.
-            scratch=int(plan["n_out"][0] + SCRATCH_PER_UNIT * normalized["n_out"].sum()),
+            scratch=int(
+                plan["n_out"][0] + (scratch_of(normalized["n_steps"]) * normalized["n_out"]).sum()
+            ),
             n_outputs=int(plan["n_out"][-1]),
         )
 
@@ -114,10 +133,7 @@ def feed_forward(layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=
     source = 0
 
     def append(kind, n_in, n_out, x, y, **fields):
-        row = dict.fromkeys(OPERATION.names, -1) | {
-            "kind": kind, "n_in": n_in, "n_out": n_out, "x": x, "y": y,
-            "n_steps": 1, "epsilon": epsilon, "momentum": momentum, "rate": dropout,
-        }  # fmt: skip
+        row = operation(kind, n_in, n_out, x, y, epsilon=epsilon, momentum=momentum, rate=dropout)
         rows.append(row | fields)
 
     last = len(layer_units) - 2
@@ -131,7 +147,7 @@ def feed_forward(layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=
             break
         # A step writes to a new buffer only where the backward pass needs its input again.
         if batch_norm == "before":
-            append(BATCH_NORM, n_out, n_out, source, column)
+            append(BATCH_NORM, n_out, n_out, source, column, beta=0)
             source, column = column, column + n_out
         if activation in IN_PLACE:
             append(ACTIVATION, n_out, n_out, source, source, activation=ACTIVATIONS[activation])
@@ -139,12 +155,12 @@ def feed_forward(layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=
             append(ACTIVATION, n_out, n_out, source, column, activation=ACTIVATIONS[activation])
             source, column = column, column + n_out
         if batch_norm == "after":
-            append(BATCH_NORM, n_out, n_out, source, column)
+            append(BATCH_NORM, n_out, n_out, source, column, beta=0)
             source, column = column, column + n_out
         if dropout > 0.0:
             append(DROPOUT, n_out, n_out, source, column)
             source, column = column, column + n_out
-    return _place(rows)
+    return placed(rows)
 
 
 def layer_units_of(plan):
@@ -169,7 +185,20 @@ def without_inputs(plan):
     return plan
 
 
-def _place(rows):
+def operation(kind, n_in, n_out, x, y, **fields):
+    """One operation as a dict that `placed` takes; what is not given is none, or 1 step."""
+    row = dict.fromkeys(OPERATION.names, -1) | {
+        "kind": kind, "part": NO_PART, "n_in": n_in, "n_out": n_out, "x": x, "y": y,
+        "first_biased": 0, "n_steps": 1, "direction": 0, "n_directions": 1,
+    }  # fmt: skip
+    return row | fields
+
+
+def placed(rows):
+    """The plan of operations, each given its place in parameters, statistics and scratch.
+
+    A linear map whose `bias`, a batch norm whose `beta` is not -1 gets one.
+    """
     # Offsets in one pass a kind: all weights first, so that "the first n_weights" is what
     # penalties and decay apply to; then the intercepts; then gamma and beta of each layer.
     parameter = statistic = 0
@@ -183,14 +212,16 @@ def _place(rows):
     for row in rows:
         if row["kind"] == LINEAR and row["bias"] >= 0:
             row["bias"] = parameter
-            parameter += row["n_out"]
+            parameter += row["n_out"] - row["first_biased"]
     for row in rows:
         if row["kind"] == BATCH_NORM:
             row["gamma"] = parameter
-            row["beta"] = parameter + row["n_out"]
+            parameter += row["n_out"]
+            if row["beta"] >= 0:
+                row["beta"] = parameter
+                parameter += row["n_out"]
             row["statistics"] = statistic
             row["scratch"] = scratch
-            parameter += 2 * row["n_out"]
             statistic += 2 * row["n_steps"] * row["n_out"]
-            scratch += SCRATCH_PER_UNIT * row["n_out"]
+            scratch += scratch_of(row["n_steps"]) * row["n_out"]
     return np.array([tuple(row[name] for name in OPERATION.names) for row in rows], OPERATION)

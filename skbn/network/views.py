@@ -41,17 +41,24 @@ def weights(plan, parameters):
 def biases(plan, parameters):
     """Intercepts of each linear map, shape (n_out,).
 
-    A map without any (below a batch norm) has zeros, read-only: they are no parameters.
+    A map without any (below a batch norm) has zeros, read-only: they are no parameters. The
+    recurrent map of a GRU has those of the candidate alone, shape (n_out / 3,).
     """
     result = Views()
     for row in plan[plan["kind"] == LINEAR]:
         if row["bias"] >= 0:
-            result.append(parameters[row["bias"] : row["bias"] + row["n_out"]])
+            end = row["bias"] + row["n_out"] - row["first_biased"]
+            result.append(parameters[row["bias"] : end])
         else:
-            zeros = np.zeros(row["n_out"], dtype=parameters.dtype)
-            zeros.flags.writeable = False
-            result.append(zeros)
+            result.append(_zeros(row["n_out"], parameters.dtype))
     return result
+
+
+def _zeros(size, dtype):
+    # What there is no parameter for: shown, and not to be written to.
+    zeros = np.zeros(size, dtype=dtype)
+    zeros.flags.writeable = False
+    return zeros
 
 
 def gammas(plan, parameters):
@@ -60,13 +67,19 @@ def gammas(plan, parameters):
 
 
 def betas(plan, parameters):
-    """Shift of each normalized layer, shape (d,)."""
+    """Shift of each normalized layer, shape (d,).
+
+    One without any (of what comes from the state before) has zeros, read-only.
+    """
     return _of_normalized(plan, parameters, "beta")
 
 
 def _of_normalized(plan, parameters, name):
     return Views(
-        parameters[row[name] : row[name] + row["n_out"]] for row in plan[plan["kind"] == BATCH_NORM]
+        parameters[row[name] : row[name] + row["n_out"]]
+        if row[name] >= 0
+        else _zeros(row["n_out"], parameters.dtype)
+        for row in plan[plan["kind"] == BATCH_NORM]
     )
 
 

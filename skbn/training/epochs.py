@@ -122,7 +122,7 @@ def run_epochs(
                 rates = schedule.rates(len(bounds) - 1)
                 losses = [
                     _train_block(network, table, optimizer, moments, rows, bounds, rates, block)
-                    for block in blocks(bounds, network.flops_per_row)
+                    for block in blocks(bounds, network.flops_per_row(table))
                 ]
                 loss = float(np.average(np.concatenate(losses), weights=np.diff(bounds)))
                 if verbose:

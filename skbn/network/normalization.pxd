@@ -1,0 +1,75 @@
+from cython cimport floating
+
+from skbn.kernels.sequences cimport Steps
+from skbn.network.operation cimport Operation
+
+# Doubles of scratch for one unit of a normalized layer, in multiples of its d units: weight,
+# two gradient sums, those of later steps, three for moments, four for affine forms; then, for
+# each time step, batch mean, variance and reciprocal standard deviation.
+cdef enum:
+    WEIGHT = 0
+    SUM_DY = 1
+    SUM_DY_XHAT = 2
+    LATER_DY = 3
+    LATER_DY_XHAT = 4
+    MOMENTS = 5
+    AFFINE = 8
+    STATISTICS = 12
+
+cdef double* norm_mean(double* scratch, const Operation* operation, Py_ssize_t step) noexcept nogil
+
+cdef double* norm_invstd(
+    double* scratch, const Operation* operation, Py_ssize_t step,
+) noexcept nogil
+
+cdef void norm_statistics(
+    double* scratch,
+    const Operation* operation, const floating* x, const double* statistics,
+    const double* sample_weight,
+    Py_ssize_t n, Py_ssize_t step,
+    bint frozen, bint repeated,
+) noexcept nogil
+
+cdef void norm_shared_statistics(
+    double* scratch,
+    const Operation* operation, const floating* x, const double* statistics,
+    const double* sample_weight, const Steps* steps,
+    bint frozen,
+) noexcept nogil
+
+cdef void norm_gradient_sums(
+    double* scratch, floating* gradient, floating* dy,
+    const Operation* operation, const floating* x, const floating* y,
+    Py_ssize_t n, Py_ssize_t step,
+) noexcept nogil
+
+cdef void norm_data_gradient(
+    floating* dx, double* scratch,
+    const Operation* operation, const floating* dy, const floating* x,
+    const floating* parameters, const double* sample_weight,
+    Py_ssize_t n, Py_ssize_t step,
+    double total_weight,
+) noexcept nogil
+
+cdef void norm_without_statistics(double* scratch, const Operation* operation) noexcept nogil
+
+cdef void norm_backward_step(
+    floating* dx, double* scratch, floating* gradient, floating* dy,
+    const Operation* operation, const floating* x, const floating* parameters,
+    const double* sample_weight,
+    Py_ssize_t n, Py_ssize_t step, Py_ssize_t n_own,
+    bint frozen,
+) noexcept nogil
+
+cdef void norm_shared_backward(
+    floating* dy, double* scratch, floating* gradient,
+    const Operation* operation, const floating* x, const floating* parameters,
+    const double* sample_weight, const Steps* steps,
+    bint frozen,
+) noexcept nogil
+
+cdef void norm_update_running(
+    double* statistics,
+    const Operation* operation, double* scratch,
+    Py_ssize_t n_own, double momentum,
+) noexcept nogil

@@ -1,0 +1,260 @@
+"""A batch norm of a network: the statistics of a batch, time step by time step.
+
+A feed-forward network has one time step. In a recurrent one the statistics of step s are those
+of the rows of a batch at that step, and are never mixed with those of another step, but for
+two cases.
+
+Few sequences may reach a step. Only the first ``n_own`` steps have statistics of their own; a
+later one is normalized by those of the last that has. These then depend on fewer rows than they
+normalize: with p_i the share of row i in the statistics of that step, S and T the sums of dy and
+of dy xhat over *all* rows they normalize, of this step and of later ones,
+
+    dx_i = gamma invstd (dy_i - p_i (S + xhat_i T)),
+
+and p_i = 0 for the rows of later steps. Walking backward in time, the sums of the later steps
+are known when that step is reached.
+
+Statistics may be shared over time. They are then those of all rows of all steps.
+
+All of it is kept in ``scratch`` from the forward pass to the update of the running statistics.
+"""
+
+from cython cimport floating
+from libc.float cimport DBL_EPSILON, FLT_EPSILON
+from libc.string cimport memcpy, memset
+
+from skbn.kernels.batchnorm cimport batchnorm_backward, batchnorm_gradient_sums, inverse_std
+from skbn.kernels.moments cimport (
+    moments_merge, moments_of_batch, moments_of_weighted, moments_update_running,
+    moments_without_rounding,
+)
+
+
+def scratch_of(n_steps):
+    """Doubles of scratch for a unit of a batch norm of `n_steps` time steps."""
+    return STATISTICS + 3 * n_steps
+
+
+cdef double* norm_mean(double* scratch, const Operation* operation, Py_ssize_t step) noexcept nogil:
+    """The batch mean of a time step, (n_out,)."""
+    return scratch + (STATISTICS + step) * operation.n_out
+
+
+cdef inline double* norm_var(
+    double* scratch, const Operation* operation, Py_ssize_t step,
+) noexcept nogil:
+    return scratch + (STATISTICS + operation.n_steps + step) * operation.n_out
+
+
+cdef double* norm_invstd(
+    double* scratch, const Operation* operation, Py_ssize_t step,
+) noexcept nogil:
+    """The reciprocal standard deviation of a time step, (n_out,)."""
+    return scratch + (STATISTICS + 2 * operation.n_steps + step) * operation.n_out
+
+
+cdef void _from_running(
+    double* scratch, const Operation* operation, const double* statistics, Py_ssize_t step,
+) noexcept nogil:
+    cdef Py_ssize_t d = operation.n_out
+    cdef const double* running = statistics + operation.statistics + step * d
+    memcpy(norm_mean(scratch, operation, step), running, d * sizeof(double))
+    memcpy(norm_var(scratch, operation, step), running + operation.n_steps * d,
+           d * sizeof(double))
+
+
+cdef void _moments(
+    double* mean, double* var, double* scratch,
+    const Operation* operation, const floating* x, const double* sample_weight, Py_ssize_t n,
+) noexcept nogil:
+    cdef Py_ssize_t d = operation.n_out
+    if sample_weight == NULL:
+        moments_of_batch(mean, var, scratch + MOMENTS * d, x, n, d, d, 1)
+    else:
+        moments_of_weighted(mean, var, scratch + WEIGHT * d, scratch + MOMENTS * d, x,
+                            sample_weight, n, d, d, 1)
+
+
+cdef void norm_statistics(
+    double* scratch,
+    const Operation* operation, const floating* x, const double* statistics,
+    const double* sample_weight,
+    Py_ssize_t n, Py_ssize_t step,
+    bint frozen, bint repeated,
+) noexcept nogil:
+    """Statistics of the n rows of a step, or `frozen`: the running ones.
+
+    `repeated`: the normalization is one of many behind each other, one a time step. A gradient
+    that is too large by a factor in each would have no end, so a variance that is nothing but
+    rounding is taken for what it is.
+    """
+    cdef Py_ssize_t d = operation.n_out
+    cdef double* mean = norm_mean(scratch, operation, step)
+    cdef double* var = norm_var(scratch, operation, step)
+    if frozen:
+        _from_running(scratch, operation, statistics, step)
+    else:
+        _moments(mean, var, scratch, operation, x, sample_weight, n)
+        if repeated:
+            moments_without_rounding(var, mean, d,
+                                     FLT_EPSILON if floating is float else DBL_EPSILON)
+    inverse_std(norm_invstd(scratch, operation, step), var, d, operation.epsilon)
+
+
+cdef double _weight_of(const double* sample_weight, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef double total = 0.0
+    if sample_weight == NULL:
+        return n
+    for i in range(n):
+        total += sample_weight[i]
+    return total
+
+
+cdef void norm_shared_statistics(
+    double* scratch,
+    const Operation* operation, const floating* x, const double* statistics,
+    const double* sample_weight, const Steps* steps,
+    bint frozen,
+) noexcept nogil:
+    """Statistics of the rows of all steps together, merged step by step."""
+    cdef Py_ssize_t d = operation.n_out, s, j
+    cdef double* mean = norm_mean(scratch, operation, 0)
+    cdef double* var = norm_var(scratch, operation, 0)
+    # What the backward pass will need has room for the moments of a step.
+    cdef double* step_mean = scratch + SUM_DY * d
+    cdef double* step_var = scratch + SUM_DY_XHAT * d
+    cdef double* weight = scratch + LATER_DY * d
+    cdef double* step_weight = scratch + LATER_DY_XHAT * d
+    cdef double total
+    if frozen:
+        _from_running(scratch, operation, statistics, 0)
+    else:
+        memset(weight, 0, d * sizeof(double))
+        for s in range(steps.n_steps):
+            _moments(step_mean, step_var, scratch, operation, x + steps.starts[s] * d,
+                     sample_weight, steps.counts[s])
+            total = _weight_of(sample_weight, steps.counts[s])
+            for j in range(d):
+                step_weight[j] = total
+            moments_merge(mean, var, weight, step_mean, step_var, step_weight, d)
+        moments_without_rounding(var, mean, d, FLT_EPSILON if floating is float else DBL_EPSILON)
+    inverse_std(norm_invstd(scratch, operation, 0), var, d, operation.epsilon)
+
+
+cdef void norm_gradient_sums(
+    double* scratch, floating* gradient, floating* dy,
+    const Operation* operation, const floating* x, const floating* y,
+    Py_ssize_t n, Py_ssize_t step,
+) noexcept nogil:
+    """The sums of dy and dy xhat over n rows, which are added to the gradients, too.
+
+    `y`, not NULL, is the output of a relu behind, whose derivative is then multiplied into dy.
+    """
+    cdef Py_ssize_t d = operation.n_out, j
+    cdef double* sum_dy = scratch + SUM_DY * d
+    cdef double* sum_dy_xhat = scratch + SUM_DY_XHAT * d
+    batchnorm_gradient_sums(sum_dy, sum_dy_xhat, <floating*> (scratch + AFFINE * d), dy, y, x,
+                            norm_mean(scratch, operation, step),
+                            norm_invstd(scratch, operation, step), n, d)
+    for j in range(d):
+        gradient[operation.gamma + j] += <floating> sum_dy_xhat[j]
+    if operation.beta >= 0:
+        for j in range(d):
+            gradient[operation.beta + j] += <floating> sum_dy[j]
+
+
+cdef void norm_data_gradient(
+    floating* dx, double* scratch,
+    const Operation* operation, const floating* dy, const floating* x,
+    const floating* parameters, const double* sample_weight,
+    Py_ssize_t n, Py_ssize_t step,
+    double total_weight,
+) noexcept nogil:
+    """dx from the sums in `scratch`; dx may be dy or x."""
+    cdef Py_ssize_t d = operation.n_out
+    batchnorm_backward(dx, <floating*> (scratch + AFFINE * d), dy, x,
+                       norm_mean(scratch, operation, step), norm_invstd(scratch, operation, step),
+                       parameters + operation.gamma, scratch + SUM_DY * d,
+                       scratch + SUM_DY_XHAT * d, sample_weight, n, d, total_weight)
+
+
+cdef void norm_without_statistics(double* scratch, const Operation* operation) noexcept nogil:
+    """Statistics that do not depend on the rows: their sums are gone from dx."""
+    memset(scratch + SUM_DY * operation.n_out, 0, 2 * operation.n_out * sizeof(double))
+
+
+cdef void norm_backward_step(
+    floating* dx, double* scratch, floating* gradient, floating* dy,
+    const Operation* operation, const floating* x, const floating* parameters,
+    const double* sample_weight,
+    Py_ssize_t n, Py_ssize_t step, Py_ssize_t n_own,
+    bint frozen,
+) noexcept nogil:
+    """The backward pass of a time step, called for the last one first; dx may be dy or x.
+
+    The sums of later steps (``LATER_DY``) must be 0 at the last one.
+    """
+    cdef Py_ssize_t d = operation.n_out, j
+    cdef double* sums = scratch + SUM_DY * d
+    cdef double* later = scratch + LATER_DY * d
+    norm_gradient_sums(scratch, gradient, dy, operation, x, <floating*> NULL, n,
+                       min(step, n_own - 1))
+    if frozen or step >= n_own:
+        for j in range(2 * d):
+            later[j] += sums[j]
+        norm_without_statistics(scratch, operation)
+    elif step == n_own - 1:
+        for j in range(2 * d):
+            sums[j] += later[j]
+    norm_data_gradient(dx, scratch, operation, dy, x, parameters, sample_weight, n,
+                       min(step, n_own - 1), _weight_of(sample_weight, n))
+
+
+cdef void norm_shared_backward(
+    floating* dy, double* scratch, floating* gradient,
+    const Operation* operation, const floating* x, const floating* parameters,
+    const double* sample_weight, const Steps* steps,
+    bint frozen,
+) noexcept nogil:
+    """The backward pass of all steps together; dy becomes dx."""
+    cdef Py_ssize_t d = operation.n_out, s, start, j
+    cdef double* sums = scratch + SUM_DY * d
+    cdef double* later = scratch + LATER_DY * d
+    cdef double total = 0.0
+    memset(later, 0, 2 * d * sizeof(double))
+    for s in range(steps.n_steps):
+        start = steps.starts[s] * d
+        norm_gradient_sums(scratch, gradient, dy + start, operation, x + start, <floating*> NULL,
+                           steps.counts[s], 0)
+        for j in range(2 * d):
+            later[j] += sums[j]
+        total += _weight_of(sample_weight, steps.counts[s])
+    memcpy(sums, later, 2 * d * sizeof(double))
+    if frozen:
+        norm_without_statistics(scratch, operation)
+    for s in range(steps.n_steps):
+        start = steps.starts[s] * d
+        norm_data_gradient(dy + start, scratch, operation, dy + start, x + start, parameters,
+                           sample_weight, steps.counts[s], 0, total)
+
+
+cdef void norm_update_running(
+    double* statistics,
+    const Operation* operation, double* scratch,
+    Py_ssize_t n_own, double momentum,
+) noexcept nogil:
+    """Exponential update of the running statistics of every step, also of those not reached.
+
+    A step that had no statistics of its own takes those that it was, or would have been,
+    normalized by.
+    """
+    cdef Py_ssize_t d = operation.n_out, s, source
+    cdef double* running = statistics + operation.statistics
+    for s in range(operation.n_steps):
+        source = min(s, n_own - 1)
+        moments_update_running(
+            running + s * d, running + (operation.n_steps + s) * d,
+            norm_mean(scratch, operation, source), norm_var(scratch, operation, source),
+            d, momentum,
+        )

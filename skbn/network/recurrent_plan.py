@@ -1,0 +1,135 @@
+"""Plans of recurrent networks.
+
+A recurrent layer is one operation a direction, with its parts behind it:
+``skbn.network.recurrent``.
+"""
+
+import numpy as np
+
+from skbn.kernels.cells import CELLS, GATES
+from skbn.network import views
+from skbn.network.operations import PARTS
+from skbn.network.plan import (
+    BATCH_NORM,
+    DROPOUT,
+    LAST,
+    LINEAR,
+    RECURRENT,
+    Sizes,
+    operation,
+    placed,
+)
+from skbn.network.recurrent import state_columns
+
+
+def recurrent(
+    layer_units,
+    cell,
+    batch_norm,
+    n_steps,
+    *,
+    bidirectional=False,
+    shared=False,
+    epsilon=1e-5,
+    momentum=0.1,
+    dropout=0.0,
+):
+    """Plan of a recurrent network whose outputs are a linear map of its last states.
+
+    Parameters
+    ----------
+    layer_units : sequence of int
+        Inputs of a time step, units of each recurrent layer (and direction), outputs.
+    cell : {"lstm", "gru", "tanh"}
+        Of the recurrent layers.
+    batch_norm : {"full", "input", None}
+        What is normalized: the contributions of the inputs and of the state before, and the
+        state of an LSTM behind it; that of the inputs alone; nothing.
+    n_steps : int
+        Time steps that have running statistics.
+    bidirectional : bool, default=False
+        Whether every layer has a second direction, which reads sequences from their end.
+    shared : bool, default=False
+        Whether the contributions of the inputs have statistics of all steps together.
+    epsilon : float, default=1e-5
+        Added to the variances.
+    momentum : float, default=0.1
+        Weight of the newest batch in the running statistics.
+    dropout : float, default=0.0
+        Rate at which the outputs of recurrent layers are dropped, behind each layer.
+
+    Returns
+    -------
+    plan : ndarray of dtype `OPERATION`
+    """
+    n_inputs, *hidden, n_outputs = (int(units) for units in layer_units)
+    n_steps = int(n_steps)
+    n_directions = 2 if bidirectional else 1
+    rows = []
+    source, n_in, column = 0, n_inputs, n_inputs
+
+    def part(name, kind, n_in, n_out, **fields):
+        row = operation(kind, n_in, n_out, 0, 0, part=PARTS[name], epsilon=epsilon)
+        rows.append(row | {"momentum": momentum} | fields)
+
+    for units in hidden:
+        width = GATES[cell] * units
+        n_out = n_directions * units
+        for direction in range(n_directions):
+            row = operation(RECURRENT, n_in, n_out, source, column, cell=CELLS[cell])
+            rows.append(row | {"direction": direction, "n_directions": n_directions})
+            # The beta of the inputs' normalization does the work of the bias.
+            part("input_map", LINEAR, n_in, width, bias=-1 if batch_norm else 0)
+            if batch_norm:
+                part("input_norm", BATCH_NORM, width, width, beta=0, n_steps=1 if shared else n_steps)
+            # No bias but the GRU's, which the reset gate multiplies.
+            bias = {"bias": 0, "first_biased": width - units} if cell == "gru" else {}
+            part("recurrent_map", LINEAR, units, width, **bias)
+            if batch_norm == "full":
+                part("recurrent_norm", BATCH_NORM, width, width, n_steps=n_steps)
+            if batch_norm == "full" and cell == "lstm":
+                part("cell_norm", BATCH_NORM, units, units, beta=0, n_steps=n_steps)
+        source, n_in, column = column, n_out, column + n_out
+        if dropout > 0.0:
+            rows.append(operation(DROPOUT, n_out, n_out, source, column, rate=dropout))
+            source, column = column, column + n_out
+    rows.append(operation(LAST, n_in, n_in, source, column, n_directions=n_directions))
+    source, column = column, column + n_in
+    rows.append(operation(LINEAR, n_in, n_outputs, source, column, bias=0))
+    plan = placed(rows)
+    columns = state_columns(plan)
+    plan["state"] = np.cumsum([0, *columns[:-1]])
+    return plan
+
+
+def is_recurrent(plan):
+    """Whether a plan takes sequences."""
+    return bool((plan["kind"] == RECURRENT).any())
+
+
+def steps_of(plan):
+    """Time steps that have running statistics; 1 where nothing is normalized by time step."""
+    return int(plan["n_steps"].max())
+
+
+def lengthened(statistics, plan, new_plan):
+    """Running statistics for a plan with more time steps: the last one's serve for those added.
+
+    Parameters
+    ----------
+    statistics : ndarray of shape (n_statistics,)
+        Of `plan`.
+    plan, new_plan : ndarray of dtype `OPERATION`
+        Alike but for their time steps, of which the new one has at least as many.
+
+    Returns
+    -------
+    statistics : ndarray
+        Of `new_plan`.
+    """
+    result = np.empty(Sizes.of(new_plan).n_statistics)
+    for view in (views.running_means, views.running_vars):
+        for old, new in zip(view(plan, statistics), view(new_plan, result), strict=True):
+            new[: len(old)] = old
+            new[len(old) :] = old[-1]
+    return result
