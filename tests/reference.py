@@ -268,6 +268,15 @@ class optimizers:
         )  # fmt: skip
 
     @staticmethod
+    def rmsprop(
+        parameters, velocity, square_average, gradient, learning_rate,
+        decay=0.99, momentum=0.0, epsilon=1e-8,
+    ):  # fmt: skip
+        square_average[:] = decay * square_average + (1 - decay) * gradient**2
+        velocity[:] = momentum * velocity + gradient / (np.sqrt(square_average) + epsilon)
+        parameters -= learning_rate * velocity
+
+    @staticmethod
     def clip(gradient, max_norm):
         norm = np.sqrt(np.sum(gradient**2))
         if np.isfinite(norm) and norm > max_norm:

@@ -74,6 +74,20 @@ def test_adamw_equals_its_twin(precision, options, data, size, rate):
     )
 
 
+@each_precision
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"decay": 0.0, "momentum": 0.9, "epsilon": 1e-3}, {"decay": 0.9, "momentum": 1.0}],
+    ids=["defaults", "others", "undamped"],
+)
+@drawn
+@given(st.data(), sizes, rates)
+def test_rmsprop_equals_its_twin(precision, options, data, size, rate):
+    assert_steps_equal_twin(
+        data, precision, optimizers.rmsprop, size, 2, lambda _: (rate,), **options
+    )
+
+
 def vectors(dtype, count, size=5):
     rng = np.random.default_rng(0)
     return [rng.uniform(0.5, 1.5, size=size).astype(dtype) for _ in range(count)]
@@ -95,6 +109,19 @@ def test_the_first_step_of_adam_is_the_learning_rate(precision):
     gradient = np.array([1e-3, -20.0, 5.0], precision.dtype)
     parameters, first, second = np.zeros((3, 3), precision.dtype)
     optimizers.adam(parameters, first, second, gradient, 0.01, 1, epsilon=0.0)
+    precision.assert_close(parameters, [-0.01, 0.01, -0.01])
+
+
+@each_precision
+def test_steps_of_rmsprop_are_the_learning_rate_whatever_the_gradient(precision):
+    gradient = np.array([1e-3, -20.0, 5.0], precision.dtype)
+    parameters, velocity, square_average = np.zeros((3, 3), precision.dtype)
+    # Without a correction of the bias the first steps are longer.
+    optimizers.rmsprop(parameters, velocity, square_average, gradient, 0.01, 0.75, epsilon=0.0)
+    precision.assert_close(parameters, [-0.02, 0.02, -0.02])
+    square_average[:] = gradient**2
+    parameters[:] = 0.0
+    optimizers.rmsprop(parameters, velocity, square_average, gradient, 0.01, 0.75, epsilon=0.0)
     precision.assert_close(parameters, [-0.01, 0.01, -0.01])
 
 
@@ -182,6 +209,7 @@ def test_a_nan_gradient_reaches_its_parameter_alone():
         (optimizers.sgd, 1, (0.1, 0.9, True)),
         (optimizers.adam, 2, (0.1, 1)),
         (optimizers.adamw, 2, (0.1, 1, 0.1, 5)),
+        (optimizers.rmsprop, 2, (0.1, 0.99, 0.9)),
     ):
         *changed, gradient = vectors(np.float64, 2 + states)
         gradient[2] = np.nan
@@ -194,6 +222,7 @@ DOORS = [
     pytest.param(optimizers.sgd, 3, (0.1,), id="sgd"),
     pytest.param(optimizers.adam, 4, (0.1, 1), id="adam"),
     pytest.param(optimizers.adamw, 4, (0.1, 1, 0.1, 2), id="adamw"),
+    pytest.param(optimizers.rmsprop, 4, (0.1,), id="rmsprop"),
 ]
 
 

@@ -95,7 +95,7 @@ class TestPublicNames:
 
 class TestScores:
     @pytest.mark.parametrize("batch_norm", ["before", "after", None])
-    @pytest.mark.parametrize("solver", ["adam", "sgd"])
+    @pytest.mark.parametrize("solver", ["adam", "sgd", "rmsprop"])
     def test_digits(self, digits, batch_norm, solver):
         X_train, X_test, y_train, y_test = digits
         clf = MLPWithBatchNormClassifier(
@@ -474,6 +474,7 @@ class TestTraining:
             ({"learning_rate": "cosine"}, 25, 0.03),
             ({"learning_rate": "constant"}, 200, 0.001),
             ({"solver": "sgd"}, 200, 0.001),
+            ({"solver": "rmsprop"}, 200, 0.001),
             ({"max_iter": 3, "learning_rate_init": 0.5}, 3, 0.5),
         ],
     )

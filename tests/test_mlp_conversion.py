@@ -129,6 +129,15 @@ def test_predictions_of_many_rows_are_those_of_folded_layers(
     assert calls
 
 
+def test_a_solver_that_scikit_learn_lacks_becomes_adam():
+    X, y = data_for("multiclass")
+    ours = fitted("multiclass", solver="rmsprop", dtype="float64")
+    plain = ours.to_sklearn()
+    assert (plain.solver, ours.solver) == ("adam", "rmsprop")
+    np.testing.assert_allclose(plain.predict_proba(X), ours.predict_proba(X), atol=1e-9)
+    plain.partial_fit(X, y)
+
+
 def test_to_sklearn_of_an_unfitted_one():
     with pytest.raises(NotFittedError):
         MLPWithBatchNormClassifier().to_sklearn()

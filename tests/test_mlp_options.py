@@ -46,7 +46,7 @@ def fitted(estimator, *arguments, **keywords):
 
 
 class TestSchedules:
-    @pytest.mark.parametrize("solver", ["adam", "sgd"])
+    @pytest.mark.parametrize("solver", ["adam", "sgd", "rmsprop"])
     def test_cosine(self, solver):
         clf = small(learning_rate="cosine", learning_rate_init=0.02, solver=solver)
         # No warning that it has not converged: it has run as planned.
@@ -244,18 +244,23 @@ class TestRegularization:
             drawn.uniform(size=fan_out)
         assert state.uniform() == drawn.uniform()
 
-    def test_weight_decay_shrinks_the_weights(self):
+    @pytest.mark.parametrize("solver", ["adam", "rmsprop"])
+    def test_weight_decay_shrinks_the_weights(self, solver):
         X, y = data_for()
+        parameters = {"solver": solver, "learning_rate_init": 0.03, "max_iter": 30}
         norms = [
-            np.linalg.norm(fitted(small(weight_decay=decay, max_iter=30), X, y).coefs_[0])
+            np.linalg.norm(fitted(small(weight_decay=decay, **parameters), X, y).coefs_[0])
             for decay in (0.0, 1.0, 10.0)
         ]
         assert norms[0] > norms[1] > norms[2]
 
-    def test_max_grad_norm(self):
+    @pytest.mark.parametrize("solver", ["sgd", "rmsprop"])
+    def test_max_grad_norm(self, solver):
         X, y = data_for()
-        clipped = small(solver="sgd", max_grad_norm=1e-9, momentum=0.0)
-        start = small(solver="sgd", learning_rate_init=1e-30, momentum=0.0)
+        # An epsilon that leaves RMSProp the size of the gradient.
+        parameters = {"solver": solver, "momentum": 0.0, "epsilon": 1.0}
+        clipped = small(max_grad_norm=1e-9, **parameters)
+        start = small(learning_rate_init=1e-30, **parameters)
         step = np.abs(fitted(clipped, X, y).coefs_[0] - fitted(start, X, y).coefs_[0]).max()
         assert step < 1e-9
         loose = fitted(small(max_grad_norm=1e9), X, y)
@@ -361,6 +366,49 @@ class TestLosses:
         reg._moments = np.zeros_like(reg._moments)
         reg.partial_fit(X[:1], [1000])
         np.testing.assert_allclose(reg.predict(X), before, rtol=1e-9)
+
+
+class TestRmsprop:
+    @pytest.mark.parametrize("cls", BOTH)
+    def test_learns(self, cls):
+        X, y = data_for(cls)
+        estimator = small(cls, solver="rmsprop", learning_rate_init=0.01, max_iter=30)
+        assert estimator.fit(X, y).score(X, y) > 0.9
+
+    def test_its_parameters_and_no_other_s(self):
+        X, y = data_for()
+        ours = fitted(small(solver="rmsprop"), X, y)._parameters
+        for change in ({"momentum": 0.5}, {"beta_2": 0.5}, {"epsilon": 0.1}):
+            assert (fitted(small(solver="rmsprop", **change), X, y)._parameters != ours).any()
+        for change in ({"beta_1": 0.5}, {"nesterovs_momentum": False}, {"power_t": 0.1}):
+            same = fitted(small(solver="rmsprop", **change), X, y)
+            np.testing.assert_array_equal(same._parameters, ours)
+
+    def test_the_first_step(self):
+        X, y = data_for()
+        parameters = {"solver": "rmsprop", "batch_size": 150, "max_iter": 1, "dtype": "float64"}
+        start, one = (
+            fitted(small(beta_2=0.75, learning_rate_init=rate, **parameters), X, y)
+            for rate in (1e-30, 1e-6)
+        )
+        # lr / sqrt(1 - beta_2), whatever the gradient; the cycle begins with a 25th of the rate.
+        step = np.abs(one.coefs_[-1] - start.coefs_[-1])
+        np.testing.assert_allclose(step, 1e-6 / 25 / 0.5, rtol=1e-3)
+
+    def test_partial_fit_resumes_as_one_stream(self):
+        X, y = data_for()
+        # Nothing but the optimizer remembers a call: the stream is the fit, epoch by epoch.
+        options = {"learning_rate": "constant", "shuffle": False, "normalize_input": None}
+        clf = small(solver="rmsprop", **options)
+        for _ in range(8):
+            clf.partial_fit(X, y, classes=[0, 1, 2])
+        whole = fitted(small(solver="rmsprop", **options), X, y)
+        np.testing.assert_array_equal(clf._parameters, whole._parameters)
+
+    @pytest.mark.parametrize("schedule", ["invscaling", "adaptive"])
+    def test_schedules_of_sgd_are_constant(self, schedule):
+        clf = fitted(small(solver="rmsprop", learning_rate=schedule), *data_for())
+        assert clf.learning_rate_curve_ == [0.001] * 8
 
 
 class TestLbfgs:

@@ -185,7 +185,7 @@ def test_a_gradient_is_clipped_with_its_penalty(alpha, max_grad_norm):
     np.testing.assert_allclose(change, -gradient * max_grad_norm / norm, rtol=1e-9, atol=1e-15)
 
 
-@pytest.mark.parametrize("make", [optimizers.sgd, optimizers.adam])
+@pytest.mark.parametrize("make", [optimizers.sgd, optimizers.adam, optimizers.rmsprop])
 def test_a_norm_that_is_not_reached_changes_no_bit(make):
     table = random_table(N_ROWS, UNITS, LOSS)
     results = []
@@ -196,7 +196,7 @@ def test_a_norm_that_is_not_reached_changes_no_bit(make):
     np.testing.assert_array_equal(*results)
 
 
-@pytest.mark.parametrize("make", [optimizers.sgd, optimizers.adam])
+@pytest.mark.parametrize("make", [optimizers.sgd, optimizers.adam, optimizers.rmsprop])
 def test_decay_is_not_clipped_and_shrinks_the_weights_alone(make):
     table = random_table(N_ROWS, UNITS, LOSS)
     network = random_network(UNITS, "tanh", "before", LOSS)
@@ -220,7 +220,7 @@ def test_products_of_sparse_inputs_are_not_those_of_the_blas():
     units = [50, 6, 3]
     network = random_network(units, "relu", "before", "softmax_log_loss")
     table = random_table(20, units, "softmax_log_loss", sparse=True)
-    assert network.blas_flops_per_row(table) == network.flops_per_row == 6 * (50 * 6 + 6 * 3)
+    assert network.blas_flops_per_row(table) == network.flops_per_row(table) == 6 * (50 * 6 + 6 * 3)
     assert network.blas_flops_per_row(as_sparse(table)) == 6 * 6 * 3
 
 

@@ -284,6 +284,23 @@ def test_adamw_decays_the_first_parameters_alone(precision):
 
 
 @each_precision
+@pytest.mark.parametrize("epsilon", [1e-8, 1e-2])
+@pytest.mark.parametrize("decay", [0.99, 0.5])
+@pytest.mark.parametrize("momentum", [0.0, 0.9, 1.0])
+def test_rmsprop(precision, momentum, decay, epsilon):
+    tensors = start(precision, SIZE)
+    velocity, square_average = np.zeros((2, SIZE), precision.dtype)
+    assert_follows(
+        precision,
+        torch.optim.RMSprop(tensors, lr=0.05, alpha=decay, eps=epsilon, momentum=momentum),
+        tensors,
+        lambda parameters, gradient, _: optimizers.rmsprop(
+            parameters, velocity, square_average, gradient, 0.05, decay, momentum, epsilon
+        ),
+    )
+
+
+@each_precision
 @pytest.mark.parametrize("max_norm", [0.1, 1.0, 100.0])
 def test_clip(precision, max_norm):
     tensors = start(precision, N_WEIGHTS, SIZE - N_WEIGHTS)

@@ -100,6 +100,13 @@ def torch_loss(loss, outputs, y):
 def make_optimizers(solver, model, learning_rate):
     if solver == "adam":
         return optimizers.adam(), torch.optim.Adam(model.parameters(), lr=learning_rate)
+    if solver == "rmsprop":
+        # Before a batch norm some gradients are 0 but for rounding, which is divided by at least
+        # epsilon: 1e-8 would leave it at the size of the tolerance.
+        own = optimizers.rmsprop(decay=0.95, momentum=0.9, epsilon=1e-6)
+        return own, torch.optim.RMSprop(
+            model.parameters(), lr=learning_rate, alpha=0.95, eps=1e-6, momentum=0.9
+        )
     own = optimizers.sgd(momentum=0.9, nesterov=solver == "nesterov")
     return own, torch.optim.SGD(
         model.parameters(), lr=learning_rate, momentum=0.9, nesterov=solver == "nesterov"
@@ -114,12 +121,13 @@ def norm_relative(actual, desired):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("solver", ["sgd", "nesterov", "adam"])
+@pytest.mark.parametrize("solver", ["sgd", "nesterov", "adam", "rmsprop"])
 @pytest.mark.parametrize("loss", list(UNITS))
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))
 @pytest.mark.parametrize("batch_norm", ["before", "after", None])
 def test_ten_steps(batch_norm, activation, loss, solver, dtype):
-    units, learning_rate = UNITS[loss], 0.01
+    # Momentum makes the steps of RMSProp ten times as long.
+    units, learning_rate = UNITS[loss], 0.001 if solver == "rmsprop" else 0.01
     network = random_network(units, activation, batch_norm, loss, dtype=dtype, scale=0.5)
     model = torch_network(network, units, activation, batch_norm)
     table = random_table(N_STEPS * N_ROWS, units, loss, dtype=dtype, normalized=False)
@@ -127,9 +135,9 @@ def test_ten_steps(batch_norm, activation, loss, solver, dtype):
     moments = network.new_moments()
     exact = dtype == np.float64
     tolerance = 1e-9 if exact else 1e-5
-    # Adam divides gradients near 0 by their own size, so in float32 it takes parameters apart
-    # that differ by a rounding: there every step starts from the same ones.
-    follows = exact or solver != "adam"
+    # Adam and RMSProp divide gradients near 0 by their own size, so in float32 they take
+    # parameters apart that differ by a rounding: there every step starts from the same ones.
+    follows = exact or solver not in ("adam", "rmsprop")
 
     for step in range(N_STEPS):
         if not follows:

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from skbn.network.operations import SCRATCH_PER_UNIT
+from skbn.network.normalization import scratch_of
 
 from skbn.network import views
 from skbn.network.network import Network
@@ -46,7 +46,7 @@ def test_every_scratch_belongs_to_one_layer_and_some_to_none(units, batch_norm):
     plan = feed_forward(units, "relu", batch_norm)
     counts = np.zeros(Sizes.of(plan).scratch)
     for row in plan[plan["kind"] == BATCH_NORM]:
-        counts[row["scratch"] :][: SCRATCH_PER_UNIT * row["n_out"]] += 1
+        counts[row["scratch"] :][: scratch_of(row["n_steps"]) * row["n_out"]] += 1
     # The first product of a sparse table has the row in front to itself.
     np.testing.assert_array_equal(counts[: units[1]], 0)
     np.testing.assert_array_equal(counts[units[1] :], 1)

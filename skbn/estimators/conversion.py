@@ -56,6 +56,8 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
     plain.learning_rate_init = solvers.learning_rate_init(estimator, incremental=True)
     if plain.learning_rate not in ("constant", "invscaling", "adaptive"):
         plain.learning_rate = "constant"
+    if plain.solver == "rmsprop":
+        plain.solver = "adam"
     if plain.early_stopping == "auto":
         plain.early_stopping = False
     # The network's own, which a parameter may have been changed from since.

@@ -10,9 +10,10 @@ SHARED = """
         Activation function of the hidden layers. 'silu' is ``x * logistic(x)``, 'gelu' the
         exact ``x * Phi(x)``: smooth relatives of 'relu' that leave no unit dead.
 
-    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
+    solver : {'lbfgs', 'sgd', 'adam', 'rmsprop'}, default='adam'
         The optimizer: L-BFGS on all rows at once, whose statistics are then those of all rows
-        (for small data); stochastic gradient descent with momentum; or Adam [3]_.
+        (for small data); stochastic gradient descent with momentum; Adam [3]_; or RMSProp with
+        momentum [5]_. scikit-learn has no RMSProp: ``to_sklearn`` puts 'adam' in its place.
 
     alpha : float, default=0.0001
         Strength of the L2 penalty on the weights (never on intercepts, gamma or beta), divided
@@ -27,11 +28,11 @@ SHARED = """
             default='one_cycle'
         Schedule of the learning rate. For ``solver='sgd'``: 'invscaling',
         ``learning_rate_init / (t + 1) ** power_t`` after t rows; 'adaptive', divided by 5 each
-        time the loss stops improving. For Adam too: 'cosine', from `learning_rate_init` to 0
-        along half a cosine, which often ends at a better score than a constant one;
-        'one_cycle', up to `learning_rate_init` for 30 % of the epochs and down again, for few
-        epochs at a high rate. These two run for `max_iter` epochs whatever the training loss
-        does; ``partial_fit`` takes them for 'constant'.
+        time the loss stops improving. For Adam and RMSProp too: 'cosine', from
+        `learning_rate_init` to 0 along half a cosine, which often ends at a better score than a
+        constant one; 'one_cycle', up to `learning_rate_init` for 30 % of the epochs and down
+        again, for few epochs at a high rate. These two run for `max_iter` epochs whatever the
+        training loss does; ``partial_fit`` takes them for 'constant'.
 
     learning_rate_init : float or 'auto', default='auto'
         The (initial, for 'one_cycle' the highest) learning rate. 'auto' is 0.03 for Adam with
@@ -65,11 +66,11 @@ SHARED = """
         anew).
 
     momentum : float, default=0.9
-        Momentum of ``solver='sgd'``, in [0, 1]. Not the momentum of the running statistics,
-        which is `bn_momentum`.
+        Momentum of ``solver='sgd'`` and ``'rmsprop'``, in [0, 1]. Not the momentum of the
+        running statistics, which is `bn_momentum`.
 
     nesterovs_momentum : bool, default=True
-        Whether that momentum is Nesterov's.
+        Whether that momentum is Nesterov's, for ``solver='sgd'``.
 
     early_stopping : bool or 'auto', default=False
         Whether training ends when the score on validation rows (accuracy, R2) has not improved
@@ -80,11 +81,12 @@ SHARED = """
         Share of the rows set aside for it where no `X_val` is given.
 
     beta_1, beta_2 : float, default=0.9, 0.95
-        Decay of the first and second moment estimates of ``solver='adam'``, in [0, 1).
+        Decay of the first and second moment estimates of ``solver='adam'``, in [0, 1). That of
+        the squared gradient of ``solver='rmsprop'`` is `beta_2`.
 
     epsilon : float, default=1e-8
-        Numerical stability of ``solver='adam'``. Not the epsilon of batch norm, which is
-        `bn_epsilon`.
+        Numerical stability of ``solver='adam'`` and ``'rmsprop'``. Not the epsilon of batch
+        norm, which is `bn_epsilon`.
 
     n_iter_no_change : int, default=10
         Epochs without an improvement of `tol` that end training.
@@ -201,6 +203,7 @@ REFERENCES = """
     .. [3] Kingma and Ba (2015), "Adam: a method for stochastic optimization".
     .. [4] Holzmüller, Grinsztajn and Steinwart (2024), "Better by default: strong pre-tuned MLPs
        and boosted trees on tabular data", section 3, https://arxiv.org/abs/2407.04491.
+    .. [5] Tieleman and Hinton (2012), "Neural networks for machine learning", Lecture 6.5.
 """
 
 

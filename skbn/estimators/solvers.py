@@ -92,6 +92,13 @@ def new_optimizer(estimator, random_state):
         return optimizers.sgd(
             momentum=estimator.momentum, nesterov=estimator.nesterovs_momentum, **common
         )
+    if estimator.solver == "rmsprop":
+        return optimizers.rmsprop(
+            decay=estimator.beta_2,
+            momentum=estimator.momentum,
+            epsilon=estimator.epsilon,
+            **common,
+        )
     return optimizers.adam(
         beta_1=estimator.beta_1, beta_2=estimator.beta_2, epsilon=estimator.epsilon, **common
     )
@@ -118,7 +125,7 @@ def schedule_settings(estimator, incremental):
     """The schedule of a new optimizer, as plain values: its kind, rate and exponent.
 
     Planned schedules are for ``fit``; ``partial_fit`` takes them for constant. As upstream,
-    the other two belong to SGD: Adam scales its steps by itself.
+    the other two belong to SGD: Adam and RMSProp scale their steps by themselves.
     """
     kind = estimator.learning_rate
     is_kept = not incremental if kind in PLANNED else estimator.solver == "sgd"

@@ -12,6 +12,6 @@ them, *doors*: plain functions on arrays that check shapes and allocate. The doo
 - ``dropout``: elements dropped at random.
 - ``losses``: softmax and logistic log loss, squared and absolute error, Poisson deviance, from
   raw outputs.
-- ``optimizers``: SGD, Adam, AdamW over one flat vector; clipping of gradients.
+- ``optimizers``: SGD, Adam, AdamW, RMSProp over one flat vector; clipping of gradients.
 - ``gather``: rows of a table into a mini-batch.
 """

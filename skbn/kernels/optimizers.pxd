@@ -14,6 +14,13 @@ cdef void adam_step "skbn_adam_step"(
     double learning_rate, double beta_1, double beta_2, double epsilon, long long step,
 ) noexcept nogil
 
+cdef void rmsprop_step "skbn_rmsprop_step"(
+    floating* parameters, floating* velocity, floating* square_average,
+    const floating* gradient,
+    Py_ssize_t size,
+    double learning_rate, double decay, double momentum, double epsilon,
+) noexcept nogil
+
 cdef void decay_step "skbn_decay_step"(
     floating* parameters, Py_ssize_t size, double learning_rate, double weight_decay,
 ) noexcept nogil

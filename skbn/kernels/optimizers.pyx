@@ -2,7 +2,9 @@
 
 The arithmetic is scikit-learn's. Its momentum is ``v' = m v - lr g``; its Adam adds epsilon
 to ``sqrt(v)`` before the bias correction (Kingma and Ba 2015, end of section 2), so
-PyTorch's epsilon at step t is ours divided by ``sqrt(1 - beta_2^t)``.
+PyTorch's epsilon at step t is ours divided by ``sqrt(1 - beta_2^t)``. RMSProp, which
+scikit-learn does not have, is PyTorch's: epsilon is added to the root, no bias is corrected, and
+the learning rate multiplies the velocity as it is used, not as it is kept.
 
 References
 ----------
@@ -11,6 +13,7 @@ Pascanu, Mikolov and Bengio (2013), "On the difficulty of training recurrent neu
 (gradient clipping).
 Loshchilov and Hutter (2019), "Decoupled weight decay regularization" (AdamW).
 Sutskever et al. (2013), "On the importance of initialization and momentum in deep learning".
+Tieleman and Hinton (2012), "Neural networks for machine learning", Lecture 6.5 (RMSProp).
 """
 
 from cython cimport floating
@@ -23,9 +26,12 @@ cdef extern from *:
     #define SGD(T) (T*, T*, const T*, Py_ssize_t, double, double, int)
     #define ADAM(T) \
         (T*, T*, T*, const T*, Py_ssize_t, double, double, double, double, long long)
+    #define RMSPROP(T) \
+        (T*, T*, T*, const T*, Py_ssize_t, double, double, double, double)
     #define DECAY(T) (T*, Py_ssize_t, double, double)
     SKBN_CLONE_BOTH(void, skbn_sgd_step, SGD)
     SKBN_CLONE_BOTH(void, skbn_adam_step, ADAM)
+    SKBN_CLONE_BOTH(void, skbn_rmsprop_step, RMSPROP)
     SKBN_CLONE_BOTH(void, skbn_decay_step, DECAY)
     """
 
@@ -83,6 +89,26 @@ cdef void adam_step "skbn_adam_step"(
             parameters[i] -= rate * first_moment[i] / (sqrtf(second_moment[i]) + eps)
         else:
             parameters[i] -= rate * first_moment[i] / (sqrt(second_moment[i]) + eps)
+
+
+cdef void rmsprop_step "skbn_rmsprop_step"(
+    floating* parameters, floating* velocity, floating* square_average,
+    const floating* gradient,
+    Py_ssize_t size,
+    double learning_rate, double decay, double momentum, double epsilon,
+) noexcept nogil:
+    """v' = decay v + (1 - decay) g^2, u' = m u + g / (sqrt(v') + eps), p' = p - lr u'."""
+    cdef Py_ssize_t i
+    cdef floating kept = <floating> decay, added = <floating> (1.0 - decay)
+    cdef floating m = <floating> momentum, eps = <floating> epsilon
+    cdef floating rate = <floating> learning_rate
+    for i in range(size):
+        square_average[i] = kept * square_average[i] + added * gradient[i] * gradient[i]
+        if floating is float:
+            velocity[i] = m * velocity[i] + gradient[i] / (sqrtf(square_average[i]) + eps)
+        else:
+            velocity[i] = m * velocity[i] + gradient[i] / (sqrt(square_average[i]) + eps)
+        parameters[i] -= rate * velocity[i]
 
 
 cdef void decay_step "skbn_decay_step"(
@@ -229,6 +255,39 @@ def adamw(
         decay_step(&parameters[0], n_weights, learning_rate, weight_decay)
         adam_step(&parameters[0], &first_moment[0], &second_moment[0], &gradient[0],
                   parameters.shape[0], learning_rate, beta_1, beta_2, epsilon, step)
+
+
+def rmsprop(
+    floating[::1] parameters, floating[::1] velocity, floating[::1] square_average,
+    const floating[::1] gradient,
+    double learning_rate, double decay=0.99, double momentum=0.0, double epsilon=1e-8,
+):
+    """One step of RMSProp with momentum, in place.
+
+    Parameters
+    ----------
+    parameters, velocity, square_average : ndarray of shape (size,), C-ordered
+        Changed in place; `velocity` and `square_average` start at 0.
+    gradient : ndarray of shape (size,), C-ordered
+        Gradient of the loss, of the same dtype.
+    learning_rate : float
+        Step size.
+    decay : float, default=0.99
+        Decay of the average of the squared gradient, in [0, 1).
+    momentum : float, default=0.0
+        Factor of the velocity, in [0, 1].
+    epsilon : float, default=1e-8
+        Added to the root of that average.
+
+    Raises
+    ------
+    ValueError
+        If sizes or dtypes differ.
+    """
+    _check_sizes(parameters, velocity, square_average, gradient)
+    if parameters.shape[0] > 0:
+        rmsprop_step(&parameters[0], &velocity[0], &square_average[0], &gradient[0],
+                     parameters.shape[0], learning_rate, decay, momentum, epsilon)
 
 
 def clip(floating[::1] gradient, double max_norm):

@@ -1,6 +1,7 @@
 cdef enum OptimizerKind:
     SGD = 0
     ADAM = 1
+    RMSPROP = 2
 
 # Mirrors ``skbn.network.optimizer.OPTIMIZER``: Cython compares the types and places of all
 # fields whenever a record is passed.

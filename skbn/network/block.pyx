@@ -13,7 +13,7 @@ from libc.string cimport memset
 from skbn.kernels.blas cimport dot
 from skbn.kernels.gather cimport gather_rows, input_floating
 from skbn.kernels.losses cimport loss_forward_backward
-from skbn.kernels.optimizers cimport adam_step, clip_norm, decay_step, sgd_step
+from skbn.kernels.optimizers cimport adam_step, clip_norm, decay_step, rmsprop_step, sgd_step
 from skbn.kernels.pointers cimport index_pointer, pointer, size_pointer, table_pointer
 from skbn.kernels.sequences cimport Steps, sequences_pack
 from skbn.kernels.sparse_linear cimport (
@@ -25,7 +25,7 @@ from skbn.network.operations cimport (
 )
 
 # The codes of an optimizer's record, for ``skbn.network.optimizer``.
-KINDS = {"sgd": SGD, "adam": ADAM}
+KINDS = {"sgd": SGD, "adam": ADAM, "rmsprop": RMSPROP}
 
 
 # Sizes of a network and of the table it is trained on, the same for every batch.
@@ -201,6 +201,10 @@ cdef void _step(
         adam_step(parameters, moments, moments + shape.n_parameters, gradient,
                   shape.n_parameters, learning_rate, optimizer.beta_1, optimizer.beta_2,
                   optimizer.epsilon, optimizer.step)
+    elif optimizer.kind == RMSPROP:
+        rmsprop_step(parameters, moments, moments + shape.n_parameters, gradient,
+                     shape.n_parameters, learning_rate, optimizer.beta_2, optimizer.momentum,
+                     optimizer.epsilon)
     else:
         sgd_step(parameters, moments, gradient, shape.n_parameters, learning_rate,
                  optimizer.momentum, optimizer.nesterov)

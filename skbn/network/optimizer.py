@@ -79,3 +79,29 @@ def adam(
         max_grad_norm=max_grad_norm,
         seed=seed,
     )
+
+
+def rmsprop(
+    *,
+    decay=0.99,
+    momentum=0.0,
+    epsilon=1e-8,
+    alpha=0.0,
+    weight_decay=0.0,
+    max_grad_norm=np.inf,
+    seed=0,
+):
+    """RMSProp with momentum; shape (1,), dtype `OPTIMIZER`.
+
+    `decay` is that of the squared gradient, which the record calls ``beta_2`` as Adam's.
+    """
+    return _record(
+        kind=KINDS["rmsprop"],
+        momentum=momentum,
+        beta_2=decay,
+        epsilon=epsilon,
+        alpha=alpha,
+        weight_decay=weight_decay,
+        max_grad_norm=max_grad_norm,
+        seed=seed,
+    )
