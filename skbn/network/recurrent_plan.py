@@ -82,9 +82,7 @@ def recurrent(
             # The beta of the inputs' normalization does the work of the bias.
             part("input_map", LINEAR, n_in, width, bias=-1 if batch_norm else 0)
             if batch_norm:
-                part(
-                    "input_norm", BATCH_NORM, width, width, beta=0, n_steps=1 if shared else n_steps
-                )
+                part("input_norm", BATCH_NORM, width, width, beta=0, n_steps=input_steps)
             # No bias but the GRU's, which the reset gate multiplies.
             bias = {"bias": 0, "first_biased": width - units} if cell == "gru" else {}
             part("recurrent_map", LINEAR, units, width, **bias)
