@@ -3,7 +3,8 @@
 Averages over the mini-batches of training lag behind the weights, and the mean of their
 variances is not the variance of all rows. At the end of training both are replaced, layer by
 layer, the layers below in inference mode (Wu and Johnson 2021, "Rethinking 'Batch' in
-BatchNorm", section 3, there called PreciseBN).
+BatchNorm", section 3, there called PreciseBN). Those of a recurrent network are taken step by
+step too: ``skbn.network.sequence_statistics``.
 """
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from skbn.kernels import moments
 from skbn.network import views
 from skbn.network.plan import BATCH_NORM
+from skbn.network.sequence_statistics import exact_statistics
 
 # Rows of one block: what lies between two chances for Ctrl-C, and what memory it takes.
 BLOCK_ROWS = 2048
@@ -32,6 +34,10 @@ def set_exact_statistics(network, table, rows=None):
         return
     if rows is None:
         rows = np.arange(table.n_rows)
+    if table.lengths is not None:
+        network.statistics[:] = exact_statistics(network, table, rows)
+        network.statistics_are_set()
+        return
     previous = network.statistics
     # The layers above need the new statistics of those below, the caller's array either all
     # or none of them, should this be interrupted.

@@ -61,6 +61,11 @@ def _zeros(size, dtype):
     return zeros
 
 
+def positions_of_norms(plan):
+    """Positions in the plan of the normalized layers, in the order of the views of them."""
+    return np.flatnonzero(plan["kind"] == BATCH_NORM)
+
+
 def gammas(plan, parameters):
     """Scale of each normalized layer, shape (d,)."""
     return _of_normalized(plan, parameters, "gamma")
