@@ -1,6 +1,7 @@
 """Batch normalization for scikit-learn."""
 
 from skbn.estimators.mlp import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
+from skbn.estimators.rnn import RNNWithBatchNormClassifier, RNNWithBatchNormRegressor
 from skbn.estimators.transformer import BatchNormTransformer
 from skbn.versions import __version__, show_versions
 
@@ -12,6 +13,8 @@ __all__ = [
     "MLPWithBatchNorm",
     "MLPWithBatchNormClassifier",
     "MLPWithBatchNormRegressor",
+    "RNNWithBatchNormClassifier",
+    "RNNWithBatchNormRegressor",
     "__version__",
     "show_versions",
 ]

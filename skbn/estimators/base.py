@@ -64,6 +64,9 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
     `FittedNetwork`, with what holds for rows of a table.
     """
 
+    # What 'auto' is with a planned schedule: chosen by the study of docs/defaults.rst.
+    _planned_rate, _planned_epochs = 0.03, 25
+
     _parameter_constraints: dict = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "solver": [StrOptions({"lbfgs", "sgd", "adam", "rmsprop"})],

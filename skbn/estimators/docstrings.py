@@ -207,15 +207,24 @@ REFERENCES = """
 """
 
 
-def shares_documentation(cls):
-    """Class decorator: fill ``{shared}``, ``{attributes}`` and ``{references}`` of a docstring."""
-    if cls.__doc__ is not None:  # None under python -OO
-        doc = inspect.cleandoc(cls.__doc__)
-        for name, text in (
-            ("{shared}", SHARED),
-            ("{attributes}", ATTRIBUTES),
-            ("{references}", REFERENCES),
-        ):
-            doc = doc.replace(name, inspect.cleandoc(text))
-        cls.__doc__ = doc
-    return cls
+TEXTS = {"{shared}": SHARED, "{attributes}": ATTRIBUTES, "{references}": REFERENCES}
+
+
+def entries(text):
+    """The entries of a numpydoc section, by what stands in front of their colon."""
+    blocks = text.strip("\n").split("\n\n")
+    return {block.split(" : ")[0].strip(): block for block in blocks}
+
+
+def shares_documentation(texts=TEXTS):
+    """Class decorator: fill places such as ``{shared}`` in a docstring with these texts."""
+
+    def filled(cls):
+        if cls.__doc__ is not None:  # None under python -OO
+            doc = inspect.cleandoc(cls.__doc__)
+            for place, text in texts.items():
+                doc = doc.replace(place, inspect.cleandoc(text))
+            cls.__doc__ = doc
+        return cls
+
+    return filled

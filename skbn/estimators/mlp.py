@@ -11,7 +11,7 @@ from skbn.estimators.perceptron import BaseMLPWithBatchNorm
 from skbn.estimators.regression import RealTargets
 
 
-@shares_documentation
+@shares_documentation()
 class MLPWithBatchNormClassifier(ClassTargets, BaseMLPWithBatchNorm):
     """Multi-layer perceptron classifier with batch normalization.
 
@@ -222,7 +222,7 @@ class MLPWithBatchNormClassifier(ClassTargets, BaseMLPWithBatchNorm):
         return self._fit(X, y, sample_weight, validation, incremental=True, classes=classes)
 
 
-@shares_documentation
+@shares_documentation()
 class MLPWithBatchNormRegressor(RealTargets, BaseMLPWithBatchNorm):
     """Multi-layer perceptron regressor with batch normalization.
 

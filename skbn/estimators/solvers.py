@@ -20,8 +20,7 @@ AUTO_EARLY_STOPPING_ROWS = 10_000
 # Schedules over the whole of a fit.
 PLANNED = {"cosine": schedules.Cosine, "one_cycle": schedules.OneCycle}
 
-# What 'auto' is: chosen by the study of docs/defaults.rst. Without a plan scikit-learn's numbers.
-PLANNED_RATE, PLANNED_EPOCHS = 0.03, 25
+# What 'auto' is without a plan: scikit-learn's numbers. With one, it is the estimator's.
 CONSTANT_RATE, MOST_EPOCHS = 0.001, 200
 PLAIN_BATCH = 200
 STEPS_OF_AN_EPOCH = 50
@@ -140,14 +139,14 @@ def learning_rate_init(estimator, incremental=False):
     """The rate that is meant by ``'auto'``, or the one that is given."""
     if estimator.learning_rate_init != "auto":
         return float(estimator.learning_rate_init)
-    return PLANNED_RATE if is_planned(estimator) and not incremental else CONSTANT_RATE
+    return estimator._planned_rate if is_planned(estimator) and not incremental else CONSTANT_RATE
 
 
 def max_epochs(estimator):
     """The number of iterations that is meant by ``'auto'``, or the one that is given."""
     if estimator.max_iter != "auto":
         return estimator.max_iter
-    return PLANNED_EPOCHS if is_planned(estimator) else MOST_EPOCHS
+    return estimator._planned_epochs if is_planned(estimator) else MOST_EPOCHS
 
 
 def is_planned(estimator):

@@ -1,0 +1,127 @@
+"""What the recurrent networks share: their layers, and sequences as rows."""
+
+from numbers import Real
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from skbn.estimators.base import BaseWithBatchNorm
+from skbn.estimators.columns import column_moments
+from skbn.estimators.sequences import checked_sequences
+from skbn.kernels.cells import CELLS, GATES
+from skbn.network import views
+from skbn.network.network import Table
+from skbn.network.operations import PARTS
+from skbn.network.plan import LINEAR
+from skbn.network.recurrent_plan import lengthened, recurrent, steps_of
+
+# The forget gate of an LSTM begins nearly open: Jozefowicz, Zaremba and Sutskever (2015), "An
+# empirical exploration of recurrent network architectures", section 5.
+FORGET_BIAS = 1.0
+
+
+class BaseRNNWithBatchNorm(BaseWithBatchNorm):
+    """Base of the recurrent networks; not to be used by itself."""
+
+    # What 'auto' is with a planned schedule: docs/recurrent.rst.
+    _planned_rate, _planned_epochs = 0.01, 100
+
+    _parameter_constraints: dict = {
+        **BaseWithBatchNorm._parameter_constraints,
+        "cell": [StrOptions(set(CELLS))],
+        "bidirectional": ["boolean"],
+        "batch_norm": [StrOptions({"full", "input"}), None],
+        "time_statistics": [StrOptions({"per_step", "shared"})],
+        "bn_gamma_init": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def _checked_data(self, X, y, *, smallest, fresh):
+        return checked_sequences(self, X, y, smallest=smallest, fresh=fresh)
+
+    def _prediction_rows(self, X):
+        return checked_sequences(self, X)
+
+    def _input_moments(self, rows):
+        weight = rows.sample_weight
+        if weight is not None:
+            weight = np.repeat(weight, rows.X.lengths)
+        return column_moments(rows.X.steps(), weight)
+
+    def _input_table(self, X, y=None, sample_weight=None):
+        return Table(X.values, y, sample_weight, *self._input_normalization(), X.lengths)
+
+    def _initial_plan(self, rows):
+        # What a network is made of stays, whatever the parameters say later.
+        self._layers = {
+            "layer_units": [rows.X.shape[2], *self._hidden_units(), self.n_outputs_],
+            "cell": self.cell,
+            "batch_norm": self.batch_norm,
+            "bidirectional": bool(self.bidirectional),
+            "shared": self.time_statistics == "shared",
+        }
+        return self._recurrent(rows.X.lengths.max())
+
+    def _renew_plan(self, rows):
+        plan = self._recurrent(max(rows.X.lengths.max(), steps_of(self._plan)))
+        self._statistics = lengthened(self._statistics, self._plan, plan)
+        self._plan = plan
+
+    def _recurrent(self, n_steps):
+        return recurrent(
+            **self._layers,
+            n_steps=n_steps,
+            epsilon=self.bn_epsilon,
+            momentum=self.bn_momentum,
+            dropout=self.dropout,
+        )
+
+    def _draw_weights(self, network, random_state):
+        # Glorot and Bengio (2010) for inputs and outputs; orthogonal matrices, gate by gate, for
+        # what goes from step to step (Saxe et al. 2014): it neither grows nor shrinks there.
+        for gamma in views.gammas(network.plan, network.parameters):
+            gamma[:] = self.bn_gamma_init
+        weights = views.weights(network.plan, network.parameters)
+        maps = network.plan[network.plan["kind"] == LINEAR]
+        for operation, weight in zip(maps, weights, strict=True):
+            n_in, n_out = weight.shape
+            if operation["part"] == PARTS["recurrent_map"]:
+                for first in range(0, n_out, n_in):
+                    weight[:, first : first + n_in] = orthogonal(n_in, random_state)
+            else:
+                units = n_out
+                if operation["part"] == PARTS["input_map"]:
+                    units //= GATES[self._layers["cell"]]
+                bound = np.sqrt(6.0 / (n_in + units))
+                weight[:] = random_state.uniform(-bound, bound, weight.shape)
+            weight *= self.init_scale
+        if self._layers["cell"] == "lstm":
+            _open_forget_gates(network)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def _open_forget_gates(network):
+    # In the beta of what comes from the inputs, or in the bias where that is not normalized.
+    for operation in network.plan:
+        if operation["part"] == PARTS["input_norm"]:
+            first = operation["beta"]
+        elif operation["part"] == PARTS["input_map"] and operation["bias"] >= 0:
+            first = operation["bias"]
+        else:
+            continue
+        d = operation["n_out"] // GATES["lstm"]
+        network.parameters[first + d : first + 2 * d] = FORGET_BIAS
+
+
+def orthogonal(d, random_state):
+    """An orthogonal matrix of shape (d, d), from their uniform distribution.
+
+    Q of a QR decomposition of normal numbers, its columns' signs so that the diagonal of R is
+    positive (Mezzadri 2007, "How to generate random matrices from the classical compact groups").
+    """
+    q, r = np.linalg.qr(random_state.standard_normal((d, d)))
+    return q * np.where(np.diag(r) < 0.0, -1.0, 1.0)

@@ -1,0 +1,178 @@
+"""Sequences: from what a user hands over to checked steps, and where each sequence ends."""
+
+from contextlib import nullcontext
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn import config_context, get_config
+from sklearn.utils.validation import check_array, check_X_y, validate_data
+
+SHAPES = (
+    "(n_samples, n_steps, n_features), or (n_samples, n_steps) for one feature; shorter sequences "
+    "are filled up with NaN behind their last step"
+)
+
+
+class Sequences:
+    """Checked sequences.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, n_steps, n_features), C-ordered
+        Behind the end of a sequence anything, which is never read.
+    lengths : ndarray of shape (n,), intp
+        Steps of each, at least 1.
+    """
+
+    def __init__(self, values, lengths):
+        self.values, self.lengths = values, lengths
+
+    @property
+    def shape(self):
+        return self.values.shape
+
+    @property
+    def dtype(self):
+        return self.values.dtype
+
+    def __getitem__(self, chosen):
+        return Sequences(self.values[chosen], self.lengths[chosen])
+
+    def steps(self):
+        """The real steps of all sequences, shape (n_real, n_features)."""
+        n, n_steps, n_features = self.values.shape
+        if (self.lengths == n_steps).all():
+            return self.values.reshape(n * n_steps, n_features)
+        return self.values[np.arange(n_steps) < self.lengths[:, np.newaxis]]
+
+
+def checked_sequences(estimator, X, y="no_validation", *, smallest=1, fresh=False):
+    """Sequences, and targets where they are given; sets what scikit-learn's checks set.
+
+    Of two dimensions is a sequence of one feature in a row, and scikit-learn's checks are those
+    of a table: `n_features_in_` is the number of steps, and names are looked at. Of three it is
+    the number of features of a step.
+
+    Raises
+    ------
+    ValueError
+        If the shape is another, or does not fit an earlier call; if there is infinity, or NaN
+        anywhere but behind the end of a sequence; if a sequence has no step; if there are fewer
+        than `smallest`.
+    """
+    checks = {
+        "dtype": (np.float64, np.float32),
+        "ensure_all_finite": "allow-nan",
+        "ensure_min_samples": smallest,
+    }
+    if not isinstance(y, str):
+        checks["multi_output"] = True
+    n_dimensions = _n_dimensions(X)
+    if n_dimensions > 3:
+        raise ValueError(
+            f"Found array with dim {n_dimensions}, while {type(estimator).__name__} expects "
+            f"sequences of shape {SHAPES}."
+        )
+    if not fresh:
+        _check_dimensions(estimator, n_dimensions)
+    # The kernels work on memory of this process: tensors become arrays, or say why not.
+    dispatching = get_config()["array_api_dispatch"]
+    with config_context(array_api_dispatch=False) if dispatching else nullcontext():
+        if n_dimensions == 3:
+            checked = _checked_in_three_dimensions(estimator, X, y, fresh, checks)
+        else:
+            checked = validate_data(estimator, X, y, reset=fresh, **checks)
+    X, y = (checked, None) if isinstance(y, str) else checked
+    if fresh:
+        estimator._n_dimensions = n_dimensions
+    values = np.require(
+        X if n_dimensions == 3 else X[:, :, np.newaxis], requirements=["C", "ALIGNED"]
+    )
+    sequences = Sequences(values, lengths_of(values))
+    return sequences if y is None else (sequences, y)
+
+
+def _n_dimensions(X):
+    if issparse(X):
+        return 2
+    try:
+        return np.ndim(X)
+    except ValueError:
+        raise ValueError(
+            "X is a list of arrays of different shape. Sequences have to be an array of shape "
+            f"{SHAPES}."
+        ) from None
+
+
+def _check_dimensions(estimator, n_dimensions):
+    if n_dimensions in (2, 3) and n_dimensions != estimator._n_dimensions:
+        raise ValueError(
+            f"X has {n_dimensions} dimensions, but {type(estimator).__name__} was fitted on "
+            f"{estimator._n_dimensions}. Sequences of one feature can be given as (n_samples, "
+            "n_steps) or as (n_samples, n_steps, 1), always in the same way."
+        )
+
+
+def _checked_in_three_dimensions(estimator, X, y, fresh, checks):
+    # scikit-learn would take the number of steps for that of features. The other things that
+    # its checks set are forgotten: what an earlier fit on a table had.
+    if isinstance(y, str):
+        X = checked = check_array(X, allow_nd=True, estimator=estimator, input_name="X", **checks)
+    else:
+        checked = check_X_y(X, y, allow_nd=True, estimator=estimator, **checks)
+        X = checked[0]
+    name = type(estimator).__name__
+    if 0 in X.shape:
+        raise ValueError(
+            f"Found array with 0 feature(s) or 0 step(s) (shape={X.shape}) while a minimum of 1 "
+            f"is required by {name}."
+        )
+    if fresh:
+        estimator.n_features_in_ = X.shape[2]
+        vars(estimator).pop("feature_names_in_", None)
+    elif X.shape[2] != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {X.shape[2]} features, but {name} is expecting {estimator.n_features_in_} "
+            "features as input."
+        )
+    return checked
+
+
+def lengths_of(values):
+    """Steps of each sequence: those behind which all is NaN.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, n_steps, n_features)
+        Without infinity.
+
+    Returns
+    -------
+    lengths : ndarray of shape (n,), intp
+
+    Raises
+    ------
+    ValueError
+        If NaN stands anywhere else, or a sequence has no step.
+    """
+    n, n_steps, _ = values.shape
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not np.isnan(values.sum()):
+            return np.full(n, n_steps, np.intp)
+    missing = np.isnan(values)
+    is_padding = missing.all(axis=2)
+    lengths = n_steps - np.argmin(is_padding[:, ::-1], axis=1)
+    lengths[is_padding.all(axis=1)] = 0
+    if (lengths == 0).any():
+        raise ValueError(
+            f"Input X contains NaN: sequence {np.argmin(lengths)} has nothing else, and so no step."
+        )
+    inside = missing.any(axis=2) & (np.arange(n_steps) < lengths[:, np.newaxis])
+    if inside.any():
+        sequence, step = np.argwhere(inside)[0]
+        raise ValueError(
+            f"Input X contains NaN inside sequence {sequence}, at step {step} of its "
+            f"{lengths[sequence]}. All features of a step have to be NaN where, and only where, it "
+            "stands behind the end of a shorter sequence."
+        )
+    return lengths.astype(np.intp)
