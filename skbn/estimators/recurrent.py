@@ -100,7 +100,6 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = True
         return tags
 
 

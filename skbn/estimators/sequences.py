@@ -3,7 +3,6 @@
 from contextlib import nullcontext
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn import config_context, get_config
 from sklearn.utils.validation import check_array, check_X_y, validate_data
 
@@ -93,10 +92,10 @@ def checked_sequences(estimator, X, y="no_validation", *, smallest=1, fresh=Fals
 
 
 def _n_dimensions(X):
-    if issparse(X):
-        return 2
+    if hasattr(X, "ndim"):
+        return X.ndim
     try:
-        return np.ndim(X)
+        return np.asarray(X).ndim
     except ValueError:
         raise ValueError(
             "X is a list of arrays of different shape. Sequences have to be an array of shape "
