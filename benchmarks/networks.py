@@ -62,10 +62,10 @@ def glorot_network(units, seed=0):
 class OwnTraining:
     """Training as ``fit`` runs it, between its checks of the data and its last statistics."""
 
-    def __init__(self, network, X, y, batch_size):
+    def __init__(self, network, X, y, batch_size, lengths=None):
         self.network = network
         self.batch_size = batch_size
-        self.table = Table(X, y.astype(np.float32).reshape(-1, 1))
+        self.table = Table(X, y.astype(np.float32).reshape(-1, 1), lengths=lengths)
         self.optimizer = optimizer.adam()
         self.moments = network.new_moments()
 

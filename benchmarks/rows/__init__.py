@@ -10,6 +10,7 @@ from benchmarks.rows import (
     imports,
     memory,
     predict,
+    recurrent,
     search,
     threads,
     time_to_score,
@@ -22,6 +23,7 @@ WORKS = [
     work
     for module in (
         training_step,
+        recurrent,
         time_to_score,
         batchnorm,
         transformer,

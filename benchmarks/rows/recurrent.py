@@ -1,0 +1,127 @@
+"""One training step of a recurrent network: forward, loss, backward, Adam, running statistics.
+
+``recurrent/lstm-full/...`` is a step of the loop that ``fit`` runs on an LSTM with batch norm of
+inputs, states and cells, against PyTorch's ``nn.LSTM`` *without* batch norm, which it has none of;
+``recurrent/lstm-none/...`` is both without. Gated recurrent units and plain cells are reported
+beside them. Gathering the sequences of a batch is included on our side; PyTorch's tensors are cut
+into batches before.
+"""
+
+import numpy as np
+
+from benchmarks.networks import LEARNING_RATE, OwnTraining
+from benchmarks.work import OWN, Goal, Sides, Work, compared, timed
+from skbn.network import views
+from skbn.network.network import Network
+from skbn.network.recurrent_plan import recurrent
+
+N_STEPS, N_FEATURES, UNITS, N_CLASSES, BATCH_SIZE, N_BATCHES = 128, 9, 100, 6, 64, 4
+SIZES = f"{N_STEPS}x{N_FEATURES}-{UNITS}@{BATCH_SIZE}"
+MODULES = {"lstm": "LSTM", "gru": "GRU", "tanh": "RNN"}
+
+# Long enough for a wrong gradient or optimizer to show in the loss.
+CHECKED_EPOCHS = 3
+SAME = f"loss of {N_BATCHES} batches after {CHECKED_EPOCHS} epochs, both without batch norm"
+
+
+def random_network(cell, batch_norm, seed=0):
+    """A float32 classifier of sequences with random weights."""
+    rng = np.random.default_rng(seed)
+    plan = recurrent([N_FEATURES, UNITS, N_CLASSES], cell, batch_norm, N_STEPS)
+    network = Network.initial(plan, "softmax_log_loss", np.float32)
+    for weights in views.weights(plan, network.parameters):
+        bound = 1.0 / np.sqrt(UNITS)
+        weights[:] = rng.uniform(-bound, bound, weights.shape)
+    for gamma in views.gammas(plan, network.parameters):
+        gamma[:] = 0.1
+    return network
+
+
+def sequences(seed=0):
+    """X of shape (n, steps, features) and class numbers: noise, which nobody learns quickly."""
+    rng = np.random.default_rng(seed)
+    n = N_BATCHES * BATCH_SIZE
+    X = rng.standard_normal((n, N_STEPS, N_FEATURES), dtype=np.float32)
+    return X, rng.integers(0, N_CLASSES, n)
+
+
+class TorchRecurrentTraining:
+    """A plain loop of Adam's steps over tensors that were cut into batches before."""
+
+    def __init__(self, network, cell, X, y):
+        import torch
+
+        self.batches = list(
+            zip(
+                torch.from_numpy(X).split(BATCH_SIZE),
+                torch.from_numpy(y).split(BATCH_SIZE),
+                strict=True,
+            )
+        )
+        self.layer = getattr(torch.nn, MODULES[cell])(N_FEATURES, UNITS, batch_first=True)
+        self.head = torch.nn.Linear(UNITS, N_CLASSES)
+        inputs, states, outputs = views.weights(network.plan, network.parameters)
+        with torch.no_grad():
+            for parameter, values in (
+                (self.layer.weight_ih_l0, inputs),
+                (self.layer.weight_hh_l0, states),
+                (self.head.weight, outputs),
+            ):
+                parameter.copy_(torch.from_numpy(values.T.copy()))
+            for bias in (self.layer.bias_ih_l0, self.layer.bias_hh_l0, self.head.bias):
+                bias.zero_()
+        # Ours has one bias where PyTorch has two that are added: one of them stands still.
+        parameters = [
+            parameter
+            for parameter in [*self.layer.parameters(), *self.head.parameters()]
+            if parameter is not self.layer.bias_hh_l0 or cell == "gru"
+        ]
+        self.optimizer = torch.optim.Adam(parameters, lr=LEARNING_RATE)
+
+    def step(self, X, y):
+        import torch
+
+        self.optimizer.zero_grad()
+        h, _ = self.layer(X)
+        loss = torch.nn.functional.cross_entropy(self.head(h[:, -1]), y)
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+    def epoch(self):
+        """One step for each batch; their mean loss."""
+        losses = [self.step(X, y).detach() for X, y in self.batches]
+        return float(sum(losses)) / len(losses)
+
+
+def own_training(cell, batch_norm, X, y):
+    lengths = np.full(len(X), N_STEPS)
+    return OwnTraining(random_network(cell, batch_norm), X, y, BATCH_SIZE, lengths)
+
+
+def sides(cell, batch_norm, options, peers):
+    """The loop of ``fit``, and PyTorch's."""
+    X, y = sequences()
+    result = Sides({OWN: own_training(cell, batch_norm, X, y).epoch}, steps=N_BATCHES)
+    # The GRU's second bias of r and z is redundant, and only that of n is ours: not the same.
+    if cell != "gru":
+        pair = own_training(cell, None, X, y), theirs(cell, X, y)
+        losses = [[side.epoch() for _ in range(CHECKED_EPOCHS)][-1:] for side in pair]
+        result.checks["torch"] = compared(SAME, *losses, 1e-3)
+    result.runs["torch"] = theirs(cell, X, y).epoch
+    return result
+
+
+def theirs(cell, X, y):
+    return TorchRecurrentTraining(random_network(cell, None), cell, X, y)
+
+
+WORKS = [
+    Work(
+        f"recurrent/{cell}-{batch_norm or 'none'}/{SIZES}",
+        {"torch": Goal("faster", 1.0 if (cell, batch_norm) == ("lstm", "full") else None)},
+        timed(sides, cell, batch_norm),
+    )
+    for cell in MODULES
+    for batch_norm in ("full", "input", None)
+]
