@@ -22,7 +22,7 @@ from joblib import Parallel, delayed
 from sklearn.metrics import accuracy_score, r2_score
 from threadpoolctl import threadpool_limits
 
-from benchmarks import accuracy_report
+from benchmarks import accuracy_report, ledger
 from benchmarks.models import MODELS, REFERENCE
 from benchmarks.report import machine
 from benchmarks.tables import find, split
@@ -59,8 +59,7 @@ def main(argv=None):
     )
     # On one thread each; with several jobs in processes, side by side.
     for result in Parallel(arguments.jobs, return_as="generator_unordered")(tasks):
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(result) + "\n")
+        ledger.add(path, result)
         results[key_of(result)] = result
         print(line_of(result), file=sys.stderr, flush=True)
     shown = [results[key] for key in wanted if key in results]
@@ -117,14 +116,7 @@ def table_or_none(directory, name):
 
 def stored(path):
     """What an earlier run has measured, by set, split and model. Failures are tried again."""
-    if not path.exists():
-        return {}
-    *lines, last = path.read_text(encoding="utf-8").split("\n")
-    if last:
-        # A run was ended while it wrote: that line is as if it were not there.
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    results = [json.loads(line) for line in lines]
-    return {key_of(result): result for result in results if "error" not in result}
+    return {key_of(result): result for result in ledger.results(path) if "error" not in result}
 
 
 def key_of(result):

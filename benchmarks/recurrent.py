@@ -26,7 +26,7 @@ from joblib import Parallel, delayed
 from sklearn.neighbors import KNeighborsClassifier
 from threadpoolctl import threadpool_limits
 
-from benchmarks import recurrent_report, sequence_sets
+from benchmarks import ledger, recurrent_report, sequence_sets
 from benchmarks.report import machine
 from benchmarks.work import LeftOut
 from skbn import RNNWithBatchNormClassifier
@@ -60,7 +60,7 @@ def main(argv=None):
     arguments = argument_parser().parse_args(argv)
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / "recurrent.jsonl"
-    results = stored(path)
+    results = {key_of(result): result for result in ledger.results(path)}
     wanted = wanted_keys(arguments)
     tasks = (
         delayed(measured_set if arguments.what == "sets" else measured_curve)(key, arguments)
@@ -68,8 +68,7 @@ def main(argv=None):
         if key not in results
     )
     for result in Parallel(arguments.jobs, return_as="generator_unordered")(tasks):
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(result) + "\n")
+        ledger.add(path, result)
         results[key_of(result)] = result
         print(recurrent_report.line(result), file=sys.stderr, flush=True)
     shown = [results[key] for key in wanted if key in results]
@@ -139,15 +138,6 @@ def with_exact_statistics(model, X):
     set_exact_statistics(network, model._input_table(model._prediction_rows(X)))
     result._statistics = network.statistics
     return result
-
-
-def stored(path):
-    """What an earlier run has measured; a line that was not finished counts for nothing."""
-    if not path.exists():
-        return {}
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    results = [json.loads(line) for line in lines]
-    return {key_of(result): result for result in results}
 
 
 def key_of(result):

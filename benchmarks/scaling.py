@@ -1,4 +1,4 @@
-"""How the cost of skbn grows with rows, features, units, layers and the size of a batch.
+"""How the cost of skbn grows with rows, time steps, features, units, layers and batches.
 
     python -m benchmarks.scaling
     python -m benchmarks.scaling --repeats 3 --output build/benchmarks
@@ -6,8 +6,8 @@
 Every axis is walked while all else stays, on one thread. The exponent is the slope of the line
 through the logarithms of sizes and medians, by least squares: 1 is linear, less is better. What a
 call costs at any size flattens that line, so the upper half of the sizes has an exponent of its
-own. The verdict is about rows and batches, in which neither may be worse than linear. The products
-of two hidden layers grow with the square of their units.
+own. The verdict is about rows, batches and time steps, in which none may be worse than linear. The
+products of two hidden layers grow with the square of their units.
 """
 
 import argparse
@@ -22,7 +22,11 @@ from benchmarks import report
 from benchmarks.growth import exponent
 from benchmarks.networks import AS_UPSTREAM
 from benchmarks.timing import alternate, medians
-from skbn import BatchNormTransformer, MLPWithBatchNormClassifier
+from skbn import (
+    BatchNormTransformer,
+    MLPWithBatchNormClassifier,
+    RNNWithBatchNormClassifier,
+)
 
 # Above 1 by what noise and the borders of caches do to a slope, more so to that of a few sizes.
 LINEAR, LINEAR_ABOVE = 1.1, 1.25
@@ -99,6 +103,29 @@ def step(batch_size):
     return epoch(n=16 * batch_size, batch_size=batch_size)
 
 
+def sequences(n_steps):
+    """Mini-batches of sequences, and class numbers."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((256, n_steps, 9), dtype=np.float32)
+    return X, np.arange(len(X)) % CLASSES
+
+
+def recurrent_epoch(n_steps):
+    """Four mini-batches of a recurrent network, as ``partial_fit`` does them."""
+    X, y = sequences(n_steps)
+    rnn = RNNWithBatchNormClassifier((64,), batch_size=64, random_state=0)
+    classes = np.arange(CLASSES)
+    return lambda: rnn.partial_fit(X, y, classes=classes)
+
+
+def recurrent_prediction(n_steps):
+    """Probabilities of sequences."""
+    X, y = sequences(n_steps)
+    rnn = RNNWithBatchNormClassifier((64,), batch_size=64, random_state=0)
+    rnn.partial_fit(X, y, classes=np.arange(CLASSES))
+    return lambda: rnn.predict_proba(X)
+
+
 def prediction(n):
     """Probabilities of rows."""
     X, y = table(n, 32)
@@ -130,6 +157,8 @@ def axes():
         Axis("MLP predict_proba, rows", rows, prediction, True),
         Axis("transformer partial_fit, rows", rows, moments, True),
         Axis("transformer transform, rows", rows, transformed, True),
+        Axis("RNN partial_fit, time steps", sizes, recurrent_epoch, True),
+        Axis("RNN predict_proba, time steps", sizes, recurrent_prediction, True),
         Axis("MLP partial_fit, features", sizes, lambda d: epoch(n_features=d)),
         Axis("MLP partial_fit, units", sizes[:-1], lambda d: epoch(units=d)),
         Axis("MLP partial_fit, layers", (1, 2, 4, 8, 16), lambda k: epoch(layers=k)),

@@ -218,10 +218,33 @@ def test_task_that_does_not_fit(quickstart, capsys, write_csv, target, task, mes
     refused(quickstart, capsys, [path, "--target", "t", "--task", task], message)
 
 
-def test_the_example_of_a_table_learns(capsys):
-    path = ROOT / "docs" / "examples" / "tables.py"
-    spec = importlib.util.spec_from_file_location("tables", path)
+def example(name):
+    path = ROOT / "docs" / "examples" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (module.main() > 0.95).all()
+    return module
+
+
+def test_the_example_of_a_table_learns(capsys):
+    assert (example("tables").main() > 0.95).all()
     assert "R2 of 5 folds" in capsys.readouterr().out
+
+
+def test_the_example_of_sequences_learns(capsys):
+    assert example("sequences").main() > 0.95
+    assert "accuracy" in capsys.readouterr().out
+
+
+def test_sequences_of_the_example_go_there_and_back():
+    sequences = example("sequences")
+    cases, _ = sequences.waves(20)
+    X = sequences.from_aeon(cases)
+    assert X.shape == (20, max(case.shape[1] for case in cases), 2)
+    for case, row, back in zip(cases, X, sequences.to_aeon(X), strict=True):
+        np.testing.assert_array_equal(row[: case.shape[1]], case.T)
+        assert np.isnan(row[case.shape[1] :]).all()
+        np.testing.assert_array_equal(back, case)
+    equal = np.random.default_rng(0).standard_normal((4, 2, 7))
+    np.testing.assert_array_equal(sequences.to_aeon(sequences.from_aeon(equal)), equal)
+    assert sequences.from_aeon(equal).shape == (4, 7, 2)
