@@ -84,7 +84,8 @@ class FittedNetwork:
         # One look at the state: it may be replaced in another thread.
         fitted = draft_of(self)
         network = Network(fitted._plan, fitted._loss, fitted._parameters, fitted._statistics)
-        z = fitted._for_prediction(network, X.shape[0]).infer(fitted._input_table(X))
+        network = fitted._for_prediction(network, X.shape[0])
+        z = fitted._infer(network, fitted._input_table(X))
         return z.astype(np.float64, copy=False), np.result_type(X.dtype, z.dtype)
 
     def _prediction_rows(self, X):
@@ -98,6 +99,10 @@ class FittedNetwork:
     def _for_prediction(self, network, n_rows):
         """The network that predicts `n_rows` rows: this one, or a faster one that does the same."""
         return network
+
+    def _infer(self, network, table):
+        """Raw outputs of `network` for a table."""
+        return network.infer(table)
 
     def _shown_steps(self, statistics):
         """A layer's statistics, shape (t, d), as the attributes show them: a view."""

@@ -10,10 +10,11 @@ from skbn.estimators.columns import column_moments
 from skbn.estimators.sequences import checked_sequences
 from skbn.kernels.cells import CELLS, GATES
 from skbn.network import views
-from skbn.network.network import Table
+from skbn.network.network import SEQUENCE_ROWS, Table
 from skbn.network.operations import PARTS
 from skbn.network.plan import LINEAR
 from skbn.network.recurrent_plan import lengthened, recurrent, steps_of
+from skbn.training.threads import blas_limit
 
 # The forget gate of an LSTM begins nearly open: Jozefowicz, Zaremba and Sutskever (2015), "An
 # empirical exploration of recurrent network architectures", section 5.
@@ -96,6 +97,12 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
             weight *= self.init_scale
         if self._layers["cell"] == "lstm":
             _open_forget_gates(network)
+
+    def _infer(self, network, table):
+        # Products of one time step, as in training: docs/decisions.rst, "Threads".
+        rows = min(table.n_rows, SEQUENCE_ROWS[1])
+        with blas_limit.training(rows * network.blas_flops_per_row(table)):
+            return network.infer(table)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
