@@ -181,6 +181,55 @@ class activations:
         return dy * derivative
 
 
+class cells:
+    @staticmethod
+    def lstm(z, c_previous=None):
+        i, f, g, o = np.split(z, 4, axis=1)
+        i, f, o = (activations.forward(gate, "logistic") for gate in (i, f, o))
+        g = np.tanh(g)
+        c = f * (0.0 if c_previous is None else c_previous) + i * g
+        return np.hstack([i, f, g, o]), c
+
+    @staticmethod
+    def lstm_output(gates, c):
+        *_, o = np.split(gates, 4, axis=1)
+        return o * np.tanh(c), np.tanh(c)
+
+    @staticmethod
+    def lstm_output_gradient(dh, gates, tanh_c):
+        i, f, g, o = np.split(gates, 4, axis=1)
+        dc = activations.backward(dh * o, None, tanh_c, "tanh")
+        dz_o = activations.backward(dh * tanh_c, None, o, "logistic")
+        return dc, np.hstack([i, f, g, dz_o])
+
+    @staticmethod
+    def lstm_gradient(dc, gates, c_previous=None):
+        i, f, g, dz_o = np.split(gates, 4, axis=1)
+        dz_i = activations.backward(dc * g, None, i, "logistic")
+        dz_g = activations.backward(dc * i, None, g, "tanh")
+        if c_previous is None:
+            return np.hstack([dz_i, np.zeros_like(f), dz_g, dz_o]), dc
+        dz_f = activations.backward(dc * c_previous, None, f, "logistic")
+        return np.hstack([dz_i, dz_f, dz_g, dz_o]), dc * f
+
+    @staticmethod
+    def gru(z, u, h_previous=None):
+        r, z, a = np.split(z, 3, axis=1)
+        r, z = (activations.forward(gate, "logistic") for gate in (r, z))
+        n = np.tanh(a + r * u)
+        h = (1 - z) * n + z * (0.0 if h_previous is None else h_previous)
+        return np.hstack([r, z, n]), h
+
+    @staticmethod
+    def gru_gradient(dh, gates, u, h_previous=None):
+        r, z, n = np.split(gates, 3, axis=1)
+        h_previous = np.zeros_like(dh) if h_previous is None else h_previous
+        da = activations.backward(dh * (1 - z), None, n, "tanh")
+        dz_r = activations.backward(da * u, None, r, "logistic")
+        dz_z = activations.backward(dh * (h_previous - n), None, z, "logistic")
+        return np.hstack([dz_r, dz_z, da * r]), da, dh * z
+
+
 def splitmix64(state, count):
     """Numbers of the SplitMix64 generator: the `count`-th after seeding it with `state`.
 
