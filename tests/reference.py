@@ -150,6 +150,13 @@ class batchnorm:
         return y, not np.isinf(y).any()
 
     @staticmethod
+    def combine(y, x, gamma=None, beta=None, batch_mean=None, batch_invstd=None, add=True):
+        if batch_mean is not None:
+            x = (x - batch_mean) * batch_invstd
+        part = x * (1.0 if gamma is None else gamma) + (0.0 if beta is None else beta)
+        y[...] = y + part if add else part
+
+    @staticmethod
     def infer(x, gamma, beta, running_mean, running_var, epsilon=1e-5):
         return gamma * (x - running_mean) * inverse_std(running_var, epsilon) + beta
 
