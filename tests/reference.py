@@ -237,6 +237,48 @@ class cells:
         return np.hstack([dz_r, dz_z, da * r]), da, dh * z
 
 
+def rows_of_sequences(lengths):
+    """The row numbers of every sequence of a packed matrix, a list of lists."""
+    _, _, starts = sequences.pack(lengths)
+    return [[starts[step] + i for step in range(length)] for i, length in enumerate(lengths)]
+
+
+class sequences:
+    @staticmethod
+    def pack(lengths):
+        order = sorted(range(len(lengths)), key=lambda i: -lengths[i])  # stable
+        counts = [sum(length > step for length in lengths) for step in range(max(lengths))]
+        starts = [sum(counts[:step]) for step in range(len(counts))]
+        return tuple(np.array(numbers, np.intp) for numbers in (order, counts, starts))
+
+    @staticmethod
+    def reverse(x, lengths):
+        y = np.empty_like(x)
+        for rows in rows_of_sequences(lengths):
+            y[rows] = x[rows[::-1]]
+        return y
+
+    @staticmethod
+    def write(y, x, lengths, reverse=False, add=False):
+        part = sequences.reverse(x, lengths) if reverse else x
+        y[...] = y + part if add else part
+
+    @staticmethod
+    def last(x, lengths, n_directions=1):
+        d = x.shape[1] // n_directions
+        y = [[*x[rows[-1], :d], *x[rows[0], d:]] for rows in rows_of_sequences(lengths)]
+        return np.array(y)
+
+    @staticmethod
+    def last_backward(dy, lengths, n_directions=1):
+        d = dy.shape[1] // n_directions
+        dx = np.zeros((sum(lengths), dy.shape[1]))
+        for i, rows in enumerate(rows_of_sequences(lengths)):
+            dx[rows[-1], :d] = dy[i, :d]
+            dx[rows[0], d:] = dy[i, d:]
+        return dx
+
+
 def splitmix64(state, count):
     """Numbers of the SplitMix64 generator: the `count`-th after seeding it with `state`.
 
