@@ -101,6 +101,11 @@ class moments:
         weight[seen] = total
 
     @staticmethod
+    def without_rounding(mean, var, dtype):
+        bound = (16 * np.finfo(dtype).eps) ** 2 * (mean**2 + np.mean(mean**2))
+        return np.where(var <= bound, 0.0, var)
+
+    @staticmethod
     def update_running(running_mean, running_var, batch_mean, batch_var, momentum):
         running_mean[:] = (1 - momentum) * running_mean + momentum * batch_mean
         running_var[:] = (1 - momentum) * running_var + momentum * batch_var
