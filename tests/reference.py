@@ -101,6 +101,11 @@ class moments:
         weight[seen] = total
 
     @staticmethod
+    def without_rounding(mean, var, dtype):
+        bound = (16 * np.finfo(dtype).eps) ** 2 * (mean**2 + np.mean(mean**2))
+        return np.where(var <= bound, 0.0, var)
+
+    @staticmethod
     def update_running(running_mean, running_var, batch_mean, batch_var, momentum):
         running_mean[:] = (1 - momentum) * running_mean + momentum * batch_mean
         running_var[:] = (1 - momentum) * running_var + momentum * batch_var
@@ -150,6 +155,13 @@ class batchnorm:
         return y, not np.isinf(y).any()
 
     @staticmethod
+    def combine(y, x, gamma=None, beta=None, batch_mean=None, batch_invstd=None, add=True):
+        if batch_mean is not None:
+            x = (x - batch_mean) * batch_invstd
+        part = x * (1.0 if gamma is None else gamma) + (0.0 if beta is None else beta)
+        y[...] = y + part if add else part
+
+    @staticmethod
     def infer(x, gamma, beta, running_mean, running_var, epsilon=1e-5):
         return gamma * (x - running_mean) * inverse_std(running_var, epsilon) + beta
 
@@ -179,6 +191,97 @@ class activations:
                 "gelu": lambda: ndtr(x) + x * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi),
             }[activation]()
         return dy * derivative
+
+
+class cells:
+    @staticmethod
+    def lstm(z, c_previous=None):
+        i, f, g, o = np.split(z, 4, axis=1)
+        i, f, o = (activations.forward(gate, "logistic") for gate in (i, f, o))
+        g = np.tanh(g)
+        c = f * (0.0 if c_previous is None else c_previous) + i * g
+        return np.hstack([i, f, g, o]), c
+
+    @staticmethod
+    def lstm_output(gates, c):
+        *_, o = np.split(gates, 4, axis=1)
+        return o * np.tanh(c), np.tanh(c)
+
+    @staticmethod
+    def lstm_output_gradient(dh, gates, tanh_c):
+        i, f, g, o = np.split(gates, 4, axis=1)
+        dc = activations.backward(dh * o, None, tanh_c, "tanh")
+        dz_o = activations.backward(dh * tanh_c, None, o, "logistic")
+        return dc, np.hstack([i, f, g, dz_o])
+
+    @staticmethod
+    def lstm_gradient(dc, gates, c_previous=None):
+        i, f, g, dz_o = np.split(gates, 4, axis=1)
+        dz_i = activations.backward(dc * g, None, i, "logistic")
+        dz_g = activations.backward(dc * i, None, g, "tanh")
+        if c_previous is None:
+            return np.hstack([dz_i, np.zeros_like(f), dz_g, dz_o]), dc
+        dz_f = activations.backward(dc * c_previous, None, f, "logistic")
+        return np.hstack([dz_i, dz_f, dz_g, dz_o]), dc * f
+
+    @staticmethod
+    def gru(z, u, h_previous=None):
+        r, z, a = np.split(z, 3, axis=1)
+        r, z = (activations.forward(gate, "logistic") for gate in (r, z))
+        n = np.tanh(a + r * u)
+        h = (1 - z) * n + z * (0.0 if h_previous is None else h_previous)
+        return np.hstack([r, z, n]), h
+
+    @staticmethod
+    def gru_gradient(dh, gates, u, h_previous=None):
+        r, z, n = np.split(gates, 3, axis=1)
+        h_previous = np.zeros_like(dh) if h_previous is None else h_previous
+        da = activations.backward(dh * (1 - z), None, n, "tanh")
+        dz_r = activations.backward(da * u, None, r, "logistic")
+        dz_z = activations.backward(dh * (h_previous - n), None, z, "logistic")
+        return np.hstack([dz_r, dz_z, da * r]), da, dh * z
+
+
+def rows_of_sequences(lengths):
+    """The row numbers of every sequence of a packed matrix, a list of lists."""
+    _, _, starts = sequences.pack(lengths)
+    return [[starts[step] + i for step in range(length)] for i, length in enumerate(lengths)]
+
+
+class sequences:
+    @staticmethod
+    def pack(lengths):
+        order = sorted(range(len(lengths)), key=lambda i: -lengths[i])  # stable
+        counts = [sum(length > step for length in lengths) for step in range(max(lengths))]
+        starts = [sum(counts[:step]) for step in range(len(counts))]
+        return tuple(np.array(numbers, np.intp) for numbers in (order, counts, starts))
+
+    @staticmethod
+    def reverse(x, lengths):
+        y = np.empty_like(x)
+        for rows in rows_of_sequences(lengths):
+            y[rows] = x[rows[::-1]]
+        return y
+
+    @staticmethod
+    def write(y, x, lengths, reverse=False, add=False):
+        part = sequences.reverse(x, lengths) if reverse else x
+        y[...] = y + part if add else part
+
+    @staticmethod
+    def last(x, lengths, n_directions=1):
+        d = x.shape[1] // n_directions
+        y = [[*x[rows[-1], :d], *x[rows[0], d:]] for rows in rows_of_sequences(lengths)]
+        return np.array(y)
+
+    @staticmethod
+    def last_backward(dy, lengths, n_directions=1):
+        d = dy.shape[1] // n_directions
+        dx = np.zeros((sum(lengths), dy.shape[1]))
+        for i, rows in enumerate(rows_of_sequences(lengths)):
+            dx[rows[-1], :d] = dy[i, :d]
+            dx[rows[0], d:] = dy[i, d:]
+        return dx
 
 
 def splitmix64(state, count):

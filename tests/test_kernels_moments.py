@@ -16,7 +16,7 @@ from strategies import (
 )
 from twins import assert_equals_twin, untouched
 
-from skbn.kernels import moments
+from skbn.kernels import blas, moments
 
 offsets = st.sampled_from([0.0, 1.0, -1000.0])
 PAIR, TRIPLE = [FLOAT64] * 2, [FLOAT64] * 3
@@ -71,6 +71,102 @@ def test_merge_equals_its_twin(data, d):
     so_far, batch = zip(means, variances, counts, strict=True)
     so_far = [array.copy() for array in so_far]
     assert_equals_twin(moments.merge, TRIPLE, *so_far, *batch, changed=3)
+
+
+@each_precision
+@drawn
+@given(st.data(), lengths(largest=9), offsets)
+def test_without_rounding_equals_its_twin(precision, data, d, offset):
+    mean = data.draw(arrays((d,), np.float64, offset=offset))
+    # From far below the bound to far above it, and 0 in some columns.
+    factor = 16.0 * data.draw(arrays((d,), np.float64))
+    var = (factor * np.finfo(precision.dtype).eps) ** 2 * mean**2
+    assert_equals_twin(moments.without_rounding, [FLOAT64], mean, var, precision.dtype)
+
+
+def equal_rows_of_products(dtype, seed):
+    """Products of equal rows and random weights, of many shapes."""
+    rng = np.random.default_rng(seed)
+    for _ in range(100):
+        n, d = rng.integers(2, 71), rng.integers(2, 301)
+        k = rng.integers(1, 301)
+        x = np.tile(rng.standard_normal(k), (n, 1)).astype(dtype)
+        weights = rng.standard_normal((k, d)).astype(dtype)
+        yield blas.matmul(x, weights)
+        yield blas.matmul(x, np.ascontiguousarray(weights.T), transpose_b=True)
+
+
+@each_precision
+def test_without_rounding_equal_rows_have_no_variance_behind_a_product(precision):
+    for y in equal_rows_of_products(precision.dtype, seed=0):
+        mean, var = moments.batch_moments(y)
+        np.testing.assert_array_equal(moments.without_rounding(mean, var, precision.dtype), 0.0)
+
+
+@each_precision
+def test_without_rounding_a_column_that_cancels_has_none_either(precision):
+    # Its own mean says nothing of what was rounded: that of the other columns does.
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        n, k, d = rng.integers(2, 71), rng.integers(2, 301), rng.integers(8, 301)
+        row, weights = rng.standard_normal(k), rng.standard_normal((k, d))
+        weights[:, 0] -= row * (row @ weights[:, 0]) / (row @ row)
+        x = np.tile(row, (n, 1)).astype(precision.dtype)
+        y = blas.matmul(x, weights.astype(precision.dtype))
+        mean, var = moments.batch_moments(y)
+        np.testing.assert_array_equal(moments.without_rounding(mean, var, precision.dtype), 0.0)
+
+
+# Real variances, relative to the square of the mean.
+@pytest.mark.parametrize(
+    ("dtype", "smallest"), [(np.float32, 1e-10), (np.float64, 1e-8), (np.float64, 1e-27)]
+)
+@pytest.mark.parametrize("offset", [1.0, -1e3])
+@pytest.mark.parametrize("n", [2, 70])
+def test_without_rounding_real_variances_stay(dtype, smallest, offset, n):
+    mean = offset * np.linspace(0.5, 1.5, 5)
+    np.testing.assert_array_equal(
+        moments.without_rounding(mean, smallest * offset**2 * np.ones(5), dtype),
+        smallest * offset**2,
+    )
+    if smallest > 1e-27:
+        # Also as rows hold them.
+        spread = np.sqrt(smallest) * np.linspace(-1.0, 1.0, n)[:, np.newaxis]
+        x = (mean + 2.0 * offset * spread).astype(dtype)
+        mean, var = moments.batch_moments(x)
+        np.testing.assert_array_equal(moments.without_rounding(mean, var, dtype), var)
+
+
+@each_precision
+def test_without_rounding_columns_about_0_keep_any_variance(precision):
+    var = np.array([1e-300, 1e-30, 1.0])
+    actual = moments.without_rounding(np.zeros(3), var, precision.dtype)
+    np.testing.assert_array_equal(actual, var)
+
+
+def test_without_rounding_nan_stays():
+    actual = moments.without_rounding([1.0, np.nan], [np.nan, 1.0], np.float64)
+    np.testing.assert_array_equal(actual, [np.nan, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("mean", "var"),
+    [
+        (np.ones(2), np.ones(3)),
+        (np.ones((2, 1)), np.ones((2, 1))),
+        (np.ones(0), np.ones(0)),
+        (np.ones(1), None),
+    ],
+)
+def test_without_rounding_refuses_other_shapes(mean, var):
+    with pytest.raises(ValueError, match="must be vectors of one size"):
+        moments.without_rounding(mean, var, np.float64)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.int64, np.longdouble])
+def test_without_rounding_refuses_what_products_are_not_computed_in(dtype):
+    with pytest.raises(ValueError, match="must be float32 or float64"):
+        moments.without_rounding(np.ones(2), np.ones(2), dtype)
 
 
 @drawn

@@ -3,14 +3,15 @@
 What differs by definition is accounted for here and nowhere hidden: PyTorch's running
 variance is unbiased, its mean squared error has no 1/2 and averages over the outputs, its
 Poisson loss lacks what depends on the targets alone, its Adam adds epsilon after the bias
-correction, and its clipping adds 1e-6 to the norm.
+correction, and its clipping adds 1e-6 to the norm. Its recurrent cells have two biases, one
+with the inputs and one with the state; ours take pre-activations, with both in them.
 """
 
 import numpy as np
 import pytest
 from strategies import each_precision
 
-from skbn.kernels import activations, batchnorm, losses, optimizers
+from skbn.kernels import activations, batchnorm, cells, linear, losses, optimizers, sequences
 
 torch = pytest.importorskip("torch")
 functional = torch.nn.functional
@@ -311,3 +312,152 @@ def test_clip(precision, max_norm):
     expected = torch.nn.utils.clip_grad_norm_(tensors, max_norm * (1 + 1e-6 / norm))
     precision.assert_close(norm, expected.item())
     precision.assert_close(gradient, torch.cat([t.grad for t in tensors]).numpy())
+
+
+def recurrent_cell(precision, kind, previous, n=7, n_in=3, d=4):
+    """A cell of PyTorch, inputs, states (h, and c of an LSTM) and the gradients of its results."""
+    rng = np.random.default_rng(0)
+    x, states, dy = (
+        rng.standard_normal(shape).astype(precision.dtype)
+        for shape in ((n, n_in), (2, n, d), (2, n, d))
+    )
+    torch.manual_seed(0)
+    return kind(n_in, d, dtype=tensor(x).dtype), x, states if previous else None, dy
+
+
+def weights_of(cell):
+    """Our weights and biases: of the inputs, then of the state."""
+    return [
+        (weight.detach().numpy().T.copy(), bias.detach().numpy())
+        for weight, bias in ((cell.weight_ih, cell.bias_ih), (cell.weight_hh, cell.bias_hh))
+    ]
+
+
+def torch_step(cell, x, states, dy):
+    """A step's results, and the gradients of x, of the states and of the parameters."""
+    inputs = tensor(x, requires_grad=True)
+    is_lstm = isinstance(cell, torch.nn.LSTMCell)
+    n_states = 0 if states is None else 2 if is_lstm else 1
+    states = [tensor(states[i], requires_grad=True) for i in range(n_states)]
+    results = cell(inputs, tuple(states) or None) if is_lstm else (cell(inputs, *states),)
+    torch.autograd.backward(results, [tensor(part) for part in dy[: len(results)]])
+    parameters = (cell.weight_ih, cell.bias_ih, cell.weight_hh, cell.bias_hh)
+    return (
+        [result.detach().numpy() for result in results],
+        [inputs.grad.numpy(), *(state.grad.numpy() for state in states)],
+        [parameter.grad.numpy().T for parameter in parameters],
+    )
+
+
+def pre_activations(x, h, cell):
+    (w_x, b_x), (w_h, b_h) = weights_of(cell)
+    return linear.forward(x, w_x, b_x), linear.forward(h, w_h, b_h)
+
+
+def parameter_gradients(x, h, dz_x, dz_h, cell):
+    """Gradients of x, of h, and of the four parameters."""
+    (w_x, _), (w_h, _) = weights_of(cell)
+    dx, *of_inputs = linear.backward(dz_x, x, w_x)
+    dh, *of_state = linear.backward(dz_h, h, w_h)
+    return dx, dh, [*of_inputs, *of_state]
+
+
+def assert_all_close(precision, actual, expected):
+    for own, other in zip(actual, expected, strict=True):
+        precision.assert_close(own, other, scale=20)
+
+
+each_previous = pytest.mark.parametrize("previous", [False, True], ids=["first", "later"])
+
+
+@each_precision
+@each_previous
+def test_lstm_cell(precision, previous):
+    cell, x, states, (dh, dc) = recurrent_cell(precision, torch.nn.LSTMCell, previous)
+    results, of_inputs, of_parameters = torch_step(cell, x, states, (dh, dc))
+    h_previous, c_previous = (np.zeros_like(dh), None) if states is None else states
+    gates, c = cells.lstm(sum(pre_activations(x, h_previous, cell)), c_previous)
+    h, tanh_c = cells.lstm_output(gates, c)
+    assert_all_close(precision, (h, c), results)
+    of_output, gates = cells.lstm_output_gradient(dh, gates, tanh_c)
+    dz, dc_previous = cells.lstm_gradient(dc + of_output, gates, c_previous)
+    dx, dh_previous, own = parameter_gradients(x, h_previous, dz, dz, cell)
+    states_gradient = [dh_previous, dc_previous] if previous else []
+    assert_all_close(precision, [dx, *states_gradient], of_inputs)
+    assert_all_close(precision, own, of_parameters)
+
+
+@each_precision
+@each_previous
+def test_gru_cell(precision, previous):
+    cell, x, states, dy = recurrent_cell(precision, torch.nn.GRUCell, previous)
+    results, of_inputs, of_parameters = torch_step(cell, x, states, dy)
+    d = dy.shape[2]
+    h_previous = np.zeros_like(dy[0]) if states is None else states[0]
+    of_x, of_h = pre_activations(x, h_previous, cell)
+    # The state's part of the candidate n, its bias included, stands by itself: r multiplies it.
+    z, u = of_x.copy(), of_h[:, 2 * d :]
+    z[:, : 2 * d] += of_h[:, : 2 * d]
+    gates, h = cells.gru(z, u, h_previous if previous else None)
+    assert_all_close(precision, [h], results)
+    dz, da, direct = cells.gru_gradient(dy[0], gates, u, h_previous if previous else None)
+    dz_x = np.hstack([dz[:, : 2 * d], da])
+    dx, dh_previous, own = parameter_gradients(x, h_previous, dz_x, dz, cell)
+    assert_all_close(precision, [dx, direct + dh_previous] if previous else [dx], of_inputs)
+    assert_all_close(precision, own, of_parameters)
+
+
+@each_precision
+@each_previous
+def test_plain_recurrent_cell(precision, previous):
+    cell, x, states, dy = recurrent_cell(precision, torch.nn.RNNCell, previous)
+    results, of_inputs, of_parameters = torch_step(cell, x, states, dy)
+    h_previous = np.zeros_like(dy[0]) if states is None else states[0]
+    z = sum(pre_activations(x, h_previous, cell))
+    h = activations.forward(z, "tanh")
+    assert_all_close(precision, [h], results)
+    dz = activations.backward(dy[0], z, h, "tanh")
+    dx, dh_previous, own = parameter_gradients(x, h_previous, dz, dz, cell)
+    assert_all_close(precision, [dx, dh_previous] if previous else [dx], of_inputs)
+    assert_all_close(precision, own, of_parameters)
+
+
+@each_precision
+@pytest.mark.parametrize("lengths", [[3], [2, 5, 1, 2, 5], [1, 1, 1], [4, 7, 6, 2]])
+def test_packed_sequences(precision, lengths):
+    lengths, rnn = np.array(lengths), torch.nn.utils.rnn
+    n, longest = len(lengths), np.max(lengths)
+    padded = np.random.default_rng(0).standard_normal((n, longest, 3)).astype(precision.dtype)
+    order, counts, starts = sequences.pack(lengths)
+    # Sorted beforehand: PyTorch's own order of equally long ones is not said to be stable.
+    packed = rnn.pack_padded_sequence(
+        tensor(padded[order]), tensor(lengths[order]), batch_first=True
+    )
+    np.testing.assert_array_equal(counts, packed.batch_sizes)
+    x = np.concatenate([padded[order[:count], step] for step, count in enumerate(counts)], axis=0)
+    np.testing.assert_array_equal(x, packed.data)
+    np.testing.assert_array_equal(starts, np.cumsum(counts) - counts)
+    # Back to padded rows: reversed, and the last ones.
+    reversed_x = tensor(sequences.reverse(x, lengths[order]))
+    unpacked, _ = rnn.pad_packed_sequence(packed._replace(data=reversed_x), batch_first=True)
+    for i, (row, length) in enumerate(zip(order, lengths[order], strict=True)):
+        np.testing.assert_array_equal(unpacked[i, :length], padded[row, :length][::-1])
+        np.testing.assert_array_equal(unpacked[i, length:], 0.0)
+    last = sequences.last(x, lengths[order])
+    np.testing.assert_array_equal(last, padded[order, lengths[order] - 1])
+
+
+@each_precision
+def test_last_states_of_two_directions_are_those_of_a_bidirectional_lstm(precision):
+    # Its outputs of all steps, of which ours picks what PyTorch returns as last states.
+    lengths, d = np.array([6, 6, 3, 2, 1]), 4
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((len(lengths), 6, 3)).astype(precision.dtype)
+    torch.manual_seed(0)
+    layer = torch.nn.LSTM(3, d, batch_first=True, bidirectional=True, dtype=tensor(x).dtype)
+    packed = torch.nn.utils.rnn.pack_padded_sequence(tensor(x), lengths, batch_first=True)
+    with torch.no_grad():
+        outputs, (last, _) = layer(packed)
+    expected = np.hstack([last[0].numpy(), last[1].numpy()])
+    actual = sequences.last(outputs.data.numpy(), lengths, 2)
+    np.testing.assert_array_equal(actual, expected)

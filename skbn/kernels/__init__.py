@@ -9,6 +9,8 @@ them, *doors*: plain functions on arrays that check shapes and allocate. The doo
 - ``moments``: mean and variance of columns, weighted or not; running ones.
 - ``batchnorm``: normalization forward, backward and at inference; the doors of ``moments`` too.
 - ``activations``: identity, logistic, tanh, relu, silu, gelu.
+- ``cells``: recurrent cells, one time step of an LSTM or a GRU.
+- ``sequences``: sequences of different length packed without padding.
 - ``dropout``: elements dropped at random.
 - ``losses``: softmax and logistic log loss, squared and absolute error, Poisson deviance, from
   raw outputs.

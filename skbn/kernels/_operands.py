@@ -21,3 +21,17 @@ def as_floating(name, x, order=None):
     x = np.asarray(x, order=order)
     check_floating(name, x.dtype)
     return x if x.flags.aligned else x.copy()
+
+
+def check_target(name, y):
+    """Refuse what a kernel cannot change in place, row by row: rows must be contiguous."""
+    if not isinstance(y, np.ndarray):
+        raise ValueError(f"{name} must be an array to be changed in place, got {type(y).__name__}")
+    check_floating(name, y.dtype)
+    if y.ndim != 2 or (y.size > 0 and y.shape[1] > 1 and y.strides[1] != y.itemsize):
+        raise ValueError(
+            f"{name} must have shape (n, d) and contiguous rows, "
+            f"got shape {y.shape} and strides {y.strides}"
+        )
+    if not (y.flags.aligned and y.flags.writeable):
+        raise ValueError(f"{name} is not aligned or is read-only: it cannot be changed in place")

@@ -21,19 +21,20 @@ from cython cimport floating
 from libc.math cimport fabs, sqrt
 
 from skbn.kernels.moments cimport MOMENT_SCRATCH, moments_of_batch, moments_of_weighted
+from skbn.kernels.pointers cimport pointer
 
 import numpy as np
 
-from skbn.kernels._operands import as_floating
+from skbn.kernels._operands import as_floating, check_target
 from skbn.kernels.moments import (
     batch_moment_pairs, batch_moments, merge, merge_pairs, update_running, weighted_moments,
     without_rounding,
 )
 
 __all__ = [
-    "affine", "backward", "batch_moment_pairs", "batch_moments", "forward", "infer", "merge",
-    "merge_pairs", "relu_backward", "relu_forward", "update_running", "weighted_moments",
-    "without_rounding",
+    "affine", "backward", "batch_moment_pairs", "batch_moments", "combine", "forward", "infer",
+    "merge", "merge_pairs", "relu_backward", "relu_forward", "update_running",
+    "weighted_moments", "without_rounding",
 ]
 
 
@@ -710,6 +711,85 @@ def _backward(
             batchnorm_backward(&dx[0, 0], columns, <const floating*> &dx[0, 0], &x[0, 0],
                                &mean[0], &invstd[0], &gamma[0], &dbeta[0], &dgamma[0], weights,
                                n, d, total_weight)
+
+
+def combine(
+    y, x, gamma=None, beta=None, batch_mean=None, batch_invstd=None, *, bint add=True,
+):
+    """Add normalized rows to others in place: ``y += gamma * (x - mean) * invstd + beta``.
+
+    Sums of parts that are normalized each by itself, as in a recurrent cell, so need no memory
+    for the parts.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n, d)
+        Changed in place; float32 or float64, contiguous rows of any stride, such as some of the
+        columns of a C-ordered matrix.
+    x : ndarray of shape (n, d)
+        What is added, of the dtype of `y`; copied if its rows are not contiguous.
+    gamma : array-like of shape (d,), default=None
+        Scale, cast to the dtype of `y`. ``None``: 1.
+    beta : array-like of shape (d,), default=None
+        Shift, cast to the dtype of `y`. ``None``: 0.
+    batch_mean, batch_invstd : array-like of shape (d,), default=None
+        Statistics, float64. ``None``, both: `x` is added as it is, plus `beta`.
+    add : bool, default=True
+        Whether to add to `y`. Otherwise it is written over.
+
+    Raises
+    ------
+    ValueError
+        If shapes or dtypes do not fit, or a scale or one statistic is without the other one.
+
+    References
+    ----------
+    Cooijmans et al. (2017), "Recurrent batch normalization", equation 6.
+    """
+    check_target("y", y)
+    x = as_floating("x", x)
+    if x.shape != y.shape or x.dtype != y.dtype:
+        raise ValueError(f"x has shape {x.shape} and dtype {x.dtype}, y has {y.shape} and "
+                         f"{y.dtype}")
+    if x.strides[1] != x.itemsize or np.may_share_memory(x, y):
+        x = np.array(x, order="C")  # an overlap would be read after it is written
+    if (batch_mean is None) != (batch_invstd is None):
+        raise ValueError("batch_mean and batch_invstd go together")
+    if batch_mean is None and gamma is not None:
+        raise ValueError("gamma scales normalized rows: it needs batch_mean and batch_invstd")
+    if batch_mean is not None and gamma is None:
+        gamma = np.ones(y.shape[1], y.dtype)
+    columns = [
+        None if column is None else np.asarray(column, dtype, order="C")
+        for column, dtype in ((batch_mean, np.float64), (batch_invstd, np.float64),
+                              (gamma, y.dtype), (beta, y.dtype))
+    ]
+    for column in columns:
+        if column is not None and column.shape != y.shape[1:]:
+            raise ValueError(f"expected shape {y.shape[1:]} for {y.shape[1]} columns, "
+                             f"got {column.shape}")
+    if y.size > 0:
+        _combine(y, x, *columns, add)
+
+
+def _combine(
+    floating[:, :] y, const floating[:, :] x,
+    const double[::1] mean, const double[::1] invstd,
+    const floating[::1] gamma, const floating[::1] beta,
+    bint add,
+):
+    cdef Py_ssize_t d = y.shape[1], size = <Py_ssize_t> sizeof(floating)
+    cdef double[::1] scratch = np.empty(AFFINE_SCRATCH * d)
+    cdef const double* mean_pointer = pointer(mean)
+    cdef const double* invstd_pointer = pointer(invstd)
+    cdef const floating* gamma_pointer = pointer(gamma)
+    cdef const floating* beta_pointer = pointer(beta)
+    with nogil:
+        batchnorm_combine(
+            &y[0, 0], <floating*> &scratch[0], &x[0, 0], mean_pointer, invstd_pointer,
+            gamma_pointer, beta_pointer, y.shape[0], d, y.strides[0] // size,
+            x.strides[0] // size, add,
+        )
 
 
 def infer(x, gamma, beta, running_mean, running_var, double epsilon=1e-5):

@@ -214,18 +214,18 @@ cdef void gru_backward "skbn_gru_backward"(
             state[j] = state[j] * z
 
 
-def _as_step(gates, n_gates, **states):
-    # Copies, of one dtype, since the kernels work in place; None stays.
-    gates = np.array(as_floating("gates", gates), order="C")
+def _as_step(name, gates, n_gates, optional=(), **states):
+    # Copies, of one dtype, since the kernels work in place; None stays where it is optional.
+    gates = np.array(as_floating(name, gates), order="C")
     if gates.ndim != 2 or gates.shape[1] % n_gates or 0 in gates.shape:
-        raise ValueError(f"gates must have shape (n, {n_gates} d), got {gates.shape}")
+        raise ValueError(f"{name} must have shape (n, {n_gates} d), got {gates.shape}")
     shape = gates.shape[0], gates.shape[1] // n_gates
     results = [gates]
-    for name, state in states.items():
-        if state is not None:
+    for state_name, state in states.items():
+        if state is not None or state_name not in optional:
             state = np.array(state, dtype=gates.dtype, order="C")
             if state.shape != shape:
-                raise ValueError(f"{name} must have shape {shape}, got {state.shape}")
+                raise ValueError(f"{state_name} must have shape {shape}, got {state.shape}")
         results.append(state)
     return results
 
@@ -250,7 +250,7 @@ def lstm(z, c_previous=None):
     ValueError
         If shapes or dtypes do not fit.
     """
-    gates, c_previous = _as_step(z, 4, c_previous=c_previous)
+    gates, c_previous = _as_step("z", z, 4, ["c_previous"], c_previous=c_previous)
     c = np.empty((gates.shape[0], gates.shape[1] // 4), gates.dtype)
     _lstm(gates, c, c_previous)
     return gates, c
@@ -282,7 +282,7 @@ def lstm_output(gates, c):
     ValueError
         If shapes or dtypes do not fit.
     """
-    gates, tanh_c = _as_step(gates, 4, c=c)
+    gates, tanh_c = _as_step("gates", gates, 4, c=c)
     h = np.empty_like(tanh_c)
     _lstm_output(h, tanh_c, gates)
     return h, tanh_c
@@ -319,7 +319,7 @@ def lstm_output_gradient(dh, gates, tanh_c):
     ValueError
         If shapes or dtypes do not fit.
     """
-    gates, dh, dc = _as_step(gates, 4, dh=dh, tanh_c=tanh_c)
+    gates, dh, dc = _as_step("gates", gates, 4, dh=dh, tanh_c=tanh_c)
     _lstm_output_gradient(dc, gates, dh)
     return dc, gates
 
@@ -354,7 +354,8 @@ def lstm_gradient(dc, gates, c_previous=None):
     ValueError
         If shapes or dtypes do not fit.
     """
-    gates, dc, c_previous = _as_step(gates, 4, dc=dc, c_previous=c_previous)
+    gates, dc, c_previous = _as_step("gates", gates, 4, ["c_previous"],
+                                     dc=dc, c_previous=c_previous)
     _lstm_gradient(dc, gates, c_previous)
     return gates, dc
 
@@ -389,7 +390,7 @@ def gru(z, u, h_previous=None):
     ValueError
         If shapes or dtypes do not fit.
     """
-    gates, u, h_previous = _as_step(z, 3, u=u, h_previous=h_previous)
+    gates, u, h_previous = _as_step("z", z, 3, ["h_previous"], u=u, h_previous=h_previous)
     h = np.empty_like(u)
     _gru(h, gates, u, h_previous)
     return gates, h
@@ -430,7 +431,8 @@ def gru_gradient(dh, gates, u, h_previous=None):
     ValueError
         If shapes or dtypes do not fit.
     """
-    gates, dh, u, h_previous = _as_step(gates, 3, dh=dh, u=u, h_previous=h_previous)
+    gates, dh, u, h_previous = _as_step("gates", gates, 3, ["h_previous"],
+                                        dh=dh, u=u, h_previous=h_previous)
     _gru_gradient(dh, gates, u, h_previous)
     return gates, u, dh
 

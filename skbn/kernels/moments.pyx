@@ -18,7 +18,7 @@ from libc.math cimport NAN, isinf, isnan
 
 import numpy as np
 
-from skbn.kernels._operands import as_floating
+from skbn.kernels._operands import as_floating, check_floating
 
 # Rows of one block. A block is short enough that its rounding error stays below
 # BLOCK_ROWS * eps even when its first row is an outlier, long enough that the division at
@@ -580,8 +580,9 @@ def without_rounding(mean, var, dtype):
     Raises
     ------
     ValueError
-        If the shapes differ or there is no column.
+        If the shapes differ, there is no column, or the dtype is another one.
     """
+    check_floating("what products are computed in", np.dtype(dtype))
     mean = np.ascontiguousarray(mean, dtype=np.float64)
     var = np.array(var, dtype=np.float64, order="C")
     if mean.shape != var.shape or mean.ndim != 1 or mean.size == 0:

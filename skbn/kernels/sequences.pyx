@@ -12,9 +12,11 @@ Shapes: ``lengths`` (n,), in a batch of sorted ones; ``x``, ``y`` (sum of length
 from cython cimport floating
 from libc.string cimport memcpy, memset
 
+import sys
+
 import numpy as np
 
-from skbn.kernels._operands import as_floating
+from skbn.kernels._operands import as_floating, check_target
 
 
 cdef void sequences_pack(
@@ -167,17 +169,22 @@ def pack(lengths):
     return order, counts.copy(), starts.copy()
 
 
-def _as_packed(x, lengths, n_rows):
+def _as_sorted(lengths):
+    # The lengths of packed sequences, and how many rows all of them have.
     lengths = _as_lengths(lengths)
     if (np.diff(lengths) > 0).any():
         raise ValueError("lengths must be sorted, the longest first")
-    x = np.ascontiguousarray(as_floating("x", x))
+    if lengths.size * int(lengths[0]) > sys.maxsize:
+        # Their sum might overflow, and look like that of short ones.
+        raise ValueError(f"{lengths.size} sequences of up to {lengths[0]} steps are too many")
+    return lengths, int(lengths.sum())
+
+
+def _check_packed(name, x, n_rows):
     if x.ndim != 2 or x.shape[1] == 0:
-        raise ValueError(f"x must have shape (n, d) with d >= 1, got {x.shape}")
-    n_rows = int(lengths.sum()) if n_rows is None else n_rows
+        raise ValueError(f"{name} must have shape (n, d) with d >= 1, got {x.shape}")
     if x.shape[0] != n_rows:
-        raise ValueError(f"x has {x.shape[0]} rows, the lengths ask for {n_rows}")
-    return x, lengths
+        raise ValueError(f"{name} has {x.shape[0]} rows, the lengths ask for {n_rows}")
 
 
 cdef Steps _steps(
@@ -189,7 +196,8 @@ cdef Steps _steps(
 
 
 def _memory(lengths):
-    return np.empty(lengths.size, np.intp), np.empty(lengths.size + 3 * (lengths[0] + 2), np.intp)
+    size = lengths.size + 3 * (int(lengths[0]) + 2)
+    return np.empty(lengths.size, np.intp), np.empty(size, np.intp)
 
 
 def reverse(x, lengths):
@@ -211,21 +219,73 @@ def reverse(x, lengths):
     ValueError
         If the lengths are not sorted, or shapes or dtypes do not fit.
     """
-    x, lengths = _as_packed(x, lengths, None)
-    y = np.empty_like(x)
+    lengths, n_rows = _as_sorted(lengths)
+    x = as_floating("x", x)
+    _check_packed("x", x, n_rows)
+    if x.strides[1] != x.itemsize:
+        x = x.copy(order="C")
+    y = np.empty(x.shape, x.dtype)
     order, memory = _memory(lengths)
     _reverse(y, x, order, memory, lengths)
     return y
 
 
 def _reverse(
-    floating[:, ::1] y, const floating[:, ::1] x, Py_ssize_t[::1] order, Py_ssize_t[::1] memory,
+    floating[:, ::1] y, const floating[:, :] x, Py_ssize_t[::1] order, Py_ssize_t[::1] memory,
     const Py_ssize_t[::1] lengths,
 ):
     cdef Steps steps = _steps(order, memory, lengths)
     cdef Py_ssize_t step, d = x.shape[1]
+    cdef Py_ssize_t row_stride = x.strides[0] // <Py_ssize_t> sizeof(floating)
     for step in range(steps.n_steps):
-        sequences_reverse_step(&y[steps.starts[step], 0], &x[0, 0], &steps, step, d, d)
+        sequences_reverse_step(&y[steps.starts[step], 0], &x[0, 0], &steps, step, d, row_stride)
+
+
+def write(y, x, lengths, *, bint reverse=False, bint add=False):
+    """Write packed steps, or add them, to those of `y`, step by step.
+
+    Parameters
+    ----------
+    y : ndarray of shape (sum of lengths, d)
+        Changed in place; float32 or float64, contiguous rows of any stride, such as some of the
+        columns of a C-ordered matrix.
+    x : ndarray of shape (sum of lengths, d)
+        Packed steps, of the dtype of `y`; copied if they are not C-ordered.
+    lengths : array-like of shape (n,)
+        Steps of each sequence, sorted, the longest first.
+    reverse : bool, default=False
+        Whether the steps of each sequence go to `y` in reverse.
+    add : bool, default=False
+        Whether to add to what is in `y`.
+
+    Raises
+    ------
+    ValueError
+        If the lengths are not sorted, or shapes or dtypes do not fit.
+    """
+    check_target("y", y)
+    lengths, n_rows = _as_sorted(lengths)
+    _check_packed("y", y, n_rows)
+    x = np.ascontiguousarray(as_floating("x", x))
+    if x.shape != y.shape or x.dtype != y.dtype:
+        raise ValueError(f"x has shape {x.shape} and dtype {x.dtype}, y has {y.shape} and "
+                         f"{y.dtype}")
+    if np.may_share_memory(x, y):
+        x = x.copy()
+    order, memory = _memory(lengths)
+    _write(y, x, order, memory, lengths, reverse, add)
+
+
+def _write(
+    floating[:, :] y, const floating[:, ::1] x, Py_ssize_t[::1] order, Py_ssize_t[::1] memory,
+    const Py_ssize_t[::1] lengths, bint reverse, bint add,
+):
+    cdef Steps steps = _steps(order, memory, lengths)
+    cdef Py_ssize_t step, d = x.shape[1]
+    cdef Py_ssize_t row_stride = y.strides[0] // <Py_ssize_t> sizeof(floating)
+    for step in range(steps.n_steps):
+        sequences_write_step(&y[0, 0], &x[steps.starts[step], 0], &steps, step, d, row_stride,
+                             reverse, add)
 
 
 def last(x, lengths, Py_ssize_t n_directions=1):
@@ -250,7 +310,9 @@ def last(x, lengths, Py_ssize_t n_directions=1):
     ValueError
         If the lengths are not sorted, or shapes or dtypes do not fit.
     """
-    x, lengths = _as_packed(x, lengths, None)
+    lengths, n_rows = _as_sorted(lengths)
+    x = np.ascontiguousarray(as_floating("x", x))
+    _check_packed("x", x, n_rows)
     _check_directions(x, n_directions)
     y = np.empty((lengths.size, x.shape[1]), x.dtype)
     order, memory = _memory(lengths)
@@ -279,9 +341,11 @@ def last_backward(dy, lengths, Py_ssize_t n_directions=1):
     ValueError
         If the lengths are not sorted, or shapes or dtypes do not fit.
     """
-    dy, lengths = _as_packed(dy, lengths, np.size(lengths))
+    lengths, n_rows = _as_sorted(lengths)
+    dy = np.ascontiguousarray(as_floating("dy", dy))
+    _check_packed("dy", dy, lengths.size)
     _check_directions(dy, n_directions)
-    dx = np.empty((lengths.sum(), dy.shape[1]), dy.dtype)
+    dx = np.empty((n_rows, dy.shape[1]), dy.dtype)
     order, memory = _memory(lengths)
     _last(dx, dy, order, memory, lengths, n_directions, True)
     return dx

@@ -1,8 +1,9 @@
 """The one training loop of every network: a block of mini-batches without the GIL.
 
 For each batch: gather (or, from a sparse table, the first product; sequences are sorted by
-length and packed step by step), forward, loss, backward, step, running statistics. Nothing in here knows what kind of network the plan describes;
-printing, schedules, stopping and Ctrl-C live in Python between blocks.
+length and packed step by step), forward, loss, backward, step, running statistics. Nothing in
+here knows what kind of network the plan describes; printing, schedules, stopping and Ctrl-C live
+in Python between blocks.
 """
 
 from cython cimport floating
@@ -221,7 +222,8 @@ def train(
     const input_floating[:, :] X, const index_t[::1] indices, const index_t[::1] indptr,
     const floating[:, ::1] y, const double[::1] sample_weight,
     const double[::1] input_mean, const double[::1] input_invstd, bint input_clipped,
-    const Py_ssize_t[::1] lengths, const Py_ssize_t[::1] rows, const Py_ssize_t[::1] bounds, const double[::1] learning_rates,
+    const Py_ssize_t[::1] lengths, const Py_ssize_t[::1] rows, const Py_ssize_t[::1] bounds,
+    const double[::1] learning_rates,
     long long[::1] n_batches_tracked,
 ):
     """Train on mini-batches ``rows[bounds[b]:bounds[b + 1]]``; called by ``Network.train``.
@@ -258,7 +260,8 @@ def train(
             _loss_and_gradient(
                 &losses[b, 0], &gradient[0], &steps, &work[0], state_pointer,
                 &data_gradients[0, 0], &data_gradients[1, 0], &targets[0], &weights[0],
-                scratch_pointer, packing_pointer, &plan[0], <const floating*> &parameters[0], statistics_pointer,
+                scratch_pointer, packing_pointer, &plan[0], <const floating*> &parameters[0],
+                statistics_pointer,
                 X_pointer, indices_pointer, indptr_pointer, &y[0, 0], sample_weight_pointer,
                 mean_pointer, invstd_pointer, input_clipped, lengths_pointer,
                 &rows[bounds[b]], n, &shape,
@@ -287,7 +290,8 @@ def loss_and_gradient(
     const input_floating[:, :] X, const index_t[::1] indices, const index_t[::1] indptr,
     const floating[:, ::1] y, const double[::1] sample_weight,
     const double[::1] input_mean, const double[::1] input_invstd, bint input_clipped,
-    const Py_ssize_t[::1] lengths, const Py_ssize_t[::1] rows, double alpha, long long seed, long long step,
+    const Py_ssize_t[::1] lengths, const Py_ssize_t[::1] rows, double alpha, long long seed,
+    long long step,
 ):
     """Loss and gradient of one batch, nothing changed; called by ``Network.loss_and_gradient``.
     """
@@ -314,5 +318,6 @@ def loss_and_gradient(
             &data_gradients[1, 0], &targets[0], &weights[0], scratch_pointer, packing_pointer,
             &plan[0], &parameters[0], statistics_pointer, X_pointer, indices_pointer,
             indptr_pointer, &y[0, 0], sample_weight_pointer, mean_pointer, invstd_pointer,
-            input_clipped, lengths_pointer, &rows[0], rows.shape[0], &shape, alpha, loss, seed, step,
+            input_clipped, lengths_pointer, &rows[0], rows.shape[0], &shape, alpha, loss, seed,
+            step,
         )

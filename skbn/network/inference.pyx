@@ -4,7 +4,7 @@ from cython cimport floating
 from libc.string cimport memcpy
 
 from skbn.kernels.gather cimport gather_rows, input_floating
-from skbn.kernels.pointers cimport index_pointer, pointer, size_pointer, table_pointer
+from skbn.kernels.pointers cimport index_pointer, pointer, table_pointer
 from skbn.kernels.sequences cimport Steps, sequences_pack
 from skbn.kernels.sparse_linear cimport index_t, sparse_linear_forward
 from skbn.network.operation cimport Operation

@@ -33,7 +33,7 @@ cdef struct Operation:
     Py_ssize_t state        # of RECURRENT: what it keeps, in columns of the state memory
     Py_ssize_t weights      # (n_in, n_out), in elements of the parameters
     Py_ssize_t bias         # (n_out - first_biased,)
-    Py_ssize_t first_biased # first column with a bias
+    Py_ssize_t first_biased  # first column with a bias
     Py_ssize_t gamma        # (n_out,)
     Py_ssize_t beta         # (n_out,)
     Py_ssize_t n_steps      # t, the time steps of the statistics: 1 in a feed-forward network

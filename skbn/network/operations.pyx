@@ -129,7 +129,8 @@ cdef void operations_forward(
             activation_forward(y, x, rows * operation.n_out, operation.activation)
         elif operation.kind == RECURRENT:
             recurrent_forward(work, state, scratch, operation, parameters, statistics,
-                              sample_weight, steps, recurrent_parts(operation, n_operations - 1 - o),
+                              sample_weight, steps,
+                              recurrent_parts(operation, n_operations - 1 - o),
                               capacity, state_capacity, mode)
         elif operation.kind == LAST:
             sequences_last(y, x, steps, operation.n_out // operation.n_directions,

@@ -342,7 +342,7 @@ cdef void recurrent_backward(
     cdef Layer layer = _layer(operation, n_parts)
     cdef Py_ssize_t d = layer.d, width = layer.width, n_in = operation.n_in
     cdef Py_ssize_t n_rows = steps.n_rows, n_first = steps.counts[0]
-    cdef Py_ssize_t s, m, later, row, i
+    cdef Py_ssize_t s, row
     cdef const floating* x = work + operation.x * capacity
     cdef floating* inputs = state + layer.inputs * capacity
     cdef floating* a = state + layer.a * capacity
@@ -443,7 +443,6 @@ cdef void _backward_step(
     cdef const floating* c_before = NULL
     cdef const floating* h_before = NULL
     cdef const Operation* norm = layer.recurrent_norm
-    cdef floating swapped
     if layer.u >= 0:
         u = state + layer.u * capacity + row * width
     if s > 0:
