@@ -13,15 +13,20 @@ from sklearn.preprocessing import OneHotEncoder
 from benchmarks.work import LeftOut
 
 
-def load(directory, name):
-    """X_train, X_test, y_train, y_test and whether y holds classes; X float32, not scaled."""
+def arrays(directory, name):
+    """The arrays of a file, by name; `LeftOut` if there is none."""
     if directory is None:
         raise LeftOut("no directory of data sets: give --data or set SKBN_DATA")
     path = directory / f"{name}.npz"
     if not path.exists():
         raise LeftOut(f"{path.name} is not in the directory of data sets")
     with np.load(path) as file:
-        stored = dict(file)
+        return dict(file)
+
+
+def load(directory, name):
+    """X_train, X_test, y_train, y_test and whether y holds classes; X float32, not scaled."""
+    stored = arrays(directory, name)
     is_classification = str(stored["task"]) == "classification"
     if "X_train" in stored:
         X_train, X_test = (

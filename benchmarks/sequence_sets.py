@@ -7,20 +7,14 @@ shape (n, 28, 28).
 
 import numpy as np
 
-from benchmarks.work import LeftOut
+from benchmarks.data import arrays
 
 PICTURES = "fashion_mnist"
 
 
 def load(directory, name):
     """X_train, X_test, y_train, y_test; what stands behind the end of a sequence is NaN."""
-    if directory is None:
-        raise LeftOut("no directory of data sets: give --data or set SKBN_DATA")
-    path = directory / f"{name}.npz"
-    if not path.exists():
-        raise LeftOut(f"{path.name} is not in the directory of data sets")
-    with np.load(path) as file:
-        stored = dict(file)
+    stored = arrays(directory, name)
     X = {part: stored[f"X_{part}"].astype(np.float32) for part in ("train", "test")}
     for part, values in X.items():
         lengths = stored.get(f"lengths_{part}")
