@@ -20,6 +20,7 @@ from skbn.kernels.sequences cimport Steps, sequences_pack
 from skbn.kernels.sparse_linear cimport (
     index_t, sparse_linear_backward, sparse_linear_forward,
 )
+from skbn.network.normalization cimport norm_set_own_steps
 from skbn.network.operation cimport BATCH_NORM, Operation, Pass
 from skbn.network.operations cimport (
     operations_backward, operations_forward, operations_update_running,
@@ -42,10 +43,6 @@ cdef struct Shape:
     Py_ssize_t column_stride
     Py_ssize_t longest          # time steps of X's rows, where they are sequences
     bint normalized             # whether any operation is a batch norm
-
-# Fewer sequences than that have no statistics of their own at a time step, unless they are all.
-cdef enum:
-    LEAST_SEQUENCES = 8
 
 
 cdef Shape _shape(
@@ -70,32 +67,6 @@ cdef Shape _shape(
         if plan[o].kind == BATCH_NORM:
             shape.normalized = True
     return shape
-
-
-cdef void _set_own_steps(Steps* steps) noexcept nogil:
-    """The leading steps that enough sequences reach to have statistics of their own.
-
-    The variance of m rows has a relative standard deviation of sqrt(2 / (m - 1)), and m rows
-    lie within sqrt(m - 1) of 0 once they are normalized, two of them at -1 and 1, whatever they
-    hold. The second step always has its own if two sequences reach it: at the first, what comes
-    from the state before is 0 and has no variance to normalize by.
-    """
-    cdef Py_ssize_t least = min(<Py_ssize_t> LEAST_SEQUENCES, steps.n)
-    steps.n_own = 1
-    while steps.n_own < steps.n_steps and steps.counts[steps.n_own] >= least:
-        steps.n_own += 1
-    if steps.n_own == 1 and steps.n_steps > 1 and steps.counts[1] > 1:
-        steps.n_own = 2
-
-
-def own_steps(const Py_ssize_t[::1] counts):
-    """How many steps have statistics of their own, from the sequences that reach each."""
-    cdef Steps steps
-    steps.n = counts[0]
-    steps.n_steps = counts.shape[0]
-    steps.counts = &counts[0]
-    _set_own_steps(&steps)
-    return steps.n_own
 
 
 cdef void _loss_and_gradient(
@@ -134,7 +105,7 @@ cdef void _loss_and_gradient(
     if lengths != NULL:
         # In the order of their lengths from here on; no sum depends on it but by rounding.
         sequences_pack(steps, packing, packing + n, lengths, rows, n, shape.longest)
-        _set_own_steps(steps)
+        norm_set_own_steps(steps)
         rows = packing
         packed = steps
     if sample_weight != NULL:

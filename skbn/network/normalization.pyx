@@ -30,9 +30,40 @@ from skbn.kernels.moments cimport (
 )
 
 
+# Fewer sequences than that have no statistics of their own at a time step, unless they are all.
+cdef enum:
+    LEAST_SEQUENCES = 8
+
+
 def scratch_of(n_steps):
     """Doubles of scratch for a unit of a batch norm of `n_steps` time steps."""
     return STATISTICS + 3 * n_steps
+
+
+cdef void norm_set_own_steps(Steps* steps) noexcept nogil:
+    """The leading steps that enough sequences reach to have statistics of their own.
+
+    The variance of m rows has a relative standard deviation of sqrt(2 / (m - 1)), and m rows
+    lie within sqrt(m - 1) of 0 once they are normalized, two of them at -1 and 1, whatever they
+    hold. The second step always has its own if two sequences reach it: at the first, what comes
+    from the state before is 0 and has no variance to normalize by.
+    """
+    cdef Py_ssize_t least = min(<Py_ssize_t> LEAST_SEQUENCES, steps.n)
+    steps.n_own = 1
+    while steps.n_own < steps.n_steps and steps.counts[steps.n_own] >= least:
+        steps.n_own += 1
+    if steps.n_own == 1 and steps.n_steps > 1 and steps.counts[1] > 1:
+        steps.n_own = 2
+
+
+def own_steps(const Py_ssize_t[::1] counts):
+    """How many steps have statistics of their own, from the sequences that reach each."""
+    cdef Steps steps
+    steps.n = counts[0]
+    steps.n_steps = counts.shape[0]
+    steps.counts = &counts[0]
+    norm_set_own_steps(&steps)
+    return steps.n_own
 
 
 cdef double* norm_mean(double* scratch, const Operation* operation, Py_ssize_t step) noexcept nogil:

@@ -13,7 +13,7 @@ from skbn.kernels import batchnorm, cells, linear, moments, sequences
 from skbn.kernels.cells import CELLS
 from skbn.kernels.gather import gather
 from skbn.network import views
-from skbn.network.block import own_steps
+from skbn.network.normalization import own_steps
 from skbn.network.operations import PARTS
 from skbn.network.plan import NO_PART, RECURRENT
 
