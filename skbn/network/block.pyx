@@ -71,29 +71,54 @@ cdef Shape _shape(
     return shape
 
 
-cdef void _set_own_steps(Steps* steps) noexcept nogil:
+cdef Py_ssize_t _rows_with(const double* weights, Py_ssize_t n, Py_ssize_t wanted) noexcept nogil:
+    # How many of the n rows, from the first on, it takes to have `wanted` with a weight.
+    cdef Py_ssize_t i = 0, found = 0
+    if weights == NULL:
+        return wanted
+    while found < wanted:
+        if i == n:
+            return n + 1
+        found += weights[i] > 0.0
+        i += 1
+    return i
+
+
+cdef void _set_own_steps(Steps* steps, const double* weights) noexcept nogil:
     """The leading steps that enough sequences reach to have statistics of their own.
 
     The variance of m rows has a relative standard deviation of sqrt(2 / (m - 1)), and m rows
     lie within sqrt(m - 1) of 0 once they are normalized, two of them at -1 and 1, whatever they
     hold. The second step always has its own if two sequences reach it: at the first, what comes
     from the state before is 0 and has no variance to normalize by.
+
+    Sequences without weight (`weights` of the packed ones, NULL for none) are not counted, as
+    though they were not there: a step that they alone reach has no statistics at all.
     """
-    cdef Py_ssize_t least = min(<Py_ssize_t> LEAST_SEQUENCES, steps.n)
+    cdef Py_ssize_t least = _rows_with(weights, steps.n, LEAST_SEQUENCES)
+    if least > steps.n:
+        # Fewer in all: every one of them, up to the last.
+        least = steps.n
+        while weights != NULL and least > 1 and not weights[least - 1] > 0.0:
+            least -= 1
     steps.n_own = 1
     while steps.n_own < steps.n_steps and steps.counts[steps.n_own] >= least:
         steps.n_own += 1
-    if steps.n_own == 1 and steps.n_steps > 1 and steps.counts[1] > 1:
+    if (steps.n_own == 1 and steps.n_steps > 1
+            and steps.counts[1] >= _rows_with(weights, steps.n, 2)):
         steps.n_own = 2
 
 
-def own_steps(const Py_ssize_t[::1] counts):
-    """How many steps have statistics of their own, from the sequences that reach each."""
+def own_steps(const Py_ssize_t[::1] counts, const double[::1] weights=None):
+    """How many steps have statistics of their own, from the sequences that reach each.
+
+    `weights` are those of the sequences, the longest first.
+    """
     cdef Steps steps
     steps.n = counts[0]
     steps.n_steps = counts.shape[0]
     steps.counts = &counts[0]
-    _set_own_steps(&steps)
+    _set_own_steps(&steps, pointer(weights))
     return steps.n_own
 
 
@@ -133,7 +158,6 @@ cdef void _loss_and_gradient(
     if lengths != NULL:
         # In the order of their lengths from here on; no sum depends on it but by rounding.
         sequences_pack(steps, packing, packing + n, lengths, rows, n, shape.longest)
-        _set_own_steps(steps)
         rows = packing
         packed = steps
     if sample_weight != NULL:
@@ -143,6 +167,8 @@ cdef void _loss_and_gradient(
             mode.total_weight += weights[i]
     else:
         weights = NULL
+    if packed != NULL:
+        _set_own_steps(steps, weights)
 
     gather_rows(targets, y, rows, NULL, NULL, False, n, shape.n_targets, shape.n_targets, 1)
     if packed != NULL:

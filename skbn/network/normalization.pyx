@@ -198,17 +198,21 @@ cdef void norm_backward_step(
     cdef Py_ssize_t d = operation.n_out, j
     cdef double* sums = scratch + SUM_DY * d
     cdef double* later = scratch + LATER_DY * d
+    # Where the rows have no share in the statistics they may all be without weight.
+    cdef double total_weight = 1.0
     norm_gradient_sums(scratch, gradient, dy, operation, x, <floating*> NULL, n,
                        min(step, n_own - 1))
     if frozen or step >= n_own:
         for j in range(2 * d):
             later[j] += sums[j]
         norm_without_statistics(scratch, operation)
-    elif step == n_own - 1:
-        for j in range(2 * d):
-            sums[j] += later[j]
+    else:
+        total_weight = _weight_of(sample_weight, n)
+        if step == n_own - 1:
+            for j in range(2 * d):
+                sums[j] += later[j]
     norm_data_gradient(dx, scratch, operation, dy, x, parameters, sample_weight, n,
-                       min(step, n_own - 1), _weight_of(sample_weight, n))
+                       min(step, n_own - 1), total_weight)
 
 
 cdef void norm_shared_backward(
