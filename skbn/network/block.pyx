@@ -105,7 +105,6 @@ cdef void _loss_and_gradient(
     if lengths != NULL:
         # In the order of their lengths from here on; no sum depends on it but by rounding.
         sequences_pack(steps, packing, packing + n, lengths, rows, n, shape.longest)
-        norm_set_own_steps(steps)
         rows = packing
         packed = steps
     if sample_weight != NULL:
@@ -115,6 +114,8 @@ cdef void _loss_and_gradient(
             mode.total_weight += weights[i]
     else:
         weights = NULL
+    if packed != NULL:
+        norm_set_own_steps(steps, weights)
 
     gather_rows(targets, y, rows, NULL, NULL, False, n, shape.n_targets, shape.n_targets, 1)
     if packed != NULL:

@@ -16,7 +16,7 @@ cdef enum:
     AFFINE = 8
     STATISTICS = 12
 
-cdef void norm_set_own_steps(Steps* steps) noexcept nogil
+cdef void norm_set_own_steps(Steps* steps, const double* weights) noexcept nogil
 
 cdef double* norm_mean(double* scratch, const Operation* operation, Py_ssize_t step) noexcept nogil
 

@@ -28,6 +28,7 @@ from skbn.kernels.moments cimport (
     moments_merge, moments_of_batch, moments_of_weighted, moments_update_running,
     moments_without_rounding,
 )
+from skbn.kernels.pointers cimport pointer
 
 
 # Fewer sequences than that have no statistics of their own at a time step, unless they are all.
@@ -40,29 +41,54 @@ def scratch_of(n_steps):
     return STATISTICS + 3 * n_steps
 
 
-cdef void norm_set_own_steps(Steps* steps) noexcept nogil:
+cdef Py_ssize_t _rows_with(const double* weights, Py_ssize_t n, Py_ssize_t wanted) noexcept nogil:
+    # How many of the n rows, from the first on, it takes to have `wanted` with a weight.
+    cdef Py_ssize_t i = 0, found = 0
+    if weights == NULL:
+        return wanted
+    while found < wanted:
+        if i == n:
+            return n + 1
+        found += weights[i] > 0.0
+        i += 1
+    return i
+
+
+cdef void norm_set_own_steps(Steps* steps, const double* weights) noexcept nogil:
     """The leading steps that enough sequences reach to have statistics of their own.
 
     The variance of m rows has a relative standard deviation of sqrt(2 / (m - 1)), and m rows
     lie within sqrt(m - 1) of 0 once they are normalized, two of them at -1 and 1, whatever they
     hold. The second step always has its own if two sequences reach it: at the first, what comes
     from the state before is 0 and has no variance to normalize by.
+
+    Sequences without weight (`weights` of the packed ones, NULL for none) are not counted, as
+    though they were not there: a step that they alone reach has no statistics at all.
     """
-    cdef Py_ssize_t least = min(<Py_ssize_t> LEAST_SEQUENCES, steps.n)
+    cdef Py_ssize_t least = _rows_with(weights, steps.n, LEAST_SEQUENCES)
+    if least > steps.n:
+        # Fewer in all: every one of them, up to the last.
+        least = steps.n
+        while weights != NULL and least > 1 and not weights[least - 1] > 0.0:
+            least -= 1
     steps.n_own = 1
     while steps.n_own < steps.n_steps and steps.counts[steps.n_own] >= least:
         steps.n_own += 1
-    if steps.n_own == 1 and steps.n_steps > 1 and steps.counts[1] > 1:
+    if (steps.n_own == 1 and steps.n_steps > 1
+            and steps.counts[1] >= _rows_with(weights, steps.n, 2)):
         steps.n_own = 2
 
 
-def own_steps(const Py_ssize_t[::1] counts):
-    """How many steps have statistics of their own, from the sequences that reach each."""
+def own_steps(const Py_ssize_t[::1] counts, const double[::1] weights=None):
+    """How many steps have statistics of their own, from the sequences that reach each.
+
+    `weights` are those of the sequences, the longest first.
+    """
     cdef Steps steps
     steps.n = counts[0]
     steps.n_steps = counts.shape[0]
     steps.counts = &counts[0]
-    norm_set_own_steps(&steps)
+    norm_set_own_steps(&steps, pointer(weights))
     return steps.n_own
 
 
@@ -229,17 +255,21 @@ cdef void norm_backward_step(
     cdef Py_ssize_t d = operation.n_out, j
     cdef double* sums = scratch + SUM_DY * d
     cdef double* later = scratch + LATER_DY * d
+    # Where the rows have no share in the statistics they may all be without weight.
+    cdef double total_weight = 1.0
     norm_gradient_sums(scratch, gradient, dy, operation, x, <floating*> NULL, n,
                        min(step, n_own - 1))
     if frozen or step >= n_own:
         for j in range(2 * d):
             later[j] += sums[j]
         norm_without_statistics(scratch, operation)
-    elif step == n_own - 1:
-        for j in range(2 * d):
-            sums[j] += later[j]
+    else:
+        total_weight = _weight_of(sample_weight, n)
+        if step == n_own - 1:
+            for j in range(2 * d):
+                sums[j] += later[j]
     norm_data_gradient(dx, scratch, operation, dy, x, parameters, sample_weight, n,
-                       min(step, n_own - 1), _weight_of(sample_weight, n))
+                       min(step, n_own - 1), total_weight)
 
 
 cdef void norm_shared_backward(

@@ -78,7 +78,7 @@ class Batch:
         self.sample_weight = None
         if table.sample_weight is not None:
             self.sample_weight = table.sample_weight[self.numbers]
-        self.n_own = own_steps(self.counts)
+        self.n_own = own_steps(self.counts, self.sample_weight)
 
     def blocks(self, step):
         """Slices of the sequences that have a step."""
