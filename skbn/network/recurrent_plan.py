@@ -65,6 +65,7 @@ def recurrent(
     n_inputs, *hidden, n_outputs = (int(units) for units in layer_units)
     n_steps = int(n_steps)
     n_directions = 2 if bidirectional else 1
+    input_steps = 1 if shared else n_steps
     rows = []
     source, n_in, column = 0, n_inputs, n_inputs
 
