@@ -4,6 +4,7 @@ import copy
 import io
 import pickle
 import re
+import signal
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -462,6 +463,21 @@ class TestInterruption:
         monkeypatch.undo()
         two = fitted(small(**parameters, max_iter=2), X, y)
         np.testing.assert_array_equal(clf.predict_proba(X), two.predict_proba(X))
+
+    def test_a_signal(self):
+        # A real one, while blocks run. A shell's background jobs ignore it by default.
+        previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+        X, y = signs(n=400)
+        clf = small(max_iter=10**6, learning_rate_init=0.01)
+        timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+        try:
+            timer.start()
+            with pytest.warns(UserWarning, match="Training interrupted by user"):
+                clf.fit(X, y)
+            timer.join()
+        finally:
+            signal.signal(signal.SIGINT, previous)
+        assert np.isfinite(clf.predict_proba(X)).all()
 
     def test_ctrl_c_in_the_exact_statistics_leaves_the_running_averages(self, monkeypatch):
         X, y = data_for(RNNWithBatchNormClassifier, ragged=True)

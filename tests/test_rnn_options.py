@@ -94,6 +94,33 @@ class TestSampleWeight:
                 small(cls).fit(X, y, sample_weight=weight)
 
 
+class TestNormalizedInput:
+    @pytest.mark.parametrize("cls", BOTH)
+    @pytest.mark.parametrize("kind", ["standard", "smooth_clip"])
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    def test_is_done_to_all_real_steps_beforehand(self, cls, kind, dtype):
+        X, y = data_for(cls, ragged=True)
+        X = X.astype(dtype)
+        exact = X.astype(np.float64)
+        t = (exact - np.nanmean(exact, axis=(0, 1))) / np.nanstd(exact, axis=(0, 1))
+        if kind == "smooth_clip":
+            t = t / np.sqrt(1.0 + (t / 3.0) ** 2)
+        inside = fitted(small(cls, normalize_input=kind, dtype="float64"), X, y)
+        outside = fitted(small(cls, normalize_input=None, dtype="float64"), t, y)
+        for own, other in zip(inside.coefs_, outside.coefs_, strict=True):
+            np.testing.assert_allclose(own, other, rtol=1e-6, atol=1e-9)
+        assert hasattr(inside, "input_mean_") > hasattr(outside, "input_mean_")
+
+    def test_constant_features_are_centered_only(self):
+        X, y = data_for(RNNWithBatchNormClassifier, ragged=True)
+        X[:, :, 1][~np.isnan(X[:, :, 1])] = 1e6
+        clf = fitted(small(), X, y)
+        assert clf.input_var_[1] == 0
+        unseen = X.copy()
+        unseen[:, :, 1] += 1.0
+        assert np.isfinite(clf.predict_proba(unseen)).all()
+
+
 class TestClassWeight:
     @pytest.mark.parametrize("class_weight", ["balanced", {0: 3.0, 1: 0.5}])
     def test_is_a_sample_weight(self, class_weight):
