@@ -7,7 +7,13 @@ import pytest
 import skops.io as skops
 from sklearn.exceptions import ConvergenceWarning
 
-from skbn import BatchNormTransformer, MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
+from skbn import (
+    BatchNormTransformer,
+    MLPWithBatchNormClassifier,
+    MLPWithBatchNormRegressor,
+    RNNWithBatchNormClassifier,
+    RNNWithBatchNormRegressor,
+)
 
 
 @pytest.mark.parametrize(
@@ -17,6 +23,8 @@ from skbn import BatchNormTransformer, MLPWithBatchNormClassifier, MLPWithBatchN
         BatchNormTransformer(momentum=0.1),
         MLPWithBatchNormClassifier(max_iter=2),
         MLPWithBatchNormRegressor(max_iter=2, early_stopping=True),
+        RNNWithBatchNormClassifier((5,), max_iter=2),
+        RNNWithBatchNormRegressor("squared_error", (5,), max_iter=2, early_stopping=True),
     ],
     ids=repr,
 )

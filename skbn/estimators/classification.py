@@ -111,9 +111,8 @@ class ClassTargets(ClassifierMixin):
         try:
             check_classification_targets(y)
         except ValueError as error:
-            raise ValueError(
-                f"{error} For a continuous target there is MLPWithBatchNormRegressor."
-            ) from None
+            regressor = type(self).__name__.replace("Classifier", "Regressor")
+            raise ValueError(f"{error} For a continuous target there is {regressor}.") from None
         present = unique_labels(y)
         if fresh and not incremental:
             self.classes_ = present

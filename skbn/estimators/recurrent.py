@@ -52,9 +52,14 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
         return Table(X.values, y, sample_weight, *self._input_normalization(), X.lengths)
 
     def _initial_plan(self, rows):
+        hidden_units = self._hidden_units()
+        if not hidden_units:
+            raise ValueError(
+                "hidden_layer_sizes must have at least one entry: nothing else reads sequences."
+            )
         # What a network is made of stays, whatever the parameters say later.
         self._layers = {
-            "layer_units": [rows.X.shape[2], *self._hidden_units(), self.n_outputs_],
+            "layer_units": [rows.X.shape[2], *hidden_units, self.n_outputs_],
             "cell": self.cell,
             "batch_norm": self.batch_norm,
             "bidirectional": bool(self.bidirectional),

@@ -92,15 +92,17 @@ def checked_sequences(estimator, X, y="no_validation", *, smallest=1, fresh=Fals
 
 
 def _n_dimensions(X):
-    if hasattr(X, "ndim"):
-        return X.ndim
     try:
-        return np.asarray(X).ndim
+        n_dimensions = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
+        ragged = n_dimensions == 1 and getattr(X, "dtype", None) == "O" and any(map(np.ndim, X))
     except ValueError:
+        ragged = True
+    if ragged:
         raise ValueError(
             "X is a list of arrays of different shape. Sequences have to be an array of shape "
             f"{SHAPES}."
-        ) from None
+        )
+    return n_dimensions
 
 
 def _check_dimensions(estimator, n_dimensions):

@@ -42,7 +42,7 @@ def check_solver(estimator):
         if value != off:
             raise ValueError(
                 f"{name}={value} cannot be used with solver='lbfgs', which minimizes one fixed "
-                "function"
+                f"function: set {name}={off}"
             )
 
 
