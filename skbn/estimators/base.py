@@ -67,6 +67,9 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
     # What 'auto' is with a planned schedule: chosen by the study of docs/defaults.rst.
     _planned_rate, _planned_epochs = 0.03, 25
 
+    # Rows that a last mini-batch must have under batch norm, not to join the one before it.
+    _smallest_batch = 2
+
     _parameter_constraints: dict = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "solver": [StrOptions({"lbfgs", "sgd", "adam", "rmsprop"})],
@@ -324,6 +327,7 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             n_rows_seen=self.t_,
         )
         max_epochs = 1 if incremental else solvers.max_epochs(self)
+        batch_size = solvers.batch_size(self, table.n_rows, network.is_normalized)
         diverged = False
         try:
             run_epochs(
@@ -335,8 +339,10 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
                 stopping,
                 history,
                 max_epochs=max_epochs,
-                batch_size=solvers.batch_size(self, table.n_rows, network.is_normalized),
-                smallest_batch=2 if network.is_normalized else 1,
+                batch_size=batch_size,
+                smallest_batch=min(self._smallest_batch, batch_size)
+                if network.is_normalized
+                else 1,
                 shuffle=self.shuffle,
                 random_state=random_state,
                 verbose=self.verbose,

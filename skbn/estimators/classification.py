@@ -18,8 +18,8 @@ class ClassTargets(ClassifierMixin):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
+        X : {array-like, sparse matrix} of shape (n_samples, ...)
+            The rows, in the form that ``fit`` takes.
 
         Returns
         -------
@@ -49,8 +49,8 @@ class ClassTargets(ClassifierMixin):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
+        X : {array-like, sparse matrix} of shape (n_samples, ...)
+            The rows, in the form that ``fit`` takes.
 
         Returns
         -------
@@ -78,8 +78,8 @@ class ClassTargets(ClassifierMixin):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
+        X : {array-like, sparse matrix} of shape (n_samples, ...)
+            The rows, in the form that ``fit`` takes.
 
         Returns
         -------

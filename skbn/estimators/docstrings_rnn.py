@@ -31,8 +31,8 @@ PARAMETERS = {
     "batch_size": """
     batch_size : int or 'auto', default='auto'
         Sequences of a mini-batch. 'auto' is a fiftieth of them, rounded to a power of 2, at least
-        32 and at most 128. A last mini-batch of one sequence joins the one before it under batch
-        norm. With batch norm at least 2.
+        32 and at most 128. A last mini-batch of fewer than 8 sequences joins the one before it
+        under batch norm. With batch norm at least 2.
 """,
     "learning_rate": None,
     "learning_rate_init": """

@@ -11,6 +11,7 @@ from skbn.estimators.sequences import checked_sequences
 from skbn.kernels.cells import CELLS, GATES
 from skbn.network import views
 from skbn.network.network import SEQUENCE_ROWS, Table
+from skbn.network.normalization import LEAST_SEQUENCES
 from skbn.network.operations import PARTS
 from skbn.network.plan import LINEAR
 from skbn.network.recurrent_plan import lengthened, recurrent, steps_of
@@ -26,6 +27,10 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
 
     # What 'auto' is with a planned schedule: docs/recurrent.rst.
     _planned_rate, _planned_epochs = 0.01, 100
+
+    # As many as a time step needs for statistics of its own: the noise of fewer grows from step
+    # to step.
+    _smallest_batch = LEAST_SEQUENCES
 
     _parameter_constraints: dict = {
         **BaseWithBatchNorm._parameter_constraints,

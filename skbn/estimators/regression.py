@@ -17,8 +17,8 @@ class RealTargets(RegressorMixin):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
+        X : {array-like, sparse matrix} of shape (n_samples, ...)
+            The rows, in the form that ``fit`` takes.
 
         Returns
         -------

@@ -32,7 +32,7 @@ from skbn.kernels.pointers cimport pointer
 
 
 # Fewer sequences than that have no statistics of their own at a time step, unless they are all.
-cdef enum:
+cpdef enum:
     LEAST_SEQUENCES = 8
 
 
