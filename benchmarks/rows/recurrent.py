@@ -70,12 +70,13 @@ class TorchRecurrentTraining:
                 parameter.copy_(torch.from_numpy(values.T.copy()))
             for bias in (self.layer.bias_ih_l0, self.layer.bias_hh_l0, self.head.bias):
                 bias.zero_()
-        # Ours has one bias where PyTorch has two that are added: one of them stands still.
-        parameters = [
-            parameter
-            for parameter in [*self.layer.parameters(), *self.head.parameters()]
-            if parameter is not self.layer.bias_hh_l0 or cell == "gru"
-        ]
+        # Ours has one bias where PyTorch has two that are added: the second stands still, but for
+        # that of a GRU's candidate.
+        moves = torch.zeros_like(self.layer.bias_hh_l0)
+        if cell == "gru":
+            moves[2 * UNITS :] = 1.0
+        self.layer.bias_hh_l0.register_hook(lambda gradient: gradient * moves)
+        parameters = [*self.layer.parameters(), *self.head.parameters()]
         self.optimizer = torch.optim.Adam(parameters, lr=LEARNING_RATE)
 
     def step(self, X, y):
@@ -103,11 +104,9 @@ def sides(cell, batch_norm, options, peers):
     """The loop of ``fit``, and PyTorch's."""
     X, y = sequences()
     result = Sides({OWN: own_training(cell, batch_norm, X, y).epoch}, steps=N_BATCHES)
-    # The GRU's second bias of r and z is redundant, and only that of n is ours: not the same.
-    if cell != "gru":
-        pair = own_training(cell, None, X, y), theirs(cell, X, y)
-        losses = [[side.epoch() for _ in range(CHECKED_EPOCHS)][-1:] for side in pair]
-        result.checks["torch"] = compared(SAME, *losses, 1e-3)
+    pair = own_training(cell, None, X, y), theirs(cell, X, y)
+    losses = [[side.epoch() for _ in range(CHECKED_EPOCHS)][-1:] for side in pair]
+    result.checks["torch"] = compared(SAME, *losses, 1e-3)
     result.runs["torch"] = theirs(cell, X, y).epoch
     return result
 
