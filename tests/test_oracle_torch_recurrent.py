@@ -221,16 +221,25 @@ class Norm:
     def __call__(self, x, weight, step, n_own):
         return self.apply(x, *self.statistics(x, weight, step, n_own))
 
-    def next_running(self, momentum):
-        """Running statistics after this batch: those of each step served it or would have."""
-        means, variances = (
-            torch.stack(list(s)).detach().numpy() for s in zip(*self.batch, strict=True)
-        )
-        steps = np.minimum(np.arange(self.n_steps), len(means) - 1)
-        return (
-            (1 - momentum) * self.running_mean.numpy() + momentum * means[steps],
-            (1 - momentum) * self.running_var.numpy() + momentum * variances[steps],
-        )
+    def next_running(self, momentum, n_tracked):
+        """Running statistics after this batch, if `n_tracked` steps had their own before.
+
+        It updates the steps that it has statistics of, sets those that had none, and leaves the
+        others, but for those that nobody had any of: these are as the last one.
+        """
+        n_own = len(self.batch)
+        last = min(max(n_own, n_tracked), self.n_steps) - 1
+        results = []
+        for running, own in zip(
+            (self.running_mean, self.running_var), zip(*self.batch, strict=True), strict=True
+        ):
+            result = running.numpy().copy()
+            weight = np.where(np.arange(n_own) < n_tracked, momentum, 1.0)[:, np.newaxis]
+            own = torch.stack(list(own)).detach().numpy()
+            result[:n_own] = (1 - weight) * result[:n_own] + weight * own
+            result[last + 1 :] = result[last]
+            results.append(result)
+        return results
 
 
 class Reference:
@@ -464,19 +473,26 @@ def test_training_on_one_sequence(cell, batch_norm, shared):
 @each_direction
 @pytest.mark.parametrize("weighted", [False, True])
 def test_running_statistics(cell, batch_norm, shared, bidirectional, weighted):
-    # The first batch sets them, whatever they were; a later one has the weight `momentum`.
+    # The first batch sets them, whatever they were; a later one has the weight `momentum`, but
+    # sets the steps that no batch before had statistics of.
     units, loss, learning_rate = [4, 5, 3, 2], "squared_error", 0.05
     options = {"bidirectional": bidirectional, "shared": shared}
     network = random_recurrent(units, cell, batch_norm, N_STEPS, loss, **options)
-    # The third batch does not reach every step, and shares the statistics of its last own.
-    counts = [COUNTS["many at each step"], COUNTS["few at later steps"], [9, 9, 8, 8]]
+    # The second and the fourth batch have no statistics of the last steps.
+    counts = [
+        [9, 9, 8, 8, 2],
+        COUNTS["few at later steps"],
+        COUNTS["many at each step"],
+        [9, 9, 8, 8],
+    ]
+    n_tracked = 0
     lengths = np.concatenate([lengths_of(batch) for batch in counts])
     table = random_sequences(
         len(lengths), N_STEPS, units[0], loss, units[-1], lengths=lengths, weighted=weighted
     )
     bounds = np.cumsum([0, *(batch[0] for batch in counts)])
     optimizer, moments = optimizers.sgd(momentum=0.0), network.new_moments()
-    for batch, (start, stop) in enumerate(pairwise(bounds)):
+    for start, stop in pairwise(bounds):
         rows = np.arange(start, stop)
         reference = Reference(network, cell, batch_norm, **options)
         outputs = reference.outputs(real_parts(table, rows), weight_of(table, rows))
@@ -488,14 +504,17 @@ def test_running_statistics(cell, batch_norm, shared, bidirectional, weighted):
         )
         step = learning_rate * reference.flat.grad.numpy()
         assert norm_relative([before - network.parameters], [step]) < TOLERANCE
-        expected = [norm.next_running(0.1 if batch else 1.0) for norm in reference.norms]
+        expected = [norm.next_running(0.1, n_tracked) for norm in reference.norms]
+        of_rows = np.ones(len(rows)) if weight is None else weight
+        n_tracked = max(n_tracked, own_steps_of(table.lengths[rows], of_rows))
+        assert network.n_steps_tracked == n_tracked
         assert_close(
             views.running_means(network.plan, network.statistics), [mean for mean, _ in expected]
         )
         assert_close(
             views.running_vars(network.plan, network.statistics), [var for _, var in expected]
         )
-    assert network.n_batches_tracked == 3
+    assert network.n_batches_tracked == 4
 
 
 @each_cell

@@ -1,6 +1,7 @@
 """Plans of recurrent networks: their memory does not overlap, and views show all of it."""
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from skbn.network.normalization import scratch_of
 from skbn.network.recurrent import state_columns
 
 from skbn.network import views
+from skbn.network.network import Table
 from skbn.network.plan import BATCH_NORM, DROPOUT, LAST, LINEAR, NO_PART, RECURRENT, Sizes
 from skbn.network.recurrent_plan import is_recurrent, lengthened, recurrent, steps_of
 
@@ -207,3 +209,41 @@ def test_a_plan_prints_and_pickles():
     plan = recurrent([5, 4, 2], "lstm", "full", N_STEPS, epsilon=1e-3)
     assert pickle.loads(pickle.dumps(plan)).tobytes() == plan.tobytes()
     assert "0.001" in str(plan)
+
+
+def test_work_of_a_sequence_is_that_of_its_steps():
+    network = random_recurrent([3, 4, 2], "gru", "full", 9, "squared_error")
+    table = random_sequences(10, 9, 3, "squared_error", 2, lengths=np.arange(1, 11).clip(max=9))
+    of_step, of_outputs = 6 * (3 * 12 + 4 * 12), 6 * 4 * 2
+    # 5.4 steps on average, rounded up.
+    assert network.flops_per_row(table) == 6 * of_step + of_outputs
+    assert network.blas_flops_per_row(table) == of_step + of_outputs
+
+
+def test_more_steps_than_blas_counts_are_refused(monkeypatch):
+    network = random_recurrent([3, 4, 2], "tanh", None, 9, "squared_error")
+    table = random_sequences(10, 9, 3, "squared_error", 2)
+    table.lengths = np.full(10, 2**29)
+    monkeypatch.setattr("skbn.network.network._check_sequences", lambda table: None)
+    with pytest.raises(ValueError, match="5368709120 time steps is more than BLAS can count"):
+        network.loss_and_gradient(table)
+
+
+def test_predictions_hold_the_steps_of_some_sequences_at_a_time():
+    network = random_recurrent([1, 20, 1], "lstm", "full", 500, "squared_error", dtype=np.float32)
+    X = np.zeros((3000, 500, 1), np.float32)
+    table = Table(X, lengths=np.full(3000, 500))
+    tracemalloc.start()
+    try:
+        network.infer(table)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # All of them would be the inputs and twenty outputs of each step, 126 megabytes.
+    assert peak < 20e6
+
+
+def test_of_a_recurrent_network_there_are_raw_outputs_alone():
+    network = random_recurrent([3, 4, 2], "tanh", None, 9, "squared_error")
+    with pytest.raises(ValueError, match="raw outputs alone"):
+        network.infer(random_sequences(4, 9, 3, "squared_error", 2), n_operations=1)

@@ -159,7 +159,7 @@ class TestOneBatch:
             desired = np.average((x - desired) ** 2, axis=0, weights=weight)
             np.testing.assert_allclose(var[step], desired, rtol=1e-10)
 
-    @pytest.mark.parametrize("part", ["_step", "_set_shared"])
+    @pytest.mark.parametrize("part", ["advance", "_set_shared"])
     def test_interrupted_ones_change_nothing(self, part, monkeypatch):
         network = random_network(UNITS[1], "gru", {"batch_norm": "full", "shared": True})
         before = network.statistics
@@ -331,19 +331,51 @@ class TestStreams:
         batch = copy.deepcopy(reg)
         network = Network(batch._plan, batch._loss, batch._parameters, batch._statistics)
         table = Table(X, lengths=np.full(60, 8))
-        network.statistics[:] = sequence_statistics.exact_statistics(network, table, np.arange(60))
+        rows = np.arange(60)
+        network.statistics[:], _ = sequence_statistics.exact_statistics(network, table, rows)
         for now, before, of_batch in zip(
             reg.running_means_, short, batch.running_means_, strict=True
         ):
             assert len(now) == (1 if len(before) == 1 else 8)
-            last = np.repeat(before[-1:], len(now) - len(before), axis=0)
-            expected = 0.9 * np.concatenate([before, last]) + 0.1 * of_batch
+            # The first batch that has a step sets its statistics.
+            expected = of_batch.copy()
+            expected[: len(before)] = 0.9 * before + 0.1 * of_batch[: len(before)]
             np.testing.assert_allclose(now, expected, rtol=1e-9, atol=1e-11)
-        # Shorter ones take nothing away.
-        reg.partial_fit(X[:, :2], y)
-        assert [len(array) for array in reg.running_means_] == [
-            1 if len(array) == 1 else 8 for array in short
-        ]
+
+    @pytest.mark.parametrize("layers", LAYERS, ids=named)
+    @pytest.mark.parametrize("n_steps", [1, 2, 5])
+    def test_shorter_sequences_leave_later_steps_as_they_were(self, layers, n_steps):
+        X, y = data_for(RNNWithBatchNormRegressor, n_steps=8)
+        reg = small(RNNWithBatchNormRegressor, **layers, dtype="float64", learning_rate_init=1e-30)
+        fitted(reg, X, y)
+        means, variances = (
+            [array.copy() for array in arrays] for arrays in (reg.running_means_, reg.running_vars_)
+        )
+        for _ in range(20):
+            reg.partial_fit(X[:, :n_steps], y)
+        for now, before in zip(
+            [*reg.running_means_, *reg.running_vars_], [*means, *variances], strict=True
+        ):
+            if len(before) > 1:
+                np.testing.assert_array_equal(now[n_steps:], before[n_steps:])
+        if not any(len(array) == 1 for array in means):
+            # Nor does a sequence that goes on alone, which has no statistics to give.
+            alone = X.copy()
+            alone[1:, n_steps:] = np.nan
+            before = [array[n_steps:].copy() for array in reg.running_vars_]
+            reg.partial_fit(alone, y)
+            for now, then in zip(reg.running_vars_, before, strict=True):
+                np.testing.assert_array_equal(now[n_steps:], then)
+
+    def test_a_stream_that_begins_with_one_step_is_not_biased_by_it(self):
+        X, y = data_for(RNNWithBatchNormRegressor, n_steps=8)
+        options = {"batch_size": 60, "dtype": "float64", "learning_rate_init": 1e-30}
+        options["normalize_input"] = None
+        first, later = (small(RNNWithBatchNormRegressor, **options) for _ in range(2))
+        first.partial_fit(X, y)
+        later.partial_fit(X[:, :1], y).partial_fit(X, y)
+        for one, other in zip(first.running_vars_, later.running_vars_, strict=True):
+            np.testing.assert_allclose(one[1:], other[1:], rtol=1e-9, atol=1e-12)
 
     @pytest.mark.parametrize("cls", BOTH)
     def test_a_warm_start_takes_longer_sequences(self, cls):

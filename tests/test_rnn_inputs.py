@@ -199,16 +199,16 @@ BAD = [
         lambda X: X[:, :, :, np.newaxis],
         r"dim 4, while \w+ expects sequences of shape \(n_samples, n_steps, n_features\)",
     ),
-    ("ragged", lambda X: [x[: 3 + i % 3] for i, x in enumerate(X)], r"list of arrays of different"),
+    ("ragged", lambda X: [x[: 3 + i % 3] for i, x in enumerate(X)], r"arrays that do not make one"),
     (
         "ragged lists",
         lambda X: [x[: 3 + i % 3].tolist() for i, x in enumerate(X)],
-        r"list of arrays of different shape",
+        r"arrays that do not make one array of numbers",
     ),
     (
         "ragged objects",
         lambda X: np.array([x[: 3 + i % 3] for i, x in enumerate(X)], dtype=object),
-        r"list of arrays of different shape",
+        r"arrays that do not make one array of numbers",
     ),
     ("complex", lambda X: X + 1j, r"Complex data not supported"),
     ("no steps", lambda X: X[:, :0], r"0 feature\(s\) or 0 step\(s\) \(shape=\(60, 0, 3\)\)"),
@@ -375,3 +375,16 @@ class TestRefused:
                 with pytest.raises(ValueError, match=r"NaN|inconsistent|0 feature|not finite"):
                     getattr(estimator, method)(X_wrong, y_wrong)
             assert_same_state(vars(estimator), before)
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_a_mask_is_not_passed_over(cls):
+    X, y = data_for(cls)
+    masked = np.ma.masked_array(
+        X, mask=np.arange(X.shape[1])[np.newaxis, :, np.newaxis] > 3 + 0 * X
+    )
+    with pytest.raises(ValueError, match=r"give X\.filled\(np\.nan\)"):
+        small(cls).fit(masked, y)
+    estimator = fitted(small(cls), masked.filled(np.nan), y)
+    expected = fitted(small(cls), X[:, :4], y)
+    np.testing.assert_array_equal(estimator.predict(X), expected.predict(X))

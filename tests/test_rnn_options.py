@@ -541,3 +541,24 @@ if HAS_CALLBACKS:
 def test_callbacks_are_offered_where_scikit_learn_has_them():
     for cls in BOTH:
         assert hasattr(cls, "set_callbacks") == HAS_CALLBACKS
+
+
+class TestLastBatch:
+    @pytest.mark.parametrize(
+        ("batch_norm", "batch_size", "n", "steps"),
+        [
+            ("full", 32, 34, 1),
+            ("full", 32, 40, 2),
+            ("input", 32, 71, 2),
+            (None, 32, 34, 2),
+            ("full", 4, 12, 3),
+            ("full", 4, 14, 3),
+        ],
+    )
+    def test_of_few_sequences_joins_the_one_before(self, batch_norm, batch_size, n, steps):
+        X, y = data_for(RNNWithBatchNormRegressor, n=n)
+        reg = small(
+            RNNWithBatchNormRegressor, batch_norm=batch_norm, batch_size=batch_size, max_iter=3
+        )
+        fitted(reg, X, y)
+        assert reg._optimizer["step"] == 3 * steps

@@ -13,9 +13,13 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
-from skbn.estimators import base
-from skbn.network.network import Network
+from skbn import (
+    MLPWithBatchNormClassifier,
+    MLPWithBatchNormRegressor,
+    RNNWithBatchNormClassifier,
+)
+from skbn.estimators import base, recurrent
+from skbn.network.network import SEQUENCE_ROWS, Network
 from skbn.training import threads
 from skbn.training.threads import LARGE_STEP_FLOPS, ThreadLimit, openblas_libraries
 
@@ -414,6 +418,25 @@ def test_environment_variables_are_honoured(variable):
         "PYTHONPATH": os.pathsep.join([tests, os.path.dirname(tests)]),
     }
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+
+
+def test_a_recurrent_network_hands_over_the_work_of_a_time_step(monkeypatch):
+    handed = []
+
+    class Recorder(ThreadLimit):
+        def training(self, step_flops):
+            handed.append(step_flops)
+            return super().training(step_flops)
+
+    recorder = Recorder(list)
+    monkeypatch.setattr(base, "blas_limit", recorder)
+    monkeypatch.setattr(recurrent, "blas_limit", recorder)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((700, 5, 3))
+    rnn = RNNWithBatchNormClassifier((8,), batch_size=50, max_iter=1)
+    rnn.fit(X, X[:, 0, 0] > 0).predict(X)
+    per_row = 6 * (3 * 32 + 8 * 32 + 8)
+    assert handed == [50 * per_row, SEQUENCE_ROWS[1] * per_row]
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,7 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             self._parameters.copy(),
             self._statistics.copy(),
             self._n_batches_tracked,
+            self._n_steps_tracked,
         )
         table = self._table(rows)
         unconverged = False
@@ -211,11 +212,9 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
                 f"{NON_FINITE} They were not finite after iteration {self.n_iter_}. "
                 + self._remedies(incremental)
             )
-        self._parameters, self._statistics, self._n_batches_tracked = (
-            network.parameters,
-            network.statistics,
-            network.n_batches_tracked,
-        )
+        self._parameters, self._statistics = network.parameters, network.statistics
+        self._n_batches_tracked = network.n_batches_tracked
+        self._n_steps_tracked = network.n_steps_tracked
         return unconverged
 
     def _remedies(self, incremental):
@@ -270,7 +269,7 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         self._draw_weights(network, random_state)
         self._parameters = network.parameters
         self._statistics = network.statistics
-        self._n_batches_tracked = 0
+        self._n_batches_tracked = self._n_steps_tracked = 0
         self.n_iter_ = 0
         self.t_ = 0
         if self.solver != "lbfgs":
@@ -445,6 +444,7 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             "_parameters": now.parameters,
             "_statistics": now.statistics,
             "_n_batches_tracked": now.n_batches_tracked,
+            "_n_steps_tracked": now.n_steps_tracked,
             "n_iter_": history.n_epochs,
             "t_": history.n_rows_seen,
             "loss_": history.loss_curve[-1],

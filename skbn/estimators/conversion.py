@@ -138,7 +138,7 @@ def from_sklearn(cls, plain, plain_parameters):
     estimator._plan = network.plan
     estimator._parameters = network.parameters
     estimator._statistics = network.statistics
-    estimator._n_batches_tracked = 0
+    estimator._n_batches_tracked = estimator._n_steps_tracked = 0
     estimator._n_without_improvement = getattr(plain, "_no_improvement_count", 0)
     if hasattr(plain, "_optimizer"):
         _bring_optimizer(estimator, plain._optimizer)

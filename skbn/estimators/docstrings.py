@@ -145,7 +145,8 @@ ATTRIBUTES = """
         Least loss of an epoch; None with early stopping.
 
     loss_curve_ : list of float
-        Mean training loss of each epoch, penalty included.
+        Mean training loss of each epoch, penalty included. Like the other curves and scores not
+        after ``solver='lbfgs'``, which has no epochs.
 
     learning_rate_curve_ : list of float
         Learning rate at the start of each epoch.

@@ -32,7 +32,8 @@ PARAMETERS = {
     batch_size : int or 'auto', default='auto'
         Sequences of a mini-batch. 'auto' is a fiftieth of them, rounded to a power of 2, at least
         32 and at most 128. A last mini-batch of fewer than 8 sequences joins the one before it
-        under batch norm. With batch norm at least 2.
+        under batch norm. With batch norm at least 2; but in 'full' the noise of each step's
+        statistics goes on to the next, so of fewer than 8 it learns little or nothing.
 """,
     "learning_rate": None,
     "learning_rate_init": """
@@ -49,8 +50,9 @@ PARAMETERS = {
     "shuffle": None,
     "random_state": """
     random_state : int, RandomState instance or None, default=None
-        Determines the initial weights and the order of the sequences. An int gives the same bits
-        in every run on one machine with one thread count.
+        Determines the initial weights, the order of the sequences, those set aside for validation
+        and what `dropout` drops. An int gives the same bits in every run on one machine with one
+        thread count.
 """,
     "tol": None,
     "verbose": None,
@@ -88,7 +90,9 @@ PARAMETERS = {
         Whether each feature is standardized in front of the network, by the exact (weighted)
         moments of all real steps of the training sequences. A constant feature is only centered.
         ``'smooth_clip'``: what comes of that, t, is then t / sqrt(1 + (t / 3)^2), which lies
-        between -3 and 3 [4]_.
+        between -3 and 3 [4]_: a huge number to predict from moves a prediction no further than a
+        large one. In training it does move its feature's mean and deviation: where there are
+        numbers beyond some hundred deviations, clip them in front.
 """,
     "dropout": """
     dropout : float, default=0.0
@@ -160,7 +164,8 @@ NOTES = """
     Weights of the inputs and the outputs are Glorot's [2]_ at first, those of the state
     orthogonal in each gate; the forget gate of an LSTM starts with a bias of 1.
 
-    Batch statistics are weighted by `sample_weight`, a weight for each sequence.
+    Batch statistics are weighted by `sample_weight`, a weight for each sequence. Those that reach a
+    step are counted whatever their weight, if it is not 0.
 """
 
 OWN_REFERENCES = """

@@ -1,12 +1,13 @@
 """What the recurrent networks share: their layers, and sequences as rows."""
 
+from functools import reduce
 from numbers import Real
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skbn.estimators.base import BaseWithBatchNorm
-from skbn.estimators.columns import column_moments
+from skbn.estimators.columns import column_moments, merged
 from skbn.estimators.sequences import checked_sequences
 from skbn.kernels.cells import CELLS, GATES
 from skbn.network import views
@@ -20,6 +21,9 @@ from skbn.training.threads import blas_limit
 # The forget gate of an LSTM begins nearly open: Jozefowicz, Zaremba and Sutskever (2015), "An
 # empirical exploration of recurrent network architectures", section 5.
 FORGET_BIAS = 1.0
+
+# Sequences whose moments are taken at a time.
+MOMENT_ROWS = 4096
 
 
 class BaseRNNWithBatchNorm(BaseWithBatchNorm):
@@ -48,10 +52,11 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
         return checked_sequences(self, X)
 
     def _input_moments(self, rows):
-        weight = rows.sample_weight
-        if weight is not None:
-            weight = np.repeat(weight, rows.X.lengths)
-        return column_moments(rows.X.steps(), weight)
+        # In parts, of which the real steps are copied.
+        parts = (
+            rows.taken(slice(start, start + MOMENT_ROWS)) for start in range(0, rows.n, MOMENT_ROWS)
+        )
+        return reduce(merged, map(_moments_of_steps, parts))
 
     def _input_table(self, X, y=None, sample_weight=None):
         return Table(X.values, y, sample_weight, *self._input_normalization(), X.lengths)
@@ -118,6 +123,13 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+
+def _moments_of_steps(rows):
+    weight = rows.sample_weight
+    if weight is not None:
+        weight = np.repeat(weight, rows.X.lengths)
+    return column_moments(rows.X.steps(), weight)
 
 
 def _open_forget_gates(network):

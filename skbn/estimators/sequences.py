@@ -66,6 +66,11 @@ def checked_sequences(estimator, X, y="no_validation", *, smallest=1, fresh=Fals
     }
     if not isinstance(y, str):
         checks["multi_output"] = True
+    if np.ma.isMaskedArray(X):
+        raise ValueError(
+            "X is a masked array, whose mask scikit-learn does not look at. Where it stands behind "
+            "the end of shorter sequences, give X.filled(np.nan)."
+        )
     n_dimensions = _n_dimensions(X)
     if n_dimensions > 3:
         raise ValueError(
@@ -99,8 +104,8 @@ def _n_dimensions(X):
         ragged = True
     if ragged:
         raise ValueError(
-            "X is a list of arrays of different shape. Sequences have to be an array of shape "
-            f"{SHAPES}."
+            "X is a list or an array of arrays that do not make one array of numbers. Sequences "
+            f"have to be an array of shape {SHAPES}."
         )
     return n_dimensions
 
@@ -109,8 +114,9 @@ def _check_dimensions(estimator, n_dimensions):
     if n_dimensions in (2, 3) and n_dimensions != estimator._n_dimensions:
         raise ValueError(
             f"X has {n_dimensions} dimensions, but {type(estimator).__name__} was fitted on "
-            f"{estimator._n_dimensions}. Sequences of one feature can be given as (n_samples, "
-            "n_steps) or as (n_samples, n_steps, 1), always in the same way."
+            f"{estimator._n_dimensions}. A single sequence of shape (n_steps, n_features) is "
+            "X[np.newaxis]. Sequences of one feature can be given as (n_samples, n_steps) or as "
+            "(n_samples, n_steps, 1), always in the same way."
         )
 
 

@@ -196,7 +196,7 @@ def train(
     const double[::1] input_mean, const double[::1] input_invstd, bint input_clipped,
     const Py_ssize_t[::1] lengths, const Py_ssize_t[::1] rows, const Py_ssize_t[::1] bounds,
     const double[::1] learning_rates,
-    long long[::1] n_batches_tracked,
+    long long[::1] n_batches_tracked, long long[::1] n_steps_tracked,
 ):
     """Train on mini-batches ``rows[bounds[b]:bounds[b + 1]]``; called by ``Network.train``.
 
@@ -245,9 +245,9 @@ def train(
                   learning_rates[b])
             if shape.normalized and n > 1:
                 operations_update_running(statistics_pointer, &plan[0], scratch_pointer,
-                                          shape.n_operations, steps.n_own,
-                                          n_batches_tracked[0] == 0)
+                                          shape.n_operations, steps.n_own, n_steps_tracked[0])
                 n_batches_tracked[0] += 1
+                n_steps_tracked[0] = max(n_steps_tracked[0], steps.n_own)
             b += 1
     return b
 

@@ -75,35 +75,28 @@ def infer_sequences(
     const Operation[::1] plan, const floating[::1] parameters, const double[::1] statistics,
     const input_floating[:, ::1] X, const Py_ssize_t[::1] lengths,
     const double[::1] input_mean, const double[::1] input_invstd, bint input_clipped,
-    const Py_ssize_t[::1] rows, const Py_ssize_t[::1] bounds,
-    Py_ssize_t capacity, Py_ssize_t state_capacity,
+    const Py_ssize_t[::1] rows, Py_ssize_t capacity, Py_ssize_t state_capacity,
 ):
-    """Outputs of the whole plan for sequences; by ``Network.infer``.
+    """Outputs of the whole plan for some sequences; by ``Network.infer``.
 
-    `rows` are sorted by length, the longest first. Block b is ``rows[bounds[b]:bounds[b + 1]]``: at
-    most `state_capacity` sequences, of at most `capacity` steps together. A row of `X` has the
-    features of its time steps side by side.
+    `rows` are sorted by length, the longest first: at most `state_capacity` sequences, of at most
+    `capacity` steps together. A row of `X` has the features of its time steps side by side.
     """
-    cdef Py_ssize_t n_features = plan[0].n_in, longest = X.shape[1] // plan[0].n_in
-    cdef Py_ssize_t k = outputs.shape[1], source = plan[plan.shape[0] - 1].y
-    cdef Py_ssize_t b, s, i, n
+    cdef Py_ssize_t n = rows.shape[0], k = outputs.shape[1], n_features = plan[0].n_in, s
+    cdef Py_ssize_t source = plan[plan.shape[0] - 1].y
     cdef const double* statistics_pointer = pointer(statistics)
     cdef double* scratch_pointer = <double*> pointer(scratch)
     cdef const double* mean_pointer = pointer(input_mean)
     cdef const double* invstd_pointer = pointer(input_invstd)
     cdef Steps steps
     with nogil:
-        for b in range(bounds.shape[0] - 1):
-            n = bounds[b + 1] - bounds[b]
-            sequences_pack(&steps, &packing[0], &packing[n], &lengths[0], &rows[bounds[b]], n,
-                           longest)
-            for s in range(steps.n_steps):
-                gather_rows(&work[steps.starts[s] * n_features], &X[0, s * n_features],
-                            &packing[0], mean_pointer, invstd_pointer, input_clipped,
-                            steps.counts[s], n_features, X.shape[1], 1)
-            operations_infer(&work[0], &state[0], scratch_pointer, &plan[0], &parameters[0],
-                             statistics_pointer, &steps, 0, plan.shape[0], n, capacity,
-                             state_capacity)
-            for i in range(n):
-                memcpy(&outputs[bounds[b] + i, 0], &work[source * capacity + i * k],
-                       k * sizeof(floating))
+        sequences_pack(&steps, &packing[0], &packing[n], &lengths[0], &rows[0], n,
+                       X.shape[1] // n_features)
+        for s in range(steps.n_steps):
+            gather_rows(&work[steps.starts[s] * n_features], &X[0, s * n_features], &packing[0],
+                        mean_pointer, invstd_pointer, input_clipped, steps.counts[s], n_features,
+                        X.shape[1], 1)
+        operations_infer(&work[0], &state[0], scratch_pointer, &plan[0], &parameters[0],
+                         statistics_pointer, &steps, 0, plan.shape[0], n, capacity,
+                         state_capacity)
+        memcpy(&outputs[0, 0], &work[source * capacity], n * k * sizeof(floating))

@@ -72,10 +72,6 @@ class Table:
             return self.X.data.reshape(1, -1), self.X.indices, self.X.indptr
         return self.X.reshape(len(self.X), -1), NO_INDEX, NO_INDEX
 
-    def steps_of(self, rows):
-        """Steps of each of some rows: 1 where they are no sequences."""
-        return np.ones(len(rows), np.intp) if self.lengths is None else self.lengths[rows]
-
 
 class Network:
     """Plan and memory of a network.
@@ -92,16 +88,20 @@ class Network:
         Running means and variances.
     n_batches_tracked : int, default=0
         How many batches the running statistics have seen.
+    n_steps_tracked : int, default=0
+        How many leading time steps had statistics of their own in any of them: in a feed-forward
+        network one, after the first batch.
     """
 
-    def __init__(self, plan, loss, parameters, statistics, n_batches_tracked=0):
+    def __init__(self, plan, loss, parameters, statistics, n_batches_tracked=0, n_steps_tracked=0):
         self.plan = plan
         self.loss = loss
         self.parameters = parameters
         self.statistics = statistics
         # In memory that the block writes: Ctrl-C is raised between its return and the next
-        # assignment, and must not part the count from the statistics.
+        # assignment, and must not part the counts from the statistics.
         self._n_batches_tracked = np.array([n_batches_tracked], np.int64)
+        self._n_steps_tracked = np.array([n_steps_tracked], np.int64)
         self.sizes = Sizes.of(plan)
         self._training_memory = None
         # Blocks walk pointers, also those of an unpickled or half-replaced state.
@@ -129,6 +129,10 @@ class Network:
     @property
     def n_batches_tracked(self):
         return int(self._n_batches_tracked[0])
+
+    @property
+    def n_steps_tracked(self):
+        return int(self._n_steps_tracked[0])
 
     @property
     def is_normalized(self):
@@ -167,15 +171,22 @@ class Network:
 
     def snapshot(self):
         """Copy of all that training changes but the optimizer's moments."""
-        return self.parameters.copy(), self.statistics.copy(), self.n_batches_tracked
+        return (
+            self.parameters.copy(),
+            self.statistics.copy(),
+            self.n_batches_tracked,
+            self.n_steps_tracked,
+        )
 
-    def statistics_are_set(self):
-        """Note that the running statistics stand for rows: a next batch updates them."""
+    def statistics_are_set(self, n_steps=1):
+        """Note that the running statistics of steps stand for rows: a next batch updates them."""
         self._n_batches_tracked[0] = max(1, self._n_batches_tracked[0])
+        self._n_steps_tracked[0] = n_steps
 
     def restore(self, snapshot):
         """Back to a `snapshot`, in place: views stay views."""
-        self.parameters[:], self.statistics[:], self._n_batches_tracked[0] = snapshot
+        self.parameters[:], self.statistics[:], batches, steps = snapshot
+        self._n_batches_tracked[0], self._n_steps_tracked[0] = batches, steps
 
     def new_moments(self):
         """Moments of an optimizer at its start, shape (2, n_parameters)."""
@@ -217,7 +228,7 @@ class Network:
             LOSSES[self.loss],
             *table.arrays(), table.y, table.sample_weight, table.input_mean, table.input_invstd,
             table.input_clipped, _lengths(table), rows, bounds, learning_rates,
-            self._n_batches_tracked,
+            self._n_batches_tracked, self._n_steps_tracked,
         )  # fmt: skip
         return losses[:n_trained]
 
@@ -273,6 +284,8 @@ class Network:
         """
         self._check(table, targets=False)
         if table.lengths is not None:
+            if n_operations is not None:
+                raise ValueError("of a recurrent network there are raw outputs alone")
             return self._infer_sequences(table, rows)
         if n_operations is None:
             n_operations = len(self.plan)
@@ -318,13 +331,16 @@ class Network:
         if dtype == np.float32:
             blas_buffer.touch_once()
         outputs = np.empty((len(rows), sizes.n_outputs), dtype)
-        if len(rows):
+        work = np.empty(capacity * sizes.work_columns, dtype)
+        state = np.empty(state_capacity * sizes.state_columns, dtype)
+        scratch, packing = np.empty(sizes.scratch), _packing(state_capacity, table)
+        # Block by block, between which Ctrl-C has its chance.
+        for chosen in map(slice, bounds[:-1], bounds[1:]):
             inference.infer_sequences(
-                outputs, np.empty(capacity * sizes.work_columns, dtype),
-                np.empty(state_capacity * sizes.state_columns, dtype), np.empty(sizes.scratch),
-                _packing(state_capacity, table), self.plan, self.parameters, self.statistics,
-                table.arrays()[0], table.lengths, table.input_mean, table.input_invstd,
-                table.input_clipped, sorted_rows, np.array(bounds), capacity, state_capacity,
+                outputs[chosen], work, state, scratch, packing, self.plan, self.parameters,
+                self.statistics, table.arrays()[0], table.lengths, table.input_mean,
+                table.input_invstd, table.input_clipped, sorted_rows[chosen], capacity,
+                state_capacity,
             )  # fmt: skip
         result = np.empty_like(outputs)
         result[order] = outputs
@@ -337,7 +353,7 @@ class Network:
         if is_recurrent(self.plan) != (table.lengths is not None):
             raise ValueError("a recurrent network takes sequences, and no other network does")
         if table.lengths is not None:
-            _check_sequences(table, self.parameters.dtype)
+            _check_sequences(table)
         if table.X.shape[-1] != n_features:
             raise ValueError(f"X has {table.X.shape[-1]} columns, the network {n_features} inputs")
         if (table.input_mean is None) != (table.input_invstd is None):
@@ -374,6 +390,8 @@ class Network:
         capacity = n
         if table.lengths is not None and len(rows):
             capacity = int(np.add.reduceat(table.lengths[rows], bounds[:-1]).max())
+        if capacity > np.iinfo(np.intc).max:
+            raise ValueError(f"a batch of {capacity} time steps is more than BLAS can count")
         longest = 1 if table.lengths is None else table.X.shape[1]
         wanted = n, capacity, table.is_sparse, longest
         kept = self._training_memory
@@ -412,7 +430,7 @@ def _lengths(table):
     return NO_LENGTHS if table.lengths is None else table.lengths
 
 
-def _check_sequences(table, dtype):
+def _check_sequences(table):
     if table.X.ndim != 3 or not table.X.flags.c_contiguous:
         raise ValueError("sequences must be of shape (n_samples, n_steps, n_features), C-ordered")
     lengths = table.lengths

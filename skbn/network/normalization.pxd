@@ -73,5 +73,5 @@ cdef void norm_shared_backward(
 cdef void norm_update_running(
     double* statistics,
     const Operation* operation, double* scratch,
-    Py_ssize_t n_own, double momentum,
+    Py_ssize_t n_own, Py_ssize_t n_tracked,
 ) noexcept nogil

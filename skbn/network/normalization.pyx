@@ -303,19 +303,23 @@ cdef void norm_shared_backward(
 cdef void norm_update_running(
     double* statistics,
     const Operation* operation, double* scratch,
-    Py_ssize_t n_own, double momentum,
+    Py_ssize_t n_own, Py_ssize_t n_tracked,
 ) noexcept nogil:
-    """Exponential update of the running statistics of every step, also of those not reached.
+    """Exponential update of the running statistics of the `n_own` steps that have new ones.
 
-    A step that had no statistics of its own takes those that it was, or would have been,
-    normalized by.
+    `n_tracked` leading steps had some before; the first ones set a step's. The steps that still
+    have none, behind the others, take those of the last that has.
     """
-    cdef Py_ssize_t d = operation.n_out, s, source
-    cdef double* running = statistics + operation.statistics
-    for s in range(operation.n_steps):
-        source = min(s, n_own - 1)
+    cdef Py_ssize_t d = operation.n_out, s, last
+    cdef double* mean = statistics + operation.statistics
+    cdef double* var = mean + operation.n_steps * d
+    n_own = min(n_own, operation.n_steps)
+    last = min(max(n_own, n_tracked), operation.n_steps) - 1
+    for s in range(n_own):
         moments_update_running(
-            running + s * d, running + (operation.n_steps + s) * d,
-            norm_mean(scratch, operation, source), norm_var(scratch, operation, source),
-            d, momentum,
+            mean + s * d, var + s * d, norm_mean(scratch, operation, s),
+            norm_var(scratch, operation, s), d, operation.momentum if s < n_tracked else 1.0,
         )
+    for s in range(last + 1, operation.n_steps):
+        memcpy(mean + s * d, mean + last * d, d * sizeof(double))
+        memcpy(var + s * d, var + last * d, d * sizeof(double))

@@ -37,6 +37,7 @@ cdef struct Operation:
     Py_ssize_t gamma        # (n_out,)
     Py_ssize_t beta         # (n_out,)
     Py_ssize_t n_steps      # t, the time steps of the statistics: 1 in a feed-forward network
+    Py_ssize_t shared       # of BATCH_NORM: whether all time steps have one set of statistics
     Py_ssize_t statistics   # running mean (t, n_out), then running variance (t, n_out)
     Py_ssize_t scratch      # of BATCH_NORM, doubles: norm_scratch(t) * n_out
     double epsilon

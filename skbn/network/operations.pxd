@@ -31,6 +31,5 @@ cdef void operations_infer(
 cdef void operations_update_running(
     double* statistics,
     const Operation* plan, double* scratch,
-    Py_ssize_t n_operations, Py_ssize_t n_own,
-    bint first,
+    Py_ssize_t n_operations, Py_ssize_t n_own, Py_ssize_t n_tracked,
 ) noexcept nogil

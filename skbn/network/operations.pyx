@@ -220,15 +220,14 @@ cdef void operations_infer(
 cdef void operations_update_running(
     double* statistics,
     const Operation* plan, double* scratch,
-    Py_ssize_t n_operations, Py_ssize_t n_own,
-    bint first,
+    Py_ssize_t n_operations, Py_ssize_t n_own, Py_ssize_t n_tracked,
 ) noexcept nogil:
-    """Exponential update by the last forward pass; the `first` batch sets them.
+    """Exponential update by the last forward pass; the first one sets them.
 
-    `n_own` is the number of leading time steps that had statistics of their own.
+    `n_own` is the number of leading time steps that had statistics of their own, `n_tracked`
+    that of those that ever had before: one at most in a feed-forward network.
     """
     cdef Py_ssize_t o
     for o in range(n_operations):
         if plan[o].kind == BATCH_NORM:
-            norm_update_running(statistics, plan + o, scratch + plan[o].scratch,
-                                min(n_own, plan[o].n_steps), 1.0 if first else plan[o].momentum)
+            norm_update_running(statistics, plan + o, scratch + plan[o].scratch, n_own, n_tracked)

@@ -41,6 +41,7 @@ OPERATION = np.dtype(
         ("gamma", np.intp),
         ("beta", np.intp),
         ("n_steps", np.intp),
+        ("shared", np.intp),
         ("statistics", np.intp),
         ("scratch", np.intp),
         ("epsilon", np.float64),
@@ -189,7 +190,7 @@ def operation(kind, n_in, n_out, x, y, **fields):
     """One operation as a dict that `placed` takes; what is not given is none, or 1 step."""
     row = dict.fromkeys(OPERATION.names, -1) | {
         "kind": kind, "part": NO_PART, "n_in": n_in, "n_out": n_out, "x": x, "y": y,
-        "first_biased": 0, "n_steps": 1, "direction": 0, "n_directions": 1,
+        "first_biased": 0, "n_steps": 1, "shared": 0, "direction": 0, "n_directions": 1,
     }  # fmt: skip
     return row | fields
 

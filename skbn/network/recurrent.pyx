@@ -170,7 +170,7 @@ cdef inline Py_ssize_t _n_own(
 
 
 cdef inline bint _is_shared(const Operation* norm) noexcept nogil:
-    return norm.n_steps == 1
+    return norm.shared != 0
 
 
 cdef void _prepare_norm(

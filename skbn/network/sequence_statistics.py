@@ -3,8 +3,10 @@
 What a step's normalization sees depends on how the steps before it were normalized, so there is
 one way only: all sequences go through a step together, its moments are taken, and with these
 they go on to the next. What comes out is what the training-mode pass over all sequences as one
-batch would have, whose memory this does not need: of a layer it holds the states of one step,
-and the outputs of all steps only where another layer stands above.
+batch would have, whose memory this does not need: of a layer it holds the states of one step.
+Layers go side by side, each step through all of them, unless the one above has to know all steps
+beforehand, since it reads from their end or has statistics of all of them together; then the
+outputs of all steps are held, too.
 """
 
 import numpy as np
@@ -15,7 +17,7 @@ from skbn.kernels.gather import gather
 from skbn.network import views
 from skbn.network.normalization import own_steps
 from skbn.network.operations import PARTS
-from skbn.network.plan import NO_PART, RECURRENT
+from skbn.network.plan import LINEAR, NO_PART, RECURRENT
 
 # Sequences of one block: what its step's products take.
 BLOCK_ROWS = 2048
@@ -39,22 +41,55 @@ def exact_statistics(network, table, rows):
     Returns
     -------
     statistics : ndarray of shape (n_statistics,), float64
+    n_own : int
+        Leading time steps that have their own.
     """
     batch = Batch(table, rows)
     statistics = network.statistics.copy()
     inputs = TableInputs(table, batch, network.parameters.dtype)
     plan = network.plan
-    last = np.flatnonzero(plan["kind"] == RECURRENT)[-1]
+    positions = np.flatnonzero(plan["kind"] == RECURRENT)
+    if (plan["n_directions"][positions] == 1).all() and not plan["shared"].any():
+        layers = []
+        for position in positions:
+            layers.append(Direction(network, statistics, position, inputs, batch))
+            inputs = LayerInputs(layers[-1])
+        run(layers)
+        return statistics, batch.n_own
     outputs = []
-    for position in np.flatnonzero(plan["kind"] == RECURRENT):
+    for position in positions:
         direction = Direction(network, statistics, position, inputs, batch)
         # Nobody reads the outputs of the highest layer.
-        keeps = plan["x"][position] != plan["x"][last]
-        outputs.append(direction.run(keeps))
+        keeps = plan["x"][position] != plan["x"][positions[-1]]
+        outputs.append(run([direction], keeps))
         if keeps and plan["direction"][position] == plan["n_directions"][position] - 1:
             inputs = StoredInputs(outputs)
             outputs = []
-    return statistics
+    return statistics, batch.n_own
+
+
+def run(layers, keeps=False):
+    """All steps of layers, each step through all of them.
+
+    Returns the last one's outputs, (n, n_steps, d) in the order of time, if they are kept.
+    """
+    batch, last = layers[-1].batch, layers[-1]
+    n_steps = len(batch.counts)
+    outputs = None
+    if keeps:
+        outputs = np.zeros((len(last.h), n_steps, last.h.shape[1]), last.dtype)
+    for layer in layers:
+        layer.begin()
+    for step in range(n_steps):
+        for layer in layers:
+            layer.advance(step)
+        if keeps:
+            for block in batch.blocks(step):
+                times = batch.times(block, step, last.reversed)
+                outputs[np.arange(block.start, block.stop), times] = last.h[block]
+    for layer in layers:
+        layer.end()
+    return outputs
 
 
 class Batch:
@@ -112,6 +147,16 @@ class TableInputs:
         )
 
 
+class LayerInputs:
+    """The outputs of the layer below at the step where it is, which is that of the layer above."""
+
+    def __init__(self, below):
+        self.below = below
+
+    def at(self, block, times):
+        return self.below.h[block]
+
+
 class StoredInputs:
     """The outputs of the layer below, (n, n_steps, d) of each direction."""
 
@@ -150,6 +195,7 @@ class Norm:
     def __init__(self, n_own, operation, gamma, beta, running_mean, running_var):
         self.n_own = min(n_own, len(running_mean))
         self.epsilon = float(operation["epsilon"])
+        self.is_shared = bool(operation["shared"])
         self.gamma, self.beta = gamma, beta
         self.running_mean, self.running_var = running_mean, running_var
 
@@ -191,7 +237,7 @@ class Direction:
         self.reversed = bool(plan["direction"][position])
         self.dtype = network.parameters.dtype
         maps = zip(
-            np.flatnonzero(plan["kind"] == plan["kind"][position + 1]),
+            np.flatnonzero(plan["kind"] == LINEAR),
             views.weights(plan, network.parameters),
             views.biases(plan, network.parameters),
             strict=True,
@@ -220,27 +266,18 @@ class Direction:
         self.h = np.zeros((n, d), self.dtype)
         self.c = np.zeros((n, d), self.dtype)
         self.o = np.zeros((n, d), self.dtype)
-        # One set of statistics for all steps, whose number may be 1 by itself.
-        self.is_shared = self.input_norm is not None and len(self.input_norm.running_mean) == 1
+        self.is_shared = self.input_norm is not None and self.input_norm.is_shared
 
-    def run(self, keeps):
-        """All steps; the outputs, shape (n, n_steps, d) in the order of time, if they are kept."""
-        n_steps = len(self.batch.counts)
-        outputs = None
-        if keeps:
-            outputs = np.zeros((len(self.h), n_steps, self.h.shape[1]), self.dtype)
+    def begin(self):
+        """Set what is of all steps together."""
         if self.is_shared:
             self._set_shared()
-        for step in range(n_steps):
-            self._step(step)
-            if keeps:
-                for block in self.batch.blocks(step):
-                    times = self.batch.times(block, step, self.reversed)
-                    outputs[np.arange(block.start, block.stop), times] = self.h[block]
+
+    def end(self):
+        """Set the steps without statistics of their own."""
         for norm in (self.input_norm, self.recurrent_norm, self.cell_norm):
             if norm is not None:
                 norm.set_beyond()
-        return outputs
 
     def _input_part(self, block, step):
         x = self.inputs.at(block, self.batch.times(block, step, self.reversed))
@@ -265,7 +302,8 @@ class Direction:
         self._collect(collected, step, part)
         norm.set(step, collected, self.dtype)
 
-    def _step(self, step):
+    def advance(self, step):
+        """All sequences that have a step go through it: its statistics, then `h` of that step."""
         # The parts of a block are computed twice where there are many blocks: once for their
         # moments, once to be normalized by them.
         kept = {}
@@ -304,7 +342,7 @@ class Direction:
                 u = recurrent_part(block)
                 if self.recurrent_norm is not None:
                     u = self.recurrent_norm.of(u, step)
-            self._advance(block, z, u)
+            self._go_on(block, z, u)
         if self.cell == "lstm":
             self._set_statistics(self.cell_norm, step, lambda block: self.c[block])
             for block in self.batch.blocks(step):
@@ -313,7 +351,7 @@ class Direction:
                     c = self.cell_norm.of(c, step)
                 self.h[block] = self.o[block] * np.tanh(c)
 
-    def _advance(self, block, z, u):
+    def _go_on(self, block, z, u):
         d = self.h.shape[1]
         if self.cell == "lstm":
             gates, self.c[block] = cells.lstm(z + u, self.c[block])

@@ -35,8 +35,8 @@ def set_exact_statistics(network, table, rows=None):
     if rows is None:
         rows = np.arange(table.n_rows)
     if table.lengths is not None:
-        network.statistics[:] = exact_statistics(network, table, rows)
-        network.statistics_are_set()
+        network.statistics[:], n_steps = exact_statistics(network, table, rows)
+        network.statistics_are_set(n_steps)
         return
     previous = network.statistics
     # The layers above need the new statistics of those below, the caller's array either all
