@@ -101,3 +101,16 @@ def test_a_sparse_table_reaches_no_network_with_a_clip():
     network = Network.initial(plan, "squared_error", np.float64)
     with pytest.raises(ValueError, match="nor clipped"):
         network.infer(Table(csr_array(X), input_clipped=True))
+
+
+@pytest.mark.parametrize("n", [1, 300])
+@pytest.mark.parametrize("cls", [MLPWithBatchNormClassifier, MLPWithBatchNormRegressor])
+def test_numbers_too_large_to_predict_from_are_refused(cls, n):
+    X = np.random.default_rng(0).standard_normal((300, 3))
+    estimator = cls(hidden_layer_sizes=(4,), max_iter=2, normalize_input="standard", random_state=0)
+    estimator.fit(X, (X[:, 0] > 0).astype(int))
+    with pytest.raises(ValueError, match="too large for a network in float32"):
+        estimator.predict(X[:n] * 1e60)
+    clipped = cls(hidden_layer_sizes=(4,), max_iter=2, random_state=0)
+    clipped.fit(X, (X[:, 0] > 0).astype(int))
+    assert np.isfinite(clipped.predict(X[:n] * 1e60)).all()

@@ -388,3 +388,11 @@ def test_a_mask_is_not_passed_over(cls):
     estimator = fitted(small(cls), masked.filled(np.nan), y)
     expected = fitted(small(cls), X[:, :4], y)
     np.testing.assert_array_equal(estimator.predict(X), expected.predict(X))
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_numbers_too_large_to_predict_from_are_refused(cls):
+    X, y = data_for(cls)
+    estimator = fitted(small(cls, normalize_input="standard"), X, y)
+    with pytest.raises(ValueError, match="too large for a network in float32"):
+        estimator.predict(X * 1e60)

@@ -86,6 +86,12 @@ class FittedNetwork:
         network = Network(fitted._plan, fitted._loss, fitted._parameters, fitted._statistics)
         network = fitted._for_prediction(network, X.shape[0])
         z = fitted._infer(network, fitted._input_table(X))
+        if np.isnan(z).any():
+            # Finite numbers whose products are not: no class or target follows from them.
+            raise ValueError(
+                f"Input X contains a value too large for a network in {z.dtype}: an output is not "
+                "a number. Other units, normalize_input='smooth_clip' or dtype='float64' may help."
+            )
         return z.astype(np.float64, copy=False), np.result_type(X.dtype, z.dtype)
 
     def _prediction_rows(self, X):
