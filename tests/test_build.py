@@ -87,11 +87,12 @@ def test_debug_build(monkeypatch, value, debug):
     ("kernel", "loops"),
     [
         ("activations", 16),
-        ("batchnorm", 10),
+        ("batchnorm", 12),
+        ("cells", 12),
         ("gather", 4),
         ("losses", 4),
         ("moments", 6),
-        ("optimizers", 6),
+        ("optimizers", 8),
     ],
 )
 def test_loops_have_a_version_for_each_instruction_set(kernel, loops):
