@@ -264,9 +264,8 @@ class sequences:
         return y
 
     @staticmethod
-    def write(y, x, lengths, reverse=False, add=False):
-        part = sequences.reverse(x, lengths) if reverse else x
-        y[...] = y + part if add else part
+    def write(y, x, lengths, reverse=False):
+        y[...] = sequences.reverse(x, lengths) if reverse else x
 
     @staticmethod
     def last(x, lengths, n_directions=1):

@@ -73,37 +73,32 @@ def test_reverse_moves_each_sequence_within_its_own_rows():
 
 @each_precision
 @pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("add", [False, True])
 @drawn
 @given(st.data(), sorted_lengths, sizes())
-def test_write_equals_its_twin(precision, reverse, add, data, lengths, d):
+def test_write_equals_its_twin(precision, reverse, data, lengths, d):
     shape = (np.sum(lengths), d)
     x = data.draw(arrays(shape, precision.dtype))
     y = data.draw(arrays(shape, precision.dtype, orders=["C"]))
-    assert_equals_twin(
-        sequences.write, [precision], y, x, lengths, changed=1, reverse=reverse, add=add
-    )
+    assert_equals_twin(sequences.write, [precision], y, x, lengths, changed=1, reverse=reverse)
 
 
 @each_precision
 @pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("add", [False, True])
-def test_write_keeps_to_some_of_the_columns(precision, reverse, add):
+def test_write_keeps_to_some_of_the_columns(precision, reverse):
     lengths = np.array([3, 2, 2])
     wide = np.arange(35.0).reshape(7, 5).astype(precision.dtype)
     expected = wide.astype(float)
     x = 100.0 + np.arange(14.0).reshape(7, 2).astype(precision.dtype)
     for y, twin in ((wide, expected), (wide[::-1], expected[::-1])):
-        untouched(sequences.write, y[:, 1:3], x, lengths, changed=1, reverse=reverse, add=add)
-        reference.sequences.write(twin[:, 1:3], x, lengths, reverse=reverse, add=add)
+        untouched(sequences.write, y[:, 1:3], x, lengths, changed=1, reverse=reverse)
+        reference.sequences.write(twin[:, 1:3], x, lengths, reverse=reverse)
         np.testing.assert_array_equal(wide, expected)
 
 
-@pytest.mark.parametrize("add", [False, True])
-def test_write_may_write_to_what_it_reads(add):
+def test_write_may_write_to_what_it_reads():
     x, lengths = np.arange(10.0).reshape(5, 2), [3, 2]
-    expected = sequences.reverse(x, lengths) + (x if add else 0.0)
-    sequences.write(x, x, lengths, reverse=True, add=add)
+    expected = sequences.reverse(x, lengths)
+    sequences.write(x, x, lengths, reverse=True)
     np.testing.assert_array_equal(x, expected)
 
 

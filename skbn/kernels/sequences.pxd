@@ -24,7 +24,7 @@ cdef void sequences_reverse_step(
 
 cdef void sequences_write_step(
     floating* y, const floating* x, const Steps* steps, Py_ssize_t step, Py_ssize_t d,
-    Py_ssize_t y_row_stride, bint reverse, bint add,
+    Py_ssize_t y_row_stride, bint reverse,
 ) noexcept nogil
 
 cdef void sequences_last(

@@ -80,20 +80,13 @@ cdef void sequences_reverse_step(
 
 cdef void sequences_write_step(
     floating* y, const floating* x, const Steps* steps, Py_ssize_t step, Py_ssize_t d,
-    Py_ssize_t y_row_stride, bint reverse, bint add,
+    Py_ssize_t y_row_stride, bint reverse,
 ) noexcept nogil:
-    """Write, or `add`, x (counts[step], d) to the rows of y of a step, `reverse`: of its mirror.
-    """
-    cdef Py_ssize_t i, j, source
-    cdef floating* row
+    """Write x (counts[step], d) to the rows of y of a step, or, `reverse`, of its mirror."""
+    cdef Py_ssize_t i, source
     for i in range(steps.counts[step]):
         source = steps.lengths[i] - 1 - step if reverse else step
-        row = y + (steps.starts[source] + i) * y_row_stride
-        if add:
-            for j in range(d):
-                row[j] += x[i * d + j]
-        else:
-            memcpy(row, x + i * d, d * sizeof(floating))
+        memcpy(y + (steps.starts[source] + i) * y_row_stride, x + i * d, d * sizeof(floating))
 
 
 cdef void sequences_last(
@@ -241,8 +234,8 @@ def _reverse(
         sequences_reverse_step(&y[steps.starts[step], 0], &x[0, 0], &steps, step, d, row_stride)
 
 
-def write(y, x, lengths, *, bint reverse=False, bint add=False):
-    """Write packed steps, or add them, to those of `y`, step by step.
+def write(y, x, lengths, *, bint reverse=False):
+    """Write packed steps to those of `y`, step by step.
 
     Parameters
     ----------
@@ -255,8 +248,6 @@ def write(y, x, lengths, *, bint reverse=False, bint add=False):
         Steps of each sequence, sorted, the longest first.
     reverse : bool, default=False
         Whether the steps of each sequence go to `y` in reverse.
-    add : bool, default=False
-        Whether to add to what is in `y`.
 
     Raises
     ------
@@ -273,19 +264,19 @@ def write(y, x, lengths, *, bint reverse=False, bint add=False):
     if np.may_share_memory(x, y):
         x = x.copy()
     order, memory = _memory(lengths)
-    _write(y, x, order, memory, lengths, reverse, add)
+    _write(y, x, order, memory, lengths, reverse)
 
 
 def _write(
     floating[:, :] y, const floating[:, ::1] x, Py_ssize_t[::1] order, Py_ssize_t[::1] memory,
-    const Py_ssize_t[::1] lengths, bint reverse, bint add,
+    const Py_ssize_t[::1] lengths, bint reverse,
 ):
     cdef Steps steps = _steps(order, memory, lengths)
     cdef Py_ssize_t step, d = x.shape[1]
     cdef Py_ssize_t row_stride = y.strides[0] // <Py_ssize_t> sizeof(floating)
     for step in range(steps.n_steps):
         sequences_write_step(&y[0, 0], &x[steps.starts[step], 0], &steps, step, d, row_stride,
-                             reverse, add)
+                             reverse)
 
 
 def last(x, lengths, Py_ssize_t n_directions=1):

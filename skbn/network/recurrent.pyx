@@ -275,7 +275,7 @@ cdef void recurrent_forward(
             memcpy(h_step, gates + row * width, m * d * sizeof(floating))
         if layer.beside:
             sequences_write_step(y + (d if layer.reversed else 0), h_step, steps, s, d, 2 * d,
-                                 layer.reversed, False)
+                                 layer.reversed)
 
 
 cdef void _recurrent_part(
@@ -399,8 +399,7 @@ cdef void recurrent_backward(
          <floating> (1 if adds else 0))
     if layer.reversed:
         for s in range(steps.n_steps):
-            sequences_write_step(dx, inputs + steps.starts[s] * n_in, steps, s, n_in, n_in, True,
-                                 False)
+            sequences_write_step(dx, inputs + steps.starts[s] * n_in, steps, s, n_in, n_in, True)
 
 
 cdef void _forget_later_steps(double* scratch, const Operation* norm) noexcept nogil:

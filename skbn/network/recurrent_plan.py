@@ -65,7 +65,7 @@ def recurrent(
     n_inputs, *hidden, n_outputs = (int(units) for units in layer_units)
     n_steps = int(n_steps)
     n_directions = 2 if bidirectional else 1
-    input_steps = {"shared": int(shared), "n_steps": 1 if shared else n_steps}
+    input_statistics = {"shared": int(shared), "n_steps": 1 if shared else n_steps}
     rows = []
     source, n_in, column = 0, n_inputs, n_inputs
 
@@ -82,7 +82,7 @@ def recurrent(
             # The beta of the inputs' normalization does the work of the bias.
             part("input_map", LINEAR, n_in, width, bias=-1 if batch_norm else 0)
             if batch_norm:
-                part("input_norm", BATCH_NORM, width, width, beta=0, **input_steps)
+                part("input_norm", BATCH_NORM, width, width, beta=0, **input_statistics)
             # No bias but the GRU's, which the reset gate multiplies.
             bias = {"bias": 0, "first_biased": width - units} if cell == "gru" else {}
             part("recurrent_map", LINEAR, units, width, **bias)

@@ -226,7 +226,7 @@ class Direction:
         Those of this layer are set, those of the layers below are.
     position : int
         Of its operation in the plan.
-    inputs : TableInputs or StoredInputs
+    inputs : TableInputs, LayerInputs or StoredInputs
     batch : Batch
     """
 
