@@ -1,7 +1,9 @@
 """Batch normalization for scikit-learn."""
 
-from skbn.estimators.mlp import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
-from skbn.estimators.rnn import RNNWithBatchNormClassifier, RNNWithBatchNormRegressor
+from skbn.estimators.mlp_classifier import MLPWithBatchNormClassifier
+from skbn.estimators.mlp_regressor import MLPWithBatchNormRegressor
+from skbn.estimators.rnn_classifier import RNNWithBatchNormClassifier
+from skbn.estimators.rnn_regressor import RNNWithBatchNormRegressor
 from skbn.estimators.transformer import BatchNormTransformer
 from skbn.versions import __version__, show_versions
 

@@ -121,12 +121,12 @@ def test_every_file_is_on_a_floor():
         ("skbn.training.loop", "from skbn.network import block", False),
         ("skbn.training.loop", "# from sklearn.utils import shuffle", False),
         ("skbn.training.loop", '"""import sklearn"""', False),
-        ("skbn.estimators.mlp", "from sklearn.base import BaseEstimator", False),
-        ("skbn.estimators.mlp", "from skbn.training import x, y", False),
-        ("skbn.estimators.mlp", "from skbn.displays import x", True),
-        ("skbn.estimators.mlp", "from skbn import MLPWithBatchNorm", True),
-        ("skbn.displays.curve", "from skbn.estimators import mlp", False),
-        ("skbn", "from skbn.estimators.mlp import MLPWithBatchNorm", False),
+        ("skbn.estimators.mlp_classifier", "from sklearn.base import BaseEstimator", False),
+        ("skbn.estimators.mlp_classifier", "from skbn.training import x, y", False),
+        ("skbn.estimators.mlp_classifier", "from skbn.displays import x", True),
+        ("skbn.estimators.mlp_classifier", "from skbn import MLPWithBatchNorm", True),
+        ("skbn.displays.curve", "from skbn.estimators import mlp_classifier", False),
+        ("skbn", "from skbn.estimators.mlp_classifier import MLPWithBatchNorm", False),
     ],
 )
 def test_climbs_are_found(module, line, climbs):

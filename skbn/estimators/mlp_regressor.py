@@ -1,0 +1,417 @@
+"""The multi-layer perceptron with batch normalization, for real targets."""
+
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+
+from skbn.estimators.base import has_partial_fit
+from skbn.estimators.perceptron import BaseMLPWithBatchNorm
+from skbn.estimators.regression import RealTargets
+
+
+class MLPWithBatchNormRegressor(RealTargets, BaseMLPWithBatchNorm):
+    """Multi-layer perceptron regressor with batch normalization.
+
+    Minimizes a loss by stochastic gradient descent or L-BFGS. Parameters, methods and
+    attributes are those of :class:`sklearn.neural_network.MLPRegressor` where both have them.
+
+    Parameters
+    ----------
+    loss : {'squared_error', 'poisson', 'absolute_error'}, default='squared_error'
+        Half the squared error; half the Poisson deviance of a mean that is the exponential of
+        the network's output, for counts and other targets >= 0; or the absolute error, which
+        outliers in the target do not dominate. The first and the last are a mean over outputs
+        where they are reported.
+
+    hidden_layer_sizes : array-like of shape (n_layers - 2,), default=(128, 128, 128)
+        Units of each hidden layer.
+
+    activation : {'identity', 'logistic', 'tanh', 'relu', 'silu', 'gelu'}, default='silu'
+        Activation function of the hidden layers. 'silu' is ``x * logistic(x)``, 'gelu' the
+        exact ``x * Phi(x)``: smooth relatives of 'relu' that leave no unit dead.
+
+    solver : {'lbfgs', 'sgd', 'adam', 'rmsprop'}, default='adam'
+        The optimizer: L-BFGS on all rows at once, whose statistics are then those of all rows
+        (for small data); stochastic gradient descent with momentum; Adam [3]_; or RMSProp with
+        momentum [5]_. scikit-learn has no RMSProp: ``to_sklearn`` puts 'adam' in its place.
+
+    alpha : float, default=0.0001
+        Strength of the L2 penalty on the weights (never on intercepts, gamma or beta), divided
+        by the batch's total weight when added to the loss.
+
+    batch_size : int or 'auto', default='auto'
+        Rows of a mini-batch. 'auto' is a fiftieth of the rows, rounded to a power of 2, at least
+        32 and at most 128; in scikit-learn's mode ``min(200, n_samples)``. A last mini-batch of
+        one row joins the one before it under batch norm. With batch norm at least 2.
+
+    learning_rate : {'constant', 'invscaling', 'adaptive', 'cosine', 'one_cycle'}, \
+            default='one_cycle'
+        Schedule of the learning rate. For ``solver='sgd'``: 'invscaling',
+        ``learning_rate_init / (t + 1) ** power_t`` after t rows; 'adaptive', divided by 5 each
+        time the loss stops improving. For Adam and RMSProp too: 'cosine', from
+        `learning_rate_init` to 0 along half a cosine, which often ends at a better score than a
+        constant one; 'one_cycle', up to `learning_rate_init` for 30 % of the epochs and down
+        again, for few epochs at a high rate. These two run for `max_iter` epochs whatever the
+        training loss does; ``partial_fit`` takes them for 'constant'.
+
+    learning_rate_init : float or 'auto', default='auto'
+        The (initial, for 'one_cycle' the highest) learning rate. 'auto' is 0.03 for Adam with
+        'cosine' or 'one_cycle', and 0.001 otherwise and in ``partial_fit``.
+
+    power_t : float, default=0.5
+        Exponent of ``learning_rate='invscaling'``.
+
+    max_iter : int or 'auto', default='auto'
+        Epochs at most, or iterations of L-BFGS. 'auto' is 25 for Adam with 'cosine' or
+        'one_cycle', and 200 otherwise, which may be too few for L-BFGS.
+
+    shuffle : bool, default=True
+        Whether the rows are shuffled in each epoch.
+
+    random_state : int, RandomState instance or None, default=None
+        Determines the initial weights and the order of the rows. Weights are drawn in the
+        order of scikit-learn's networks. An int gives the same bits in every run on one
+        machine with one thread count.
+
+    tol : float, default=1e-4
+        When the loss has not improved by at least this for `n_iter_no_change` epochs, training
+        ends (or the learning rate falls, with ``learning_rate='adaptive'``). Neither means
+        anything to 'cosine' and 'one_cycle', unless training stops early.
+
+    verbose : bool, default=False
+        Whether to print the loss of every epoch.
+
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the parameters of the previous call (the optimizer starts
+        anew).
+
+    momentum : float, default=0.9
+        Momentum of ``solver='sgd'`` and ``'rmsprop'``, in [0, 1]. Not the momentum of the
+        running statistics, which is `bn_momentum`.
+
+    nesterovs_momentum : bool, default=True
+        Whether that momentum is Nesterov's, for ``solver='sgd'``.
+
+    early_stopping : bool or 'auto', default=False
+        Whether training ends when the score on validation rows (accuracy, R2) has not improved
+        by `tol` for `n_iter_no_change` epochs, and the best epoch is restored: weights, gamma,
+        beta and statistics. 'auto' does so for more than 10,000 rows or where `X_val` is given.
+
+    validation_fraction : float, default=0.1
+        Share of the rows set aside for it where no `X_val` is given.
+
+    beta_1, beta_2 : float, default=0.9, 0.95
+        Decay of the first and second moment estimates of ``solver='adam'``, in [0, 1). That of
+        the squared gradient of ``solver='rmsprop'`` is `beta_2`.
+
+    epsilon : float, default=1e-8
+        Numerical stability of ``solver='adam'`` and ``'rmsprop'``. Not the epsilon of batch
+        norm, which is `bn_epsilon`.
+
+    n_iter_no_change : int, default=10
+        Epochs without an improvement of `tol` that end training.
+
+    max_fun : int, default=15000
+        Evaluations of the loss at most with ``solver='lbfgs'``.
+
+    batch_norm : {'before', 'after'} or None, default='before'
+        Whether hidden layers are normalized *before* their activation [1]_ (they then have no
+        intercept, which the batch mean would remove) or *after* it, or not at all.
+
+    bn_momentum : float, default=0.1
+        Weight of the **newest** batch in the running statistics, in (0, 1], as in PyTorch
+        (Keras's ``momentum`` is one minus it). The first batch sets them. ``fit`` replaces
+        them at its end by the exact ones; ``partial_fit`` keeps them.
+
+    bn_epsilon : float, default=1e-5
+        Added to the variances that are divided by.
+
+    normalize_input : {'standard', 'smooth_clip'} or None, default='smooth_clip'
+        Whether the columns of `X` are standardized in front of the network, by the exact
+        (weighted) moments of the training rows. Constant columns are only centered.
+        ``'smooth_clip'``: what comes of that, t, is then t / sqrt(1 + (t / 3)^2), which lies
+        between -3 and 3 [4]_: a huge number to predict from moves a prediction no
+        further than a large one, and those of a column harm no other column. In training they
+        do move the column's own mean and deviation: beyond some hundred deviations put a
+        ``RobustScaler`` or ``QuantileTransformer`` in front. scikit-learn cannot express the
+        clip: for ``to_sklearn`` take ``'standard'``, and an `activation` that it has.
+
+    dropout : float, default=0.0
+        Share of the outputs of each hidden layer that is dropped at random in training, in
+        [0, 1): against overfitting.
+
+    weight_decay : float, default=0.0
+        Decoupled decay: before each step weights (never intercepts, gamma or beta) shrink by
+        ``learning_rate * weight_decay``. With Adam this is AdamW, where `alpha` would be
+        divided by the gradient's size. Not with ``solver='lbfgs'``, nor is `dropout`.
+
+    max_grad_norm : float or None, default=None
+        Euclidean norm that the gradient of a mini-batch is scaled down to where it is longer:
+        keeps one bad batch from throwing the weights far away.
+
+    init_scale : float, default=1.0
+        Factor on the initial weights (not on intercepts): to see how little a network with
+        batch norm depends on them.
+
+    dtype : {'float32', 'float64'} or None, default='float32'
+        What the network computes in; None follows the dtype of `X`.
+
+    normalize_target : bool, default=True
+        Whether the network learns the standardized target (with ``loss='poisson'`` the target
+        divided by its mean). Predictions are in the target's own
+        unit; `loss_curve_` and `tol` in the standardized one.
+
+    Attributes
+    ----------
+    loss_ : float
+        Loss of the last epoch.
+
+    best_loss_ : float or None
+        Least loss of an epoch; None with early stopping.
+
+    loss_curve_ : list of float
+        Mean training loss of each epoch, penalty included. Like the other curves and scores not
+        after ``solver='lbfgs'``, which has no epochs.
+
+    learning_rate_curve_ : list of float
+        Learning rate at the start of each epoch.
+
+    validation_scores_, validation_loss_curve_ : list of float or None
+        Score and loss (without the penalty) on the validation rows after each epoch; None
+        without any.
+
+    best_validation_score_ : float or None
+        The best of those scores.
+
+    t_ : int
+        Rows trained on.
+
+    coefs_ : list of ndarray of shape (n_in, n_out)
+        Weights of each layer. Views: writing to them changes the network.
+
+    intercepts_ : list of ndarray of shape (n_out,)
+        Intercepts of each layer. Those of hidden layers are 0 and read-only with
+        ``batch_norm='before'``, where beta does their work.
+
+    gammas_, betas_ : list of ndarray of shape (d,)
+        Trained scale and shift of each normalized hidden layer.
+
+    running_means_, running_vars_ : list of ndarray of shape (d,), float64
+        Statistics that predictions are normalized by; the variances are biased.
+
+    input_mean_, input_var_ : ndarray of shape (`n_features_in_`,), float64
+        Moments of the training rows. Not with ``normalize_input=None``.
+
+    n_features_in_ : int
+        Number of columns of `X`.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, where `X` had string names.
+
+    n_iter_ : int
+        Epochs of the last call.
+
+    n_layers_ : int
+        Number of layers, input and output included.
+
+    n_outputs_ : int
+        Number of outputs.
+
+    out_activation_ : str
+        Name of the function that links raw outputs to predictions.
+
+    See Also
+    --------
+    MLPWithBatchNormClassifier : The same network for classes.
+    BatchNormTransformer : Batch normalization of columns as a step of a pipeline.
+
+    Notes
+    -----
+    The initial weights are Glorot's [2]_. Batch statistics are weighted by `sample_weight`: a
+    weight of 2 is the row twice. Rows of weight 0 are left out before anything is drawn, but in
+    scikit-learn's mode (``from_sklearn``), which keeps them.
+
+    With ``normalize_target=True`` the moments of the target are merged over calls of
+    ``partial_fit``, and the output layer is rescaled with them so that no prediction changes
+    by it (van Hasselt et al. 2016, "Learning values across many orders of magnitude",
+    Proposition 1).
+
+    References
+    ----------
+    .. [1] Ioffe and Szegedy (2015), "Batch normalization: accelerating deep network training by
+       reducing internal covariate shift", Algorithms 1 and 2, section 3.2.
+    .. [2] Glorot and Bengio (2010), "Understanding the difficulty of training deep feedforward
+       neural networks".
+    .. [3] Kingma and Ba (2015), "Adam: a method for stochastic optimization".
+    .. [4] Holzmüller, Grinsztajn and Steinwart (2024), "Better by default: strong pre-tuned MLPs
+       and boosted trees on tabular data", section 3, https://arxiv.org/abs/2407.04491.
+    .. [5] Tieleman and Hinton (2012), "Neural networks for machine learning", Lecture 6.5.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_friedman1
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skbn import MLPWithBatchNormRegressor
+    >>> X, y = make_friedman1(1000, random_state=0)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+    >>> reg = MLPWithBatchNormRegressor(random_state=0)
+    >>> reg.fit(X_train, y_train).score(X_test, y_test) > 0.9
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **BaseMLPWithBatchNorm._parameter_constraints,
+        "loss": [StrOptions({"squared_error", "poisson", "absolute_error"})],
+        "normalize_target": ["boolean"],
+    }
+
+    _plain_parameters = {
+        "batch_norm": None,
+        "normalize_input": None,
+        "normalize_target": False,
+        "dtype": "float64",
+    }
+
+    def __init__(
+        self,
+        loss="squared_error",
+        hidden_layer_sizes=(128, 128, 128),
+        activation="silu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="one_cycle",
+        learning_rate_init="auto",
+        power_t=0.5,
+        max_iter="auto",
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.95,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        batch_norm="before",
+        bn_momentum=0.1,
+        bn_epsilon=1e-5,
+        normalize_input="smooth_clip",
+        normalize_target=True,
+        dropout=0.0,
+        weight_decay=0.0,
+        max_grad_norm=None,
+        init_scale=1.0,
+        dtype="float32",
+    ):
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.batch_norm = batch_norm
+        self.bn_momentum = bn_momentum
+        self.bn_epsilon = bn_epsilon
+        self.normalize_input = normalize_input
+        self.normalize_target = normalize_target
+        self.dropout = dropout
+        self.weight_decay = weight_decay
+        self.max_grad_norm = max_grad_norm
+        self.init_scale = init_scale
+        self.dtype = dtype
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows, at least two with batch norm. Need not be scaled.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0 of the rows, in the loss and in all statistics.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Validation rows, for `early_stopping`. None: a part of `X` is set aside.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Their targets.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights, in score and loss.
+
+        Returns
+        -------
+        self : MLPWithBatchNormRegressor
+
+        Raises
+        ------
+        ValueError
+            If the data are not finite or do not fit each other, if there are too few rows, or
+            if the loss stops being finite. The estimator is then as before the call.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the loss still improves after `max_iter` epochs.
+        UserWarning
+            On Ctrl-C; the model is that of the last complete block of mini-batches. If `X_val`
+            is given without `early_stopping`.
+        """
+        validation = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, validation, incremental=False)
+
+    @available_if(has_partial_fit)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None
+    ):
+        """Train for one epoch on the given rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. A single row is normalized by the running statistics.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0 of the rows.
+        X_val, y_val, sample_weight_val : default=None
+            Validation rows, as in ``fit``: each call adds to `validation_scores_` and
+            `validation_loss_curve_`. The rows to stop at are the caller's to choose.
+
+        Returns
+        -------
+        self : MLPWithBatchNormRegressor
+
+        Raises
+        ------
+        ValueError
+            As ``fit``, and for another number of outputs than before.
+        """
+        validation = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, validation, incremental=True)

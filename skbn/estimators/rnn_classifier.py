@@ -1,0 +1,469 @@
+"""The recurrent network with batch normalization per time step, for classes."""
+
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+
+from skbn.estimators.base import has_partial_fit
+from skbn.estimators.classification import ClassTargets
+from skbn.estimators.recurrent import BaseRNNWithBatchNorm
+
+
+class RNNWithBatchNormClassifier(ClassTargets, BaseRNNWithBatchNorm):
+    """Recurrent network with batch normalization per time step, for classes of sequences.
+
+    Long short-term memory, gated recurrent units or plain units; the class follows from the
+    last state. Statistics are taken across the batch for each time step, never across time steps
+    unless that is asked for. Minimizes the log loss by stochastic gradient descent or L-BFGS.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array-like of shape (n_layers - 2,), default=(100,)
+        Units of each recurrent layer, in each direction.
+
+    cell : {'lstm', 'gru', 'tanh'}, default='lstm'
+        Long short-term memory [8]_, gated recurrent unit [9]_ (the reset gate behind the
+        recurrent product, as in PyTorch), or ``h = tanh(z)``.
+
+    bidirectional : bool, default=False
+        Whether every layer also reads the sequences from their end, by units of its own. Of a
+        shorter sequence the real part alone is reversed.
+
+    solver : {'lbfgs', 'sgd', 'adam', 'rmsprop'}, default='adam'
+        The optimizer: L-BFGS on all sequences at once (for small data, and with
+        ``max_grad_norm=None`` only); stochastic gradient descent with momentum; Adam [3]_; or
+        RMSProp with momentum [5]_.
+
+    alpha : float, default=0.0001
+        Strength of the L2 penalty on the weights (never on intercepts, gamma or beta), divided
+        by the batch's total weight when added to the loss.
+
+    batch_size : int or 'auto', default='auto'
+        Sequences of a mini-batch. 'auto' is a fiftieth of them, rounded to a power of 2, at least
+        32 and at most 128. A last mini-batch of fewer than 8 sequences joins the one before it
+        under batch norm. With batch norm at least 2; but in 'full' the noise of each step's
+        statistics goes on to the next, so of fewer than 8 it learns little or nothing.
+
+    learning_rate : {'constant', 'invscaling', 'adaptive', 'cosine', 'one_cycle'}, \
+            default='one_cycle'
+        Schedule of the learning rate. For ``solver='sgd'``: 'invscaling',
+        ``learning_rate_init / (t + 1) ** power_t`` after t rows; 'adaptive', divided by 5 each
+        time the loss stops improving. For Adam and RMSProp too: 'cosine', from
+        `learning_rate_init` to 0 along half a cosine, which often ends at a better score than a
+        constant one; 'one_cycle', up to `learning_rate_init` for 30 % of the epochs and down
+        again, for few epochs at a high rate. These two run for `max_iter` epochs whatever the
+        training loss does; ``partial_fit`` takes them for 'constant'.
+
+    learning_rate_init : float or 'auto', default='auto'
+        The (initial, for 'one_cycle' the highest) learning rate. 'auto' is 0.01 for
+        Adam with 'cosine' or 'one_cycle', and 0.001 otherwise and in ``partial_fit``.
+
+    power_t : float, default=0.5
+        Exponent of ``learning_rate='invscaling'``.
+
+    max_iter : int or 'auto', default='auto'
+        Epochs at most, or iterations of L-BFGS. 'auto' is 100 for Adam with 'cosine'
+        or 'one_cycle', and 200 otherwise.
+
+    shuffle : bool, default=True
+        Whether the rows are shuffled in each epoch.
+
+    random_state : int, RandomState instance or None, default=None
+        Determines the initial weights, the order of the sequences, those set aside for validation
+        and what `dropout` drops. An int gives the same bits in every run on one machine with one
+        thread count.
+
+    tol : float, default=1e-4
+        When the loss has not improved by at least this for `n_iter_no_change` epochs, training
+        ends (or the learning rate falls, with ``learning_rate='adaptive'``). Neither means
+        anything to 'cosine' and 'one_cycle', unless training stops early.
+
+    verbose : bool, default=False
+        Whether to print the loss of every epoch.
+
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the parameters of the previous call (the optimizer starts
+        anew).
+
+    momentum : float, default=0.9
+        Momentum of ``solver='sgd'`` and ``'rmsprop'``, in [0, 1]. Not the momentum of the
+        running statistics, which is `bn_momentum`.
+
+    nesterovs_momentum : bool, default=True
+        Whether that momentum is Nesterov's, for ``solver='sgd'``.
+
+    early_stopping : bool or 'auto', default=False
+        Whether training ends when the score on validation rows (accuracy, R2) has not improved
+        by `tol` for `n_iter_no_change` epochs, and the best epoch is restored: weights, gamma,
+        beta and statistics. 'auto' does so for more than 10,000 rows or where `X_val` is given.
+
+    validation_fraction : float, default=0.1
+        Share of the rows set aside for it where no `X_val` is given.
+
+    beta_1, beta_2 : float, default=0.9, 0.95
+        Decay of the first and second moment estimates of ``solver='adam'``, in [0, 1). That of
+        the squared gradient of ``solver='rmsprop'`` is `beta_2`.
+
+    epsilon : float, default=1e-8
+        Numerical stability of ``solver='adam'`` and ``'rmsprop'``. Not the epsilon of batch
+        norm, which is `bn_epsilon`.
+
+    n_iter_no_change : int, default=10
+        Epochs without an improvement of `tol` that end training.
+
+    max_fun : int, default=15000
+        Evaluations of the loss at most with ``solver='lbfgs'``.
+
+    batch_norm : {'full', 'input'} or None, default='full'
+        What is normalized [1]_: with 'full' [6]_ the contribution of the inputs to the
+        pre-activations, that of the state before, each by itself, and the state of an LSTM in
+        front of the output gate; with 'input' [7]_ the first alone; or nothing.
+
+    time_statistics : {'per_step', 'shared'}, default='per_step'
+        Whether statistics are taken across the batch for each time step by itself, or, of the
+        contribution of the inputs, across the batch and all time steps. Those of the states are
+        per step in any case: how a step was normalized decides what the next one sees. gamma and
+        beta are the same at all time steps.
+
+    bn_momentum : float, default=0.1
+        Weight of the **newest** batch in the running statistics, in (0, 1], as in PyTorch
+        (Keras's ``momentum`` is one minus it). The first batch sets them. ``fit`` replaces
+        them at its end by the exact ones; ``partial_fit`` keeps them.
+
+    bn_epsilon : float, default=1e-5
+        Added to the variances that are divided by.
+
+    bn_gamma_init : float, default=0.1
+        Where every gamma starts. At 1 a tanh would saturate from the first step on, and no
+        gradient would reach the steps before [6]_.
+
+    normalize_input : {'standard', 'smooth_clip'} or None, default='smooth_clip'
+        Whether each feature is standardized in front of the network, by the exact (weighted)
+        moments of all real steps of the training sequences. A constant feature is only centered.
+        ``'smooth_clip'``: what comes of that, t, is then t / sqrt(1 + (t / 3)^2), which lies
+        between -3 and 3 [4]_: a huge number to predict from moves a prediction no further than a
+        large one. In training it does move its feature's mean and deviation: where there are
+        numbers beyond some hundred deviations, clip them in front.
+
+    dropout : float, default=0.0
+        Share of the outputs of each recurrent layer, at each time step, that is dropped at random
+        in training on their way to the next layer, in [0, 1). Never on the way to the next step.
+
+    weight_decay : float, default=0.0
+        Decoupled decay: before each step weights (never intercepts, gamma or beta) shrink by
+        ``learning_rate * weight_decay``. With Adam this is AdamW, where `alpha` would be
+        divided by the gradient's size. Not with ``solver='lbfgs'``, nor is `dropout`.
+
+    max_grad_norm : float or None, default=1.0
+        Euclidean norm that the gradient of a mini-batch is scaled down to where it is longer
+        [10]_.
+
+    init_scale : float, default=1.0
+        Factor on the initial weights (not on intercepts): to see how little a network with
+        batch norm depends on them.
+
+    dtype : {'float32', 'float64'} or None, default='float32'
+        What the network computes in; None follows the dtype of `X`.
+
+    class_weight : dict, list of dict, 'balanced' or None, default=None
+        Weights of the classes, multiplied into `sample_weight`, statistics included; 'balanced'
+        is ``n_samples / (n_classes * np.bincount(y))``.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The class labels: of the sequences of positive weight, or as ``partial_fit`` was given them.
+
+    loss_ : float
+        Loss of the last epoch.
+
+    best_loss_ : float or None
+        Least loss of an epoch; None with early stopping.
+
+    loss_curve_ : list of float
+        Mean training loss of each epoch, penalty included. Like the other curves and scores not
+        after ``solver='lbfgs'``, which has no epochs.
+
+    learning_rate_curve_ : list of float
+        Learning rate at the start of each epoch.
+
+    validation_scores_, validation_loss_curve_ : list of float or None
+        Score and loss (without the penalty) on the validation rows after each epoch; None
+        without any.
+
+    best_validation_score_ : float or None
+        The best of those scores.
+
+    t_ : int
+        Rows trained on.
+
+    coefs_ : list of ndarray of shape (n_in, n_out)
+        Of each layer, in each direction: weights of the inputs, shape (n_in, g * units), and of
+        the state before, (units, g * units), with the g gates side by side (LSTM: i, f, g, o;
+        GRU: r, z, n). Then those of the outputs. Views: writing to them changes the network.
+
+    intercepts_ : list of ndarray of shape (n_out,)
+        Those of the same maps. Of the inputs' contribution 0 and read-only under batch norm,
+        where beta does their work; of the state's 0 and read-only, but for the candidate of a
+        GRU, shape (units,).
+
+    gammas_, betas_ : list of ndarray of shape (d,)
+        Trained scale and shift: of each layer, in each direction, those of the inputs'
+        contribution, with 'full' those of the state's (whose beta would be redundant: 0 and
+        read-only), and of an LSTM those of its state.
+
+    running_means_, running_vars_ : list of ndarray of shape (n_steps, d), float64
+        Statistics that predictions are normalized by, of the same normalizations, step by step; a
+        direction that reads backwards counts from the end. (1, d) where they are shared. The
+        variances are biased.
+
+    input_mean_, input_var_ : ndarray of shape (n_features,), float64
+        Moments of the real steps of the training sequences. Not with ``normalize_input=None``.
+
+    n_features_in_ : int
+        Features of a time step; for two-dimensional `X` the number of time steps.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns of a two-dimensional `X`, where they are strings.
+
+    n_iter_ : int
+        Epochs of the last call.
+
+    n_layers_ : int
+        Number of layers, input and output included.
+
+    n_outputs_ : int
+        Number of outputs.
+
+    out_activation_ : str
+        Name of the function that links raw outputs to predictions.
+
+    See Also
+    --------
+    RNNWithBatchNormRegressor : The same network for real targets.
+    MLPWithBatchNormClassifier : A multi-layer perceptron with batch normalization.
+    BatchNormTransformer : Batch normalization of sequences as a step of a pipeline.
+
+    Notes
+    -----
+    Sequences of different length are filled up with NaN behind their end. They are sorted by
+    length and packed step by step, so a step that is not there takes no part in any statistic,
+    state or loss, and costs nothing.
+
+    Fewer than 8 sequences of a mini-batch (or less than all, if it is smaller) give a time step no
+    statistics of its own: it is normalized by those of the last step that enough sequences reach.
+    So are, in predictions, steps beyond the longest training sequence. At the end of ``fit`` the
+    statistics are replaced by the exact ones of all training sequences.
+
+    Where a mini-batch has no variance at a step (the first rows of pictures are black) the
+    normalized value is 0, and so is the gradient that comes back through it.
+
+    Weights of the inputs and the outputs are Glorot's [2]_ at first, those of the state
+    orthogonal in each gate; the forget gate of an LSTM starts with a bias of 1.
+
+    Batch statistics are weighted by `sample_weight`, a weight for each sequence. Those that reach a
+    step are counted whatever their weight, if it is not 0.
+
+    References
+    ----------
+    .. [1] Ioffe and Szegedy (2015), "Batch normalization: accelerating deep network training by
+       reducing internal covariate shift", Algorithms 1 and 2, section 3.2.
+    .. [2] Glorot and Bengio (2010), "Understanding the difficulty of training deep feedforward
+       neural networks".
+    .. [3] Kingma and Ba (2015), "Adam: a method for stochastic optimization".
+    .. [4] Holzmüller, Grinsztajn and Steinwart (2024), "Better by default: strong pre-tuned MLPs
+       and boosted trees on tabular data", section 3, https://arxiv.org/abs/2407.04491.
+    .. [5] Tieleman and Hinton (2012), "Neural networks for machine learning", Lecture 6.5.
+    .. [6] Cooijmans, Ballas, Laurent, Gülçehre and Courville (2017), "Recurrent batch
+       normalization", equations 6 to 8, sections 3 to 5, https://arxiv.org/abs/1603.09025.
+    .. [7] Laurent, Pereyra, Brakel, Zhang and Bengio (2016), "Batch normalized recurrent neural
+       networks", https://arxiv.org/abs/1510.01378.
+    .. [8] Hochreiter and Schmidhuber (1997), "Long short-term memory"; with the forget gate of
+       Gers, Schmidhuber and Cummins (2000).
+    .. [9] Cho et al. (2014), "Learning phrase representations using RNN encoder-decoder for
+       statistical machine translation".
+    .. [10] Pascanu, Mikolov and Bengio (2013), "On the difficulty of training recurrent neural
+       networks".
+
+    Examples
+    --------
+    Which of two frequencies do noisy waves of different length have?
+
+    >>> import numpy as np
+    >>> from skbn import RNNWithBatchNormClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> y = rng.integers(0, 2, 300)
+    >>> phase = rng.uniform(0, 6, (300, 1))
+    >>> X = np.sin((0.5 + 0.3 * y[:, np.newaxis]) * np.arange(30) + phase)
+    >>> X += 0.3 * rng.standard_normal(X.shape)
+    >>> X[np.arange(30) >= rng.integers(15, 31, (300, 1))] = np.nan
+    >>> clf = RNNWithBatchNormClassifier(hidden_layer_sizes=(20,), random_state=0)
+    >>> clf.fit(X[:200], y[:200]).score(X[200:], y[200:]) > 0.9
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **BaseRNNWithBatchNorm._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        cell="lstm",
+        *,
+        bidirectional=False,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="one_cycle",
+        learning_rate_init="auto",
+        power_t=0.5,
+        max_iter="auto",
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.95,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        batch_norm="full",
+        time_statistics="per_step",
+        bn_momentum=0.1,
+        bn_epsilon=1e-5,
+        bn_gamma_init=0.1,
+        normalize_input="smooth_clip",
+        dropout=0.0,
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        class_weight=None,
+        init_scale=1.0,
+        dtype="float32",
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.cell = cell
+        self.bidirectional = bidirectional
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.batch_norm = batch_norm
+        self.time_statistics = time_statistics
+        self.bn_momentum = bn_momentum
+        self.bn_epsilon = bn_epsilon
+        self.bn_gamma_init = bn_gamma_init
+        self.normalize_input = normalize_input
+        self.dropout = dropout
+        self.weight_decay = weight_decay
+        self.max_grad_norm = max_grad_norm
+        self.class_weight = class_weight
+        self.init_scale = init_scale
+        self.dtype = dtype
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_steps, n_features) or (n_samples, n_steps)
+            Training sequences, at least two with batch norm; of two dimensions with one feature.
+            Behind the last step of a shorter one all is NaN. Need not be scaled.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels, or 0 and 1 for each label.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0 of the sequences, in the loss and in all statistics.
+        X_val : array-like of the form of `X`, default=None
+            Validation sequences, for `early_stopping`. None: a part of `X` is set aside.
+        y_val : array-like of the form of `y`, default=None
+            Their targets.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights, in score and loss.
+
+        Returns
+        -------
+        self : RNNWithBatchNormClassifier
+
+        Raises
+        ------
+        ValueError
+            If the data are not finite but for NaN behind the end of a sequence, or do not fit each
+            other, if there are too few sequences, or if the loss stops being finite. The estimator
+            is then as before the call.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the loss still improves after `max_iter` epochs.
+        UserWarning
+            On Ctrl-C; the model is that of the last complete block of mini-batches. If `X_val`
+            is given without `early_stopping`.
+        """
+        validation = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, validation, incremental=False)
+
+    @available_if(has_partial_fit)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        classes=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+    ):
+        """Train for one epoch on the given sequences.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_steps, n_features) or (n_samples, n_steps)
+            Training sequences. A single one is normalized by the running statistics. Three
+            dimensions may have more steps than before.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels, or 0 and 1 for each label.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0 of the sequences.
+        classes : array-like of shape (n_classes,), default=None
+            All class labels. Needed in the first call.
+        X_val, y_val, sample_weight_val : default=None
+            Validation sequences, as in ``fit``: each call adds to `validation_scores_` and
+            `validation_loss_curve_`. The epoch to stop at is the caller's to choose.
+
+        Returns
+        -------
+        self : RNNWithBatchNormClassifier
+
+        Raises
+        ------
+        ValueError
+            As ``fit``, and for a class that is not in `classes`.
+        """
+        validation = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, validation, incremental=True, classes=classes)
