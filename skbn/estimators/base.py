@@ -17,7 +17,7 @@ from skbn.estimators.fitted import FittedNetwork
 from skbn.estimators.inputs import CLIPPED
 from skbn.estimators.rows import as_table, checked_data, given_validation_rows, training_rows
 from skbn.estimators.scoring import Validation, split_off
-from skbn.estimators.transaction import draft_of, publish, unchanged_on_failure
+from skbn.estimators.transaction import draft_of, published
 from skbn.network.network import Network
 from skbn.network.plan import BATCH_NORM
 from skbn.network.statistics import set_exact_statistics
@@ -117,12 +117,10 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         if not incremental:
             max_epochs = 0 if self.solver == "lbfgs" else solvers.max_epochs(self)
             callbacks = FitCallbacks(self, max_epochs, X, y, {"sample_weight": sample_weight})
-        with unchanged_on_failure(self):
-            draft = draft_of(self)
-            unconverged = draft._fit_draft(
-                X, y, sample_weight, given_validation, callbacks, classes
-            )
-            publish(self, draft)
+        draft = draft_of(self)
+        before = vars(draft).copy()
+        unconverged = draft._fit_draft(X, y, sample_weight, given_validation, callbacks, classes)
+        with published(self, draft, before):
             if callbacks is not None:
                 callbacks.end()
         if unconverged:

@@ -26,11 +26,12 @@ class ClassTargets(ClassifierMixin):
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
             A CSR matrix where the labels of the last fit were sparse.
         """
-        z, _ = self._raw_outputs(X)
-        codes = self._predicted_codes(z)
-        if not self._is_multilabel:
-            return self.classes_[codes]
-        return csr_matrix(codes) if self._predicts_sparse else codes
+        fitted = self._look()
+        z, _ = fitted._raw_outputs(X)
+        codes = fitted._predicted_codes(z)
+        if not fitted._is_multilabel:
+            return fitted.classes_[codes]
+        return csr_matrix(codes) if fitted._predicts_sparse else codes
 
     def _predicted_codes(self, z):
         if self._is_multilabel:
@@ -58,16 +59,17 @@ class ClassTargets(ClassifierMixin):
             In the order of ``classes_``; for multi-label targets of each label by itself.
             float32 for float32 `X`, float64 otherwise.
         """
-        z, dtype = self._raw_outputs(X)
-        if self._is_multilabel:
+        fitted = self._look()
+        z, dtype = fitted._raw_outputs(X)
+        if fitted._is_multilabel:
             probabilities = expit(z)
-        elif self.n_outputs_ > 1:
+        elif fitted.n_outputs_ > 1:
             # exp(z - max z) / its sum, in place: the outputs are nobody else's.
             z -= z.max(axis=1, keepdims=True)
             np.exp(z, out=z)
             z /= z.sum(axis=1, keepdims=True)
             probabilities = z
-        elif len(self.classes_) == 1:
+        elif len(fitted.classes_) == 1:
             probabilities = np.ones_like(z)
         else:
             probabilities = np.hstack([expit(-z), expit(z)])

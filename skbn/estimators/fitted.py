@@ -2,6 +2,9 @@
 
 It is plain arrays and numbers. ``coefs_`` and its like are views of the flat memory, made when
 they are asked for, so they are right after unpickling and copying too.
+
+A public method looks at the state once, by ``_look()``, and reads everything from what it has
+seen: another thread may fit the estimator while the method runs.
 """
 
 import numpy as np
@@ -69,29 +72,45 @@ class FittedNetwork:
         self.running_vars_[:] = arrays
 
     def _view(self, view, name, memory):
-        if "_plan" not in vars(self):
+        state = vars(self).copy()
+        if "_plan" not in state:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return view(self._plan, vars(self)[memory])
+        return view(state["_plan"], state[memory])
 
     def __sklearn_is_fitted__(self):
         return "_plan" in vars(self)
 
-    def _raw_outputs(self, X):
-        """Outputs of the network before any link, float64, and the dtype results have."""
-        if not self.__sklearn_is_fitted__():
-            check_is_fitted(self)  # raises, and takes its time
-        X = self._prediction_rows(X)
-        # One look at the state: it may be replaced in another thread.
+    def __copy__(self):
+        # A shallow copy shares all but the memory that is written to through views.
+        copied = draft_of(self)
+        for name in ("_parameters", "_statistics"):
+            if name in vars(copied):
+                setattr(copied, name, vars(copied)[name].copy())
+        return copied
+
+    def _look(self):
+        """This estimator as it is now, whatever becomes of it.
+
+        Raises
+        ------
+        NotFittedError
+            If it is not fitted.
+        """
         fitted = draft_of(self)
-        network = Network(fitted._plan, fitted._loss, fitted._parameters, fitted._statistics)
-        network = fitted._for_prediction(network, X.shape[0])
-        z = fitted._infer(network, fitted._input_table(X))
-        if np.isnan(z).any():
-            # Finite numbers whose products are not: no class or target follows from them.
-            raise ValueError(
-                f"Input X contains a value too large for a network in {z.dtype}: an output is not "
-                "a number. Other units, normalize_input='smooth_clip' or dtype='float64' may help."
-            )
+        if "_plan" not in vars(fitted):
+            check_is_fitted(fitted)  # raises, and takes its time
+        return fitted
+
+    def _raw_outputs(self, X):
+        """Outputs of the network before any link, float64, and the dtype results have.
+
+        Of an estimator that nothing changes meanwhile: call it on a ``_look()``.
+        """
+        X = self._prediction_rows(X)
+        network = Network(self._plan, self._loss, self._parameters, self._statistics)
+        network = self._for_prediction(network, X.shape[0])
+        z = self._infer(network, self._input_table(X))
+        refuse_non_finite(z)
         return z.astype(np.float64, copy=False), np.result_type(X.dtype, z.dtype)
 
     def _prediction_rows(self, X):
@@ -127,3 +146,13 @@ class FittedNetwork:
     def _output_affine(self):
         """What raw outputs are multiplied by, and what is added then, to be predictions."""
         return 1.0, 0.0
+
+
+def refuse_non_finite(outputs):
+    """Raise where finite inputs have led to outputs that are not: nothing follows from them."""
+    if not np.isfinite(outputs).all():
+        raise ValueError(
+            f"Input X contains a value too large for a network in {outputs.dtype}: an output is "
+            "not a finite number. Other units, normalize_input='smooth_clip' or dtype='float64' "
+            "may help."
+        )

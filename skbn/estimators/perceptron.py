@@ -2,7 +2,6 @@
 
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from skbn.estimators.base import BaseWithBatchNorm
 from skbn.estimators.conversion import from_sklearn, to_sklearn
@@ -104,8 +103,8 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         NotFittedError
             If this estimator is not fitted.
         """
-        check_is_fitted(self)
-        mean, invstd, is_clipped = self._input_normalization()
+        fitted = self._look()
+        mean, invstd, is_clipped = fitted._input_normalization()
         if is_clipped:
             raise ValueError(
                 "scikit-learn's networks cannot clip their inputs: this one, with "
@@ -113,7 +112,7 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
                 "and normalize_input='standard' can."
             )
         shift = None if mean is None else -mean * invstd
-        return to_sklearn(self, invstd, shift, *self._output_affine())
+        return to_sklearn(fitted, invstd, shift, *fitted._output_affine())
 
     @classmethod
     def from_sklearn(cls, mlp):

@@ -6,6 +6,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_array, column_or_1d
 
 from skbn.estimators.columns import column_moments, divisor, merged
+from skbn.estimators.fitted import refuse_non_finite
 from skbn.network import views
 
 
@@ -26,9 +27,12 @@ class RealTargets(RegressorMixin):
             In the target's own unit; float32 for float32 `X` and a network of float32, float64
             otherwise.
         """
-        z, dtype = self._raw_outputs(X)
-        z = self._predictions(z).astype(dtype, copy=False)
-        return z.ravel() if self.n_outputs_ == 1 else z
+        fitted = self._look()
+        z, dtype = fitted._raw_outputs(X)
+        with np.errstate(over="ignore"):
+            z = fitted._predictions(z).astype(dtype, copy=False)
+        refuse_non_finite(z)
+        return z.ravel() if fitted.n_outputs_ == 1 else z
 
     def _predictions(self, z):
         scale, shift = self._output_affine()

@@ -1,6 +1,7 @@
 """Batch normalization of columns, as a transformer."""
 
 import warnings
+from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
@@ -12,14 +13,17 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._set_output import _get_output_config, _wrap_data_with_container
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
 from skbn.estimators.columns import divisor
 from skbn.estimators.row_parts import a_part_for_each_thread, side_by_side
 from skbn.estimators.running_moments import RunningMoments, as_matrices
-from skbn.estimators.transaction import unchanged_on_failure
+from skbn.estimators.transaction import draft_of, fitted_draft, published
 from skbn.kernels import batchnorm
 
 
-class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class BatchNormTransformer(
+    CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+):
     """Normalize columns by running averages of their mean and variance.
 
     ``y = gamma * (x - running_mean) / sqrt(running_var + epsilon) + beta``
@@ -198,8 +202,8 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         InvalidParameterError
             If a parameter of the constructor is out of its range.
         """
-        with unchanged_on_failure(self):
-            self._update(X, sample_weight, first=True, batch_size=self.batch_size)
+        with self._fitting(X, y, sample_weight) as draft:
+            draft._update(X, sample_weight, first=True, batch_size=draft.batch_size)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -229,8 +233,8 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         InvalidParameterError
             If a parameter of the constructor is out of its range.
         """
-        with unchanged_on_failure(self):
-            self._update(X, sample_weight, first=not hasattr(self, "_moments"))
+        with self._fitting(X, y, sample_weight) as draft:
+            draft._update(X, sample_weight, first=not hasattr(draft, "_moments"))
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -263,14 +267,15 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         InvalidParameterError
             If a parameter of the constructor is out of its range.
         """
-        with unchanged_on_failure(self):
-            rows, batch = self._update(
-                X, sample_weight, first=not hasattr(self, "_moments"), training=True
+        with self._fitting(X, y, sample_weight) as draft:
+            rows, batch = draft._update(
+                X, sample_weight, first=not hasattr(draft, "_moments"), training=True
             )
             mean, var = batch.running_mean(), batch.running_var()
-            scale = self._tiled(self.gamma_, mean) / divisor(mean, var, batch.weight, self.epsilon)
-            result = self._affine(rows, mean, scale, self._tiled(self.beta_, mean))
-        return _wrap_data_with_container("transform", result, X, self)
+            spread = divisor(mean, var, batch.weight, draft.epsilon)
+            scale = draft._tiled(draft.gamma_, mean) / spread
+            result = draft._affine(rows, mean, scale, draft._tiled(draft.beta_, mean))
+        return _wrap_data_with_container("transform", result, X, draft)
 
     def transform(self, X):
         """Normalize rows by the running averages.
@@ -294,12 +299,13 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             sparse or holds infinity; if it is three-dimensional and the output is to be a
             DataFrame.
         """
-        check_is_fitted(self)
-        rows = self._validated(X, first=False, written=True)
-        self._refuse_data_frame(rows)
-        mean, spread = self._running(rows)
-        scale = self._tiled(self.gamma_, mean) / spread
-        return self._affine(rows, mean, scale, self._tiled(self.beta_, mean))
+        fitted = self._look()
+        rows = fitted._validated(X, first=False, written=True)
+        fitted._refuse_data_frame(rows)
+        mean, spread = fitted._running(rows)
+        scale = fitted._tiled(fitted.gamma_, mean) / spread
+        result = fitted._affine(rows, mean, scale, fitted._tiled(fitted.beta_, mean))
+        return _wrap_data_with_container("transform", result, X, fitted)
 
     def inverse_transform(self, X):
         """Undo :meth:`transform`.
@@ -322,17 +328,31 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             If gamma is 0 in a feature, which has then lost its values; if `X` does not fit, as
             in :meth:`transform`.
         """
-        check_is_fitted(self)
-        lost = np.flatnonzero(self.gamma_ == 0.0)
+        fitted = self._look()
+        lost = np.flatnonzero(fitted.gamma_ == 0.0)
         if lost.size > 0:
             raise ValueError(
                 "transform cannot be undone where gamma is 0, which is the case in the "
                 f"feature(s) {', '.join(map(str, lost[:5]))}{', ...' if lost.size > 5 else ''}."
             )
-        rows = self._validated(X, first=False, written=True, named=False)
-        mean, spread = self._running(rows)
-        scale = spread / self._tiled(self.gamma_, mean)
-        return self._affine(rows, self._tiled(self.beta_, mean), scale, mean)
+        rows = fitted._validated(X, first=False, written=True, named=False)
+        mean, spread = fitted._running(rows)
+        scale = spread / fitted._tiled(fitted.gamma_, mean)
+        return fitted._affine(rows, fitted._tiled(fitted.beta_, mean), scale, mean)
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns that :meth:`transform` gives: those of its input.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the input; ``None``: those of the rows fitted, or ``x0``, ``x1`` ...
+
+        Returns
+        -------
+        feature_names_out : ndarray of str objects
+        """
+        return super(BatchNormTransformer, self._look()).get_feature_names_out(input_features)
 
     def merge(self, other):
         """Take in, exactly and in place, what another transformer has seen.
@@ -373,6 +393,11 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             raise TypeError(
                 f"only a BatchNormTransformer can be merged, got {type(other).__name__}."
             )
+        with fitted_draft(self) as draft:
+            draft._merge(other._look())
+        return self
+
+    def _merge(self, other):
         for one in (self, other):
             check_is_fitted(one)
             if one.momentum is not None or not one._running_moments().exact:
@@ -402,7 +427,22 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             self.running_mean_.shape,
             self.n_batches_seen_ + other.n_batches_seen_,
         )
-        return self
+
+    def _look(self):
+        """This transformer as it is now, whatever becomes of it."""
+        fitted = draft_of(self)
+        check_is_fitted(fitted)
+        return fitted
+
+    @contextmanager
+    def _fitting(self, X, y, sample_weight):
+        """A draft to be fitted, published at the end of the block, and the callbacks around it."""
+        callbacks = FitCallbacks(self, 0, X, y, {"sample_weight": sample_weight})
+        draft = draft_of(self)
+        before = vars(draft).copy()
+        yield draft
+        with published(self, draft, before):
+            callbacks.end()
 
     def _validated(self, X, *, first, written=False, finite=False, named=True):
         """`X` as an array of floats, its shape and its feature names checked.
@@ -574,13 +614,15 @@ class BatchNormTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         return RunningMoments(**self._moments)
 
     def _store(self, moments, shape, n_batches):
-        # As plain arrays, so that loading the state asks for no class but this one.
-        self._moments = dict(vars(moments))
-        self.running_mean_ = moments.running_mean().reshape(shape)
-        self.running_var_ = moments.running_var().reshape(shape)
         seen = moments.n_samples_seen()
-        self.n_samples_seen_ = seen.reshape(shape) if isinstance(seen, np.ndarray) else seen
-        self.n_batches_seen_ = n_batches
+        vars(self).update(
+            # As plain arrays, so that loading the state asks for no class but this one.
+            _moments=dict(vars(moments)),
+            running_mean_=moments.running_mean().reshape(shape),
+            running_var_=moments.running_var().reshape(shape),
+            n_samples_seen_=seen.reshape(shape) if isinstance(seen, np.ndarray) else seen,
+            n_batches_seen_=n_batches,
+        )
 
     def _running(self, X):
         """Mean and divisor of each column of the matrices that `X` is seen as."""
@@ -630,3 +672,7 @@ def _affine(X, mean, scale, shift, out):
         return batchnorm.affine(X[rows], mean, scale, shift, out=out[rows])[1]
 
     return all(side_by_side(affine, a_part_for_each_thread(X.shape[0], X.nbytes)))
+
+
+# scikit-learn's wrapper would take the names of the columns from the transformer of a later moment.
+BatchNormTransformer.transform = BatchNormTransformer.transform.__wrapped__
