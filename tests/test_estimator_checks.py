@@ -146,7 +146,7 @@ def test_no_check_is_switched_off():
     assert not tags.input_tags.sparse
     assert not tags.non_deterministic
     assert not tags.no_validation
-    assert sorted(tags.transformer_tags.preserves_dtype) == ["float32", "float64"]
+    assert sorted(tags.transformer_tags.preserves_dtype) == ["float16", "float32", "float64"]
 
 
 @pytest.mark.parametrize(

@@ -629,7 +629,7 @@ def test_memmap(tmp_path, mode, copy):
     np.testing.assert_array_equal(np.load(path), values if written else X)
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.float16, np.bool_, ">f8", object])
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.bool_, ">f8", object])
 def test_other_dtypes_become_float64(dtype):
     rows = np.arange(12).reshape(4, 3).astype(dtype)
     transformer = BatchNormTransformer().fit(rows)
@@ -637,6 +637,49 @@ def test_other_dtypes_become_float64(dtype):
     np.testing.assert_allclose(
         transformer.running_mean_, rows.astype(np.float64).mean(axis=0), rtol=1e-15
     )
+
+
+@pytest.mark.parametrize("shape", [(200, 3), (100, 2, 3)])
+@pytest.mark.parametrize("copy", [True, False])
+def test_half_precision_is_kept(shape, copy):
+    # The sum of a column is beyond float16's largest number, and so is its mean's square.
+    rows = (300 + np.random.default_rng(0).standard_normal(shape)).astype(np.float16)
+    rows.flat[0] = np.nan
+    wide = rows.astype(np.float64)
+    reference = BatchNormTransformer().fit(wide)
+    desired = reference.transform(wide)
+    transformer = BatchNormTransformer(copy=copy).fit(rows)
+    assert transformer.running_mean_.dtype == transformer.running_var_.dtype == np.float64
+    np.testing.assert_allclose(transformer.running_mean_, reference.running_mean_, rtol=1e-12)
+    np.testing.assert_allclose(transformer.running_var_, reference.running_var_, rtol=1e-9)
+    given = rows.copy()
+    values = transformer.transform(given)
+    assert values.dtype == np.float16
+    assert (values is given) == (not copy)
+    # Rounded once: half a unit in the last place.
+    np.testing.assert_allclose(values.astype(np.float64), desired, rtol=2.0**-11 * 1.001)
+    back = transformer.inverse_transform(values)
+    assert back.dtype == np.float16
+    np.testing.assert_allclose(back.astype(np.float64), wide, rtol=2.0**-10)
+    training = BatchNormTransformer().partial_fit_transform(rows)
+    assert training.dtype == np.float16
+    np.testing.assert_allclose(training.astype(np.float64), desired, rtol=2.0**-11 * 1.001)
+
+
+@pytest.mark.parametrize("copy", [True, False])
+def test_results_beyond_half_precision_are_warned_of(copy):
+    rows = np.array([[1.0], [3.0]], dtype=np.float16)
+    transformer = BatchNormTransformer(gamma=1e6, copy=copy).fit(rows)
+    with pytest.warns(RuntimeWarning, match="overflow"):
+        assert np.isinf(transformer.transform(rows)).all()
+
+
+def test_infinity_in_half_precision_is_refused():
+    rows = np.array([[1.0], [np.inf]], dtype=np.float16)
+    with pytest.raises(ValueError, match="infinity"):
+        BatchNormTransformer().fit(rows)
+    with pytest.raises(ValueError, match="infinity"):
+        BatchNormTransformer().fit(rows[:1]).transform(rows)
 
 
 def test_tensors_are_arrays_here():

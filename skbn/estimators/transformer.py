@@ -111,9 +111,9 @@ class BatchNormTransformer(
     NaN are taken to be missing values: the statistics ignore them, :meth:`transform` keeps
     them. Infinity is refused.
 
-    float32 and float64 keep their dtype, everything else becomes float64. Statistics are
-    always float64; a float32 value is taken from its mean as a pair of float32, so nothing is
-    lost to columns that lie far from 0.
+    float16, float32 and float64 keep their dtype, everything else becomes float64. Statistics
+    are always float64; a float32 value is taken from its mean as a pair of float32, so nothing
+    is lost to columns that lie far from 0. float16 is computed in float32 and rounded once.
 
     References
     ----------
@@ -288,7 +288,7 @@ class BatchNormTransformer(
         Returns
         -------
         X_new : ndarray or DataFrame of the shape of `X`
-            In the dtype of `X` if that is float32 or float64, else in float64.
+            In the dtype of `X` if that is float16, float32 or float64, else in float64.
 
         Raises
         ------
@@ -318,7 +318,7 @@ class BatchNormTransformer(
         Returns
         -------
         X_original : ndarray of the shape of `X`
-            In the dtype of `X` if that is float32 or float64, else in float64.
+            In the dtype of `X` if that is float16, float32 or float64, else in float64.
 
         Raises
         ------
@@ -464,7 +464,7 @@ class BatchNormTransformer(
         with config_context(array_api_dispatch=False):
             X = check_array(
                 X,
-                dtype=(np.float64, np.float32),
+                dtype=(np.float64, np.float32, np.float16),
                 force_writeable=written and not self.copy,
                 ensure_all_finite=False,
                 allow_nd=True,
@@ -566,7 +566,7 @@ class BatchNormTransformer(
             weight = None if sample_weight is None else sample_weight[rows]
             if weight is not None and not weight.any():
                 continue
-            batch = RunningMoments.of_rows(X[rows], shared, weight)
+            batch = RunningMoments.of_rows(_computable(X[rows]), shared, weight)
             if not batch.is_finite:
                 self._refuse_infinity(X)
             if self.momentum is None:
@@ -642,6 +642,7 @@ class BatchNormTransformer(
         if not self.copy:
             # What is overwritten must be found good before.
             self._refuse_infinity(X)
+        given, X = X, _computable(X)
         result = np.empty_like(X) if self.copy else X
         contiguous = X.flags.c_contiguous and result.flags.c_contiguous
         shared = mean.shape[0] == X.shape[-1]
@@ -654,15 +655,25 @@ class BatchNormTransformer(
             finite &= _affine(rows, mean[columns], scale[columns], shift[columns], out)
         if not finite:
             self._refuse_infinity(X)
-        return result
+        if given is X:
+            return result
+        if self.copy:
+            return result.astype(given.dtype)
+        given[...] = result
+        return given
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.three_d_array = True
         tags.input_tags.sparse = False
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.transformer_tags.preserves_dtype = ["float64", "float32", "float16"]
         return tags
+
+
+def _computable(X):
+    # No kernel computes in float16, and float32 holds all of its numbers.
+    return X.astype(np.float32) if X.dtype == np.float16 else X
 
 
 def _affine(X, mean, scale, shift, out):
