@@ -416,8 +416,10 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         # by the old best score and ends with the last network: its best weights share their
         # memory with those in training.
         if self.n_iter_ > 0 and not incremental and not self._is_plain:
-            record.best_score, _ = validation.evaluate()
-            record.best = network.snapshot()
+            score, _ = validation.evaluate()
+            record.best_score, record.best = -np.inf, None
+            if not np.isnan(score):
+                record.best_score, record.best = score, network.snapshot()
         return record
 
     def _stopping(self, record, early_stopping):

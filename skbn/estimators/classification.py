@@ -2,12 +2,14 @@
 
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
-from scipy.special import expit
+from scipy.special import expit, log_expit, log_softmax
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import column_or_1d
+
+from skbn.estimators.fitted import refuse_non_finite
 
 
 class ClassTargets(ClassifierMixin):
@@ -42,6 +44,8 @@ class ClassTargets(ClassifierMixin):
         return np.minimum(z[:, 0] > 0, len(self.classes_) - 1).astype(int)
 
     def _score_outputs(self, z, rows):
+        if not np.isfinite(z).all():
+            return np.nan
         targets = rows.targets if self._is_multilabel else rows.targets[:, 0]
         return accuracy_score(targets, self._predicted_codes(z), sample_weight=rows.sample_weight)
 
@@ -86,10 +90,27 @@ class ClassTargets(ClassifierMixin):
         Returns
         -------
         log_probabilities : ndarray of shape (n_samples, n_classes)
+            From the raw outputs: finite also where a probability is too small for a number. 0
+            where the probability in float32 is 1.
         """
-        probabilities = self.predict_proba(X)
-        with np.errstate(divide="ignore"):
-            return np.log(probabilities, out=probabilities)
+        fitted = self._look()
+        z, dtype = fitted._raw_outputs(X)
+        if fitted._is_multilabel:
+            # As upstream, the logarithm of the probability; where that is tiny, it is about z.
+            logarithms = np.log(expit(z), out=log_expit(z), where=z > -30.0)
+        elif fitted.n_outputs_ > 1:
+            logarithms = log_softmax(z, axis=1)
+        elif len(fitted.classes_) == 1:
+            logarithms = np.zeros_like(z)
+        else:
+            logarithms = np.hstack([log_expit(-z), log_expit(z)])
+        if dtype == np.float32:
+            # So that it is the logarithm of what predict_proba gives, to float32's rounding.
+            logarithms[logarithms > -np.finfo(dtype).epsneg / 2.0] = 0.0
+        with np.errstate(over="ignore"):
+            logarithms = logarithms.astype(dtype, copy=False)
+        refuse_non_finite(logarithms)
+        return logarithms
 
     def _class_weight(self, y, incremental):
         if self.class_weight is None:

@@ -40,7 +40,8 @@ class RealTargets(RegressorMixin):
         return np.exp(z) if self._loss == "poisson" else z
 
     def _score_outputs(self, z, rows):
-        prediction = self._predictions(z)
+        with np.errstate(over="ignore", invalid="ignore"):
+            prediction = self._predictions(z)
         if not np.isfinite(prediction).all():
             return np.nan
         return r2_score(rows.targets, prediction, sample_weight=rows.sample_weight)

@@ -136,4 +136,5 @@ class ValidationPlateau(Plateau):
         """Score the network; tell whether this is a plateau."""
         best_before = self.record.best_score
         score = self.record.epoch_ended()
-        return self._is_reached(improved=not score < best_before + self.tol)
+        # A score that is not a number is no improvement.
+        return self._is_reached(improved=score >= best_before + self.tol)
