@@ -8,12 +8,16 @@ import warnings
 import numpy as np
 import pytest
 import sklearn
+from networks import random_network
+from scipy.sparse import csr_array
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils.fixes import parse_version
 
 from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
 from skbn.estimators import perceptron
+from skbn.network import views
+from skbn.network.folding import folds_precisely
 from skbn.network.optimizer import KINDS
 
 # Early stopping with strings for classes came to scikit-learn with 1.7.1.
@@ -109,6 +113,17 @@ def test_to_sklearn_refuses_by_name_what_it_cannot_express(activation):
         fitted("multiclass", activation=activation).to_sklearn()
 
 
+def folding(monkeypatch, n_rows):
+    """A list that has an entry for each prediction by folded layers, done from `n_rows` on."""
+    calls = []
+    original = perceptron.folded_network
+    monkeypatch.setattr(perceptron, "FOLDING_ROWS", n_rows)
+    monkeypatch.setattr(
+        perceptron, "folded_network", lambda network: calls.append(1) or original(network)
+    )
+    return calls
+
+
 @pytest.mark.parametrize("batch_norm", ["before", "after"])
 @pytest.mark.parametrize("activation", ["tanh", "relu", "silu", "gelu"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-5)])
@@ -117,16 +132,52 @@ def test_predictions_of_many_rows_are_those_of_folded_layers(
 ):
     X, _ = data_for("multiclass")
     ours = fitted("multiclass", batch_norm=batch_norm, activation=activation, dtype=dtype)
-    calls = []
-    original = perceptron.folded_network
-    monkeypatch.setattr(
-        perceptron, "folded_network", lambda network: calls.append(1) or original(network)
-    )
+    calls = folding(monkeypatch, 200)
     as_trained = ours.predict_proba(X)
     assert not calls
     many = np.tile(X, (2, 1))
     np.testing.assert_allclose(ours.predict_proba(many)[:120], as_trained, atol=tolerance)
     assert calls
+
+
+@pytest.mark.parametrize("batch_norm", ["before", "after"])
+@pytest.mark.parametrize("kind", [np.float64, np.float32, csr_array])
+@pytest.mark.parametrize("offset", [0.0, 30.0, 1e3, 1e6])
+def test_a_row_has_one_prediction_whatever_the_number_of_rows(
+    batch_norm, kind, offset, monkeypatch
+):
+    calls = folding(monkeypatch, 200)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((400, 10)) + offset
+    y = (X - offset)[:, :3].sum(axis=1)
+    X = kind(X) if kind is csr_array else X.astype(kind)
+    regressor = MLPWithBatchNormRegressor(
+        hidden_layer_sizes=(20, 20),
+        max_iter=15,
+        batch_norm=batch_norm,
+        normalize_input=None,
+        random_state=0,
+    ).fit(X, y)
+    together = regressor.predict(X)
+    # Where means are far from 0 the folded weights' rounding would show: 7 % of the spread at 1e6.
+    assert bool(calls) == (offset < 1e3)
+    for n_rows in (1, 199):
+        np.testing.assert_allclose(
+            regressor.predict(X[:n_rows]), together[:n_rows], rtol=0.0, atol=2e-5 * y.std()
+        )
+
+
+def test_folding_may_round_as_finely_as_the_dtype():
+    network = random_network([4, 3, 2], "relu", "before", "squared_error", dtype=np.float32)
+    assert folds_precisely(network)
+    views.running_means(network.plan, network.statistics)[0][0, 1] = -1e3
+    assert not folds_precisely(network)
+    # Nothing cancels in a unit that gives its beta, nor in float64, which has the digits.
+    views.running_vars(network.plan, network.statistics)[0][0, 1] = 0.0
+    assert folds_precisely(network)
+    network = random_network([4, 3, 2], "relu", "before", "squared_error", dtype=np.float64)
+    views.running_means(network.plan, network.statistics)[0][0, 1] = -1e3
+    assert folds_precisely(network)
 
 
 def test_a_solver_that_scikit_learn_lacks_becomes_adam():

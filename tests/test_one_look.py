@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from tracing import at_lines
 
 from skbn import (
     BatchNormTransformer,
@@ -17,7 +18,6 @@ from skbn import (
     RNNWithBatchNormRegressor,
 )
 from skbn.estimators.transaction import publish
-from tests.tracing import at_lines
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((40, 6))

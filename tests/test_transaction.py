@@ -9,6 +9,7 @@ import pytest
 import sklearn
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.fixes import parse_version
+from tracing import at_lines
 
 from skbn import (
     BatchNormTransformer,
@@ -17,7 +18,6 @@ from skbn import (
     RNNWithBatchNormClassifier,
     RNNWithBatchNormRegressor,
 )
-from tests.tracing import at_lines
 
 HAS_CALLBACKS = parse_version(sklearn.__version__) >= parse_version("1.9")
 RNG = np.random.default_rng(0)

@@ -6,12 +6,12 @@ from sklearn.utils._param_validation import StrOptions
 from skbn.estimators.base import BaseWithBatchNorm
 from skbn.estimators.conversion import from_sklearn, to_sklearn
 from skbn.network import views
-from skbn.network.folding import folded_network
+from skbn.network.folding import folded_network, folds_precisely
 from skbn.network.plan import feed_forward, layer_units_of, placement_of
 
-# Rows from which on predictions are worth folding the normalization into the weights, which
-# costs about what the products of a few rows do.
-FOLDING_ROWS = 200
+# Rows from which on predictions are worth folding the normalization into the weights: it takes a
+# quarter of a millisecond, and saves 2 to 12 percent of what follows.
+FOLDING_ROWS = 10_000
 
 
 class BaseMLPWithBatchNorm(BaseWithBatchNorm):
@@ -60,7 +60,7 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
                 bias[:] = drawn
 
     def _for_prediction(self, network, n_rows):
-        if n_rows >= FOLDING_ROWS and network.is_normalized:
+        if n_rows >= FOLDING_ROWS and network.is_normalized and folds_precisely(network):
             return folded_network(network)
         return network
 

@@ -11,6 +11,9 @@ from skbn.network import views
 from skbn.network.network import Network
 from skbn.network.plan import ACTIVATION, BATCH_NORM, LINEAR, feed_forward
 
+# What folding may add to the rounding of a normalized value, whose standard deviation is 1.
+ROUNDING = 1e-5
+
 
 def folded(plan, parameters, statistics, input_scale=None, input_shift=None):
     """Weights and intercepts, float64, of the plain network with the same raw outputs.
@@ -79,6 +82,27 @@ def plain_network(coefs, intercepts, activation, loss, dtype):
 def flattened(coefs, intercepts):
     """Weights and intercepts in the order of a plain network's flat memory."""
     return np.concatenate([np.ravel(array) for array in [*coefs, *intercepts]])
+
+
+def folds_precisely(network):
+    """Whether the folded network rounds no worse than this one, within `ROUNDING`.
+
+    Where a mean is m standard deviations from 0, the products and the folded intercept are both
+    about m and cancel. The folded weights, rounded anew, then leave an error of m roundings.
+    Those of the network itself are in the means, which were taken of its own products.
+    """
+    bound = ROUNDING / np.finfo(network.parameters.dtype).eps
+    norms = network.plan[network.plan["kind"] == BATCH_NORM]
+    return all(
+        # A unit without variance gives its beta: nothing cancels.
+        ((np.abs(mean) <= bound * np.sqrt(var + norm["epsilon"])) | (var == 0.0)).all()
+        for norm, mean, var in zip(
+            norms,
+            views.running_means(network.plan, network.statistics),
+            views.running_vars(network.plan, network.statistics),
+            strict=True,
+        )
+    )
 
 
 def folded_network(network):
