@@ -18,6 +18,7 @@ from skbn import (
     RNNWithBatchNormClassifier,
     RNNWithBatchNormRegressor,
 )
+from skbn.estimators.transaction import publish
 
 HAS_CALLBACKS = parse_version(sklearn.__version__) >= parse_version("1.9")
 RNG = np.random.default_rng(0)
@@ -99,6 +100,42 @@ def test_ctrl_c_at_any_line_of_publishing(cls, method):
             break
     assert seen == {"old", "new"}
     assert line > 15
+
+
+@pytest.mark.parametrize("cls", NETWORKS)
+def test_of_two_fits_that_overlap_the_last_stays_as_a_whole(cls):
+    rows, y = data_for(cls)
+    old = quietly(cls(**SMALL | {"normalize_input": None}).fit, rows, y)
+    # The other model has another number of outputs, which this fit leaves as it was, and moments of
+    # the inputs, which it has not.
+    other = cls(**SMALL | {"hidden_layer_sizes": (3, 4)})
+    if "Classifier" in cls.__name__:
+        quietly(other.fit, rows, np.arange(len(y)) % 3)
+    else:
+        quietly(other.fit, rows, np.stack([y, -y], axis=1))
+    alone = [
+        (answer(estimator, rows).tolist(), vars(estimator).keys())
+        for estimator in (quietly(copy.deepcopy(old).fit, rows, y), other)
+    ]
+    seen = []
+    for line in itertools.count():
+        estimator, reached = copy.deepcopy(old), False
+
+        def fit_the_other(n, line=line, estimator=estimator):
+            nonlocal reached
+            if n == line:
+                reached = True
+                publish(estimator, vars(estimator).copy(), vars(other).copy())
+
+        with at_lines(fit_the_other, {"_fit", "_fit_draft", "published", "publish"}):
+            quietly(estimator.fit, rows, y)
+        # An overlap before the fit has looked changes the parameters that it looks at.
+        seen.append((answer(estimator, rows).tolist(), vars(estimator).keys()))
+        if not reached:
+            break
+    looked = seen.index(alone[0])
+    assert all(one in alone for one in seen[looked:])
+    assert seen.count(alone[0]) > 40
 
 
 @pytest.mark.parametrize("cls", [*NETWORKS, BatchNormTransformer])
