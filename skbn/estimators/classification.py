@@ -27,6 +27,13 @@ class ClassTargets(ClassifierMixin):
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
             A CSR matrix where the labels of the last fit were sparse.
+
+        Raises
+        ------
+        ValueError
+            If `X` is not what was fitted on, or if an output is not a finite number.
+        NotFittedError
+            If nothing was fitted before.
         """
         fitted = self._look()
         z, _ = fitted._raw_outputs(X)
@@ -62,6 +69,13 @@ class ClassTargets(ClassifierMixin):
         probabilities : ndarray of shape (n_samples, n_classes)
             In the order of ``classes_``; for multi-label targets of each label by itself.
             float32 for float32 `X`, float64 otherwise.
+
+        Raises
+        ------
+        ValueError
+            If `X` is not what was fitted on, or if an output is not a finite number.
+        NotFittedError
+            If nothing was fitted before.
         """
         fitted = self._look()
         z, dtype = fitted._raw_outputs(X)
@@ -92,6 +106,13 @@ class ClassTargets(ClassifierMixin):
         log_probabilities : ndarray of shape (n_samples, n_classes)
             From the raw outputs: finite also where a probability is too small for a number. 0
             where the probability in float32 is 1.
+
+        Raises
+        ------
+        ValueError
+            If `X` is not what was fitted on, or if an output is not a finite number.
+        NotFittedError
+            If nothing was fitted before.
         """
         fitted = self._look()
         z, dtype = fitted._raw_outputs(X)

@@ -26,6 +26,13 @@ class RealTargets(RegressorMixin):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             In the target's own unit; float32 for float32 `X` and a network of float32, float64
             otherwise.
+
+        Raises
+        ------
+        ValueError
+            If `X` is not what was fitted on, or if a prediction is not a finite number.
+        NotFittedError
+            If nothing was fitted before.
         """
         fitted = self._look()
         z, dtype = fitted._raw_outputs(X)
