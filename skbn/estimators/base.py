@@ -55,9 +55,9 @@ def has_partial_fit(estimator):
 class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
     """Base of the estimators on a network; not to be used by itself.
 
-    A kind of targets gives ``_encode(y, fresh, incremental)``, targets of shape (n_samples,
-    n_targets); ``_count_outputs(targets)``; ``_loss_name()``; ``_out_activation()``; and
-    ``_score_outputs(z, rows)``, the score of raw outputs.
+    A kind of targets gives ``_encode(y, fresh, incremental, validation=False)``, targets of shape
+    (n_samples, n_targets); ``_count_outputs(targets)``; ``_loss_name()``; ``_out_activation()``;
+    and ``_score_outputs(z, rows)``, the score of raw outputs.
 
     A kind of network gives ``_initial_plan(rows)``, ``_renew_plan(rows)`` and
     ``_draw_weights(network, random_state)``. What it may override stands below, and in
@@ -458,6 +458,10 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         """`X`, checked and as `Rows` take it, and `y`; at least `smallest` rows."""
         X, y = checked_data(self, X, y, multi_output=True, ensure_min_samples=smallest, reset=fresh)
         return as_table(X), y
+
+    def _checked_rows(self, X, *, smallest):
+        """`X` by itself, checked like the rows of an earlier call and as `Rows` take it."""
+        return as_table(checked_data(self, X, ensure_min_samples=smallest, reset=False))
 
     def _training_rows(self, X, y, sample_weight, *, fresh, incremental, smallest):
         """Checked rows to train on, at least `smallest`."""

@@ -5,8 +5,9 @@ from scipy.sparse import csr_matrix, issparse
 from scipy.special import expit, log_expit, log_softmax
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets, unique_labels
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import column_or_1d
 
 from skbn.estimators.fitted import refuse_non_finite
@@ -141,20 +142,43 @@ class ClassTargets(ClassifierMixin):
                 "class_weight='balanced' is not supported by partial_fit, which does not see all "
                 "rows: give the weights as a dict"
             )
+        self._check_list_of_class_weights(y)
         weight = compute_sample_weight(self.class_weight, y)
         if not (np.isfinite(weight) & (weight >= 0)).all():
             raise ValueError(f"class_weight must be >= 0 and finite, got {self.class_weight}")
         return weight
 
-    def _encode(self, y, fresh, incremental):
+    def _check_list_of_class_weights(self, y):
+        if not isinstance(self.class_weight, list):
+            return
+        if not all(isinstance(weights, dict) for weights in self.class_weight):
+            raise InvalidParameterError(
+                f"The 'class_weight' parameter of {type(self).__name__} must be a dict, a list of "
+                f"dicts, 'balanced' or None. Got {self.class_weight!r} instead."
+            )
+        if y.ndim == 1 or y.shape[1] == 1:
+            raise ValueError(
+                "class_weight is a list of dicts, which is for several labels a row, but y has one "
+                "class a row: give one dict of its classes"
+            )
+
+    def _encode(self, y, fresh, incremental, validation=False):
         is_sparse = issparse(y)
         if is_sparse:
             y = y.toarray()
         if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+            y = column_or_1d(y, warn=not validation)
+        kind = type_of_target(y, input_name="y")
+        if kind == "multiclass-multioutput":
+            raise ValueError(
+                f"y has {y.shape[1]} columns of classes (multiclass-multioutput), which is not "
+                "supported: fit a classifier to each, as MultiOutputClassifier does"
+            )
         try:
             check_classification_targets(y)
         except ValueError as error:
+            if not kind.startswith("continuous"):
+                raise
             regressor = type(self).__name__.replace("Classifier", "Regressor")
             raise ValueError(f"{error} For a continuous target there is {regressor}.") from None
         present = unique_labels(y)
@@ -164,7 +188,7 @@ class ClassTargets(ClassifierMixin):
             if len(np.setdiff1d(present, self.classes_)):
                 raise ValueError(
                     "`y` has classes not in `self.classes_`. "
-                    f"`self.classes_` has {self.classes_}. 'y' has {present}."
+                    f"`self.classes_` has {self.classes_}. `y` has {present}."
                 )
         elif set(present) != set(self.classes_):
             raise ValueError(
@@ -183,7 +207,8 @@ class ClassTargets(ClassifierMixin):
                 + (f"{self.n_outputs_} labels" if self._is_multilabel else "one class a row")
             )
         if y.ndim == 2:
-            self._predicts_sparse = is_sparse
+            if not validation:
+                self._predicts_sparse = is_sparse
             # As upstream, a label is there where y is not 0.
             return (y != 0).astype(np.float64)
         codes = np.searchsorted(self.classes_, y)

@@ -48,6 +48,9 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
     def _checked_data(self, X, y, *, smallest, fresh):
         return checked_sequences(self, X, y, smallest=smallest, fresh=fresh)
 
+    def _checked_rows(self, X, *, smallest):
+        return checked_sequences(self, X, smallest=smallest)
+
     def _prediction_rows(self, X):
         return checked_sequences(self, X)
 

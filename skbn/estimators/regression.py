@@ -1,5 +1,7 @@
 """Real targets: how they are normalized, and what raw outputs mean for them."""
 
+from datetime import date, time, timedelta
+
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
@@ -8,6 +10,22 @@ from sklearn.utils.validation import check_array, column_or_1d
 from skbn.estimators.columns import column_moments, divisor, merged
 from skbn.estimators.fitted import refuse_non_finite
 from skbn.network import views
+
+# Datetimes of pandas, too.
+DATES = (date, time, timedelta, np.datetime64, np.timedelta64)
+
+
+def _refuse_dates(y):
+    # NumPy would make the number of nanoseconds, or of days, since 1970 of a date.
+    kind = getattr(getattr(y, "dtype", None), "kind", "")
+    dates = [y.dtype] if kind in ("M", "m") else []
+    if kind == "O" and len(y):
+        dates = [value for value in np.ravel(y[0]) if isinstance(value, DATES)]
+    if dates:
+        raise ValueError(
+            f"y has dates or durations ({dates[0]}), which are no numbers: give the time from a "
+            "date of your choice in a unit of your choice, (y - start) / np.timedelta64(1, 'D')"
+        )
 
 
 class RealTargets(RegressorMixin):
@@ -53,10 +71,11 @@ class RealTargets(RegressorMixin):
             return np.nan
         return r2_score(rows.targets, prediction, sample_weight=rows.sample_weight)
 
-    def _encode(self, y, fresh, incremental):
+    def _encode(self, y, fresh, incremental, validation=False):
+        _refuse_dates(y)
         y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
         if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+            y = column_or_1d(y, warn=not validation)
         y = y.reshape(len(y), -1)
         if not fresh and y.shape[1] != self.n_outputs_:
             raise ValueError(
@@ -65,7 +84,7 @@ class RealTargets(RegressorMixin):
             )
         loss = self.loss if fresh else self._loss
         if loss == "poisson" and (y < 0).any():
-            raise ValueError("loss='poisson' needs targets >= 0, got a negative one")
+            raise ValueError("loss='poisson' needs targets >= 0, but y has a negative one")
         return y
 
     def _update_moments(self, rows, fresh):

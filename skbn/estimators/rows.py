@@ -6,7 +6,9 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn import config_context, get_config
 from sklearn.base import is_regressor
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_array, validate_data
+
+from skbn.estimators.arguments import checker_of, in_the_name_of
 
 # Entries of a table up to which its checks take longer than its predictions.
 SMALL_TABLE = 10_000
@@ -118,21 +120,37 @@ def training_rows(estimator, X, y, sample_weight, *, fresh, incremental, smalles
 
 
 def given_validation_rows(estimator, X, y, sample_weight):
-    """Validation rows that the caller gave.
+    """Validation rows that the caller gave, for an estimator whose training rows are checked.
 
     Raises
     ------
     ValueError
-        As `training_rows`; if only one of `X` and `y` is given; if there are too few to score.
+        As `training_rows`, in the name of the argument that is at fault; if only one of `X` and
+        `y` is given; if there are too few to score.
     """
     if X is None or y is None:
         raise ValueError("X_val and y_val belong together: give both or none")
     # R2 of one row is not defined.
     smallest = 2 if is_regressor(estimator) else 1
-    X, y = estimator._checked_data(X, y, smallest=smallest, fresh=False)
+    with in_the_name_of("X_val", instead_of="X"):
+        X = checker_of(estimator, X, "X_val")._checked_rows(X, smallest=smallest)
+    n = X.shape[0]
+    with in_the_name_of("y_val", instead_of="y"):
+        y = check_array(
+            y,
+            accept_sparse="csr",
+            ensure_2d=False,
+            dtype=None,
+            input_name="y_val",
+            estimator=estimator,
+        )
+        if y.shape[0] != n:
+            raise ValueError(f"y_val has {y.shape[0]} rows, but X_val has {n}.")
+        targets = estimator._encode(y, fresh=False, incremental=True, validation=True)
     if sample_weight is not None:
-        sample_weight = _checked_weight(sample_weight, X, ensure_non_negative=True)
-    return Rows(X, estimator._encode(y, fresh=False, incremental=True), sample_weight)
+        with in_the_name_of("sample_weight_val", instead_of="sample_weight"):
+            sample_weight = _checked_weight(sample_weight, X, ensure_non_negative=True)
+    return Rows(X, targets, sample_weight)
 
 
 def _checked_weight(sample_weight, X, ensure_non_negative):

@@ -1,0 +1,49 @@
+"""Checks that speak of ``X``, ``y`` and ``sample_weight`` in the name of other arguments."""
+
+import re
+import warnings
+from contextlib import contextmanager
+
+from sklearn.utils.validation import _get_feature_names
+
+from skbn.estimators.transaction import draft_of
+
+
+@contextmanager
+def in_the_name_of(name, instead_of):
+    """Let errors in the block name the argument `name`.
+
+    Checks of scikit-learn write ``X``, ``y`` or ``sample_weight`` whatever they look at. Where
+    the first line of an error has the word `instead_of`, `name` takes its place; where it has
+    neither, `name` is put in front. Later lines, and what stands in quotes, are the user's data.
+    """
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        first, *others = str(error).split("\n")
+        first = re.sub(rf"(?<![\w'\"]){instead_of}(?![\w'\"])", name, first)
+        if name not in first:
+            first = f"{name}: {first}"
+        error.args = ("\n".join([first, *others]),)
+        raise
+
+
+def checker_of(estimator, X, name):
+    """What checks an argument `name` like the ``X`` that `estimator` was trained on.
+
+    Where one of both has column names and the other has none, scikit-learn's checks warn, and
+    speak of ``X``. The warning is given here, and the stand-in that is returned has no reason to
+    give it again.
+    """
+    names = _get_feature_names(X)
+    if (names is None) == (not hasattr(estimator, "feature_names_in_")):
+        return estimator
+    checker = draft_of(estimator)
+    if names is None:
+        del checker.feature_names_in_
+        message = f"{name} does not have valid feature names, but X has"
+    else:
+        checker.feature_names_in_ = names
+        message = f"{name} has feature names, but X has none"
+    warnings.warn(message, stacklevel=8)
+    return checker
