@@ -409,3 +409,57 @@ def test_training_goes_on_from_upstream_s_lbfgs():
         ours = MLPWithBatchNormClassifier.from_sklearn(plain)
         ours.set_params(solver="adam", warm_start=True).fit(X, y)
     assert len(ours.loss_curve_) == 3
+
+
+@pytest.mark.parametrize("is_fitted", [False, True])
+@pytest.mark.parametrize("plain_cls", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize("name", ["activation", "solver", "learning_rate"])
+def test_from_sklearn_says_which_parameter_it_does_not_know(plain_cls, name, is_fitted):
+    X, y = data_for("counts")
+    plain = plain_cls(hidden_layer_sizes=(4,), max_iter=1)
+    if is_fitted:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            plain.fit(X, y)
+    setattr(plain, name, "unheard-of")
+    cls = MLPWithBatchNormClassifier if plain_cls is MLPClassifier else MLPWithBatchNormRegressor
+    with pytest.raises(ValueError, match=rf"'{name}' parameter .*Got 'unheard-of' instead"):
+        cls.from_sklearn(plain)
+
+
+def test_from_sklearn_of_a_subclass():
+    class Deeper(MLPRegressor):
+        def __init__(self, hidden_layer_sizes=(4,), depth=3):
+            super().__init__(hidden_layer_sizes=hidden_layer_sizes)
+            self.depth = depth
+
+    with pytest.raises(ValueError, match="Deeper has parameters that MLPRegressor has not: depth"):
+        MLPWithBatchNormRegressor.from_sklearn(Deeper())
+
+
+@pytest.mark.parametrize("plain_cls", [MLPClassifier, MLPRegressor])
+def test_from_sklearn_takes_no_link_for_another(plain_cls):
+    X, y = data_for("counts")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        plain = plain_cls(hidden_layer_sizes=(4,), max_iter=1).fit(X, y)
+    cls = MLPWithBatchNormClassifier if plain_cls is MLPClassifier else MLPWithBatchNormRegressor
+    # Of the other kind, and of none.
+    for link in ("identity" if plain_cls is MLPClassifier else "softmax", "cauchit"):
+        plain.out_activation_ = link
+        with pytest.raises(ValueError, match=rf"have the link '{link}', which is none of"):
+            cls.from_sklearn(plain)
+
+
+def test_a_loss_that_scikit_learn_lacks_concerns_training_alone():
+    X, y = data_for("one output")
+    ours = MLPWithBatchNormRegressor("absolute_error", **EXPRESSIBLE | {"max_iter": 3})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ours.fit(X, y)
+    plain = ours.to_sklearn()
+    assert plain.loss == "squared_error"
+    np.testing.assert_allclose(plain.predict(X), ours.predict(X), rtol=1e-5)
+    ours._loss = "quantile"
+    with pytest.raises(ValueError, match="nothing like loss='quantile'"):
+        ours.to_sklearn()

@@ -15,8 +15,17 @@ from skbn.network.plan import layer_units_of
 
 EXPRESSIBLE = {"identity", "logistic", "tanh", "relu"}
 
-# Losses that the link of the outputs tells.
-LOSSES = {"exp": "poisson", "identity": "squared_error"}
+# What the link of a fitted network's outputs tells of its loss.
+CLASSIFIER_LOSSES = {"logistic": "logistic_log_loss", "softmax": "softmax_log_loss"}
+REGRESSOR_LOSSES = {"identity": "squared_error", "exp": "poisson"}
+
+# The loss that scikit-learn goes on training with. The link, which predictions depend on, is that
+# of ours.
+NEAREST_LOSSES = {
+    "squared_error": "squared_error",
+    "absolute_error": "squared_error",
+    "poisson": "poisson",
+}
 
 # Fitted attributes that mean the same on both sides.
 COMMON = (
@@ -45,6 +54,11 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
             "expressed. One with activation='relu' and normalize_input='standard' can."
         )
     is_classifier = hasattr(estimator, "classes_")
+    if not is_classifier and estimator._loss not in NEAREST_LOSSES:
+        raise ValueError(
+            f"scikit-learn's networks have nothing like loss={estimator._loss!r}: this one cannot "
+            "be expressed."
+        )
     cls = MLPClassifier if is_classifier else MLPRegressor
     ours = estimator.get_params(deep=False)
     plain = cls()
@@ -66,7 +80,7 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
     if tuple(np.atleast_1d(plain.hidden_layer_sizes)) != hidden_layer_sizes:
         plain.hidden_layer_sizes = hidden_layer_sizes
     if not is_classifier:
-        plain.loss = "poisson" if estimator._loss == "poisson" else "squared_error"
+        plain.loss = NEAREST_LOSSES[estimator._loss]
     plain.coefs_, plain.intercepts_ = folded(
         estimator._plan, estimator._parameters, estimator._statistics, input_scale, input_shift
     )
@@ -114,9 +128,23 @@ def from_sklearn(cls, plain, plain_parameters):
     parameters = {
         name: clone(value, safe=False) for name, value in plain.get_params(deep=False).items()
     }
+    unknown = parameters.keys() - upstream().get_params(deep=False).keys()
+    if unknown:
+        raise ValueError(
+            f"{type(plain).__name__} has parameters that {upstream.__name__} has not: "
+            f"{', '.join(sorted(unknown))}. {cls.__name__} does not know what they mean."
+        )
     estimator = cls(**parameters, **plain_parameters)
+    estimator._validate_params()
     if not hasattr(plain, "coefs_"):
         return estimator
+    losses = CLASSIFIER_LOSSES if hasattr(cls, "predict_proba") else REGRESSOR_LOSSES
+    if plain.out_activation_ not in losses:
+        raise ValueError(
+            f"The outputs of this {type(plain).__name__} have the link "
+            f"{plain.out_activation_!r}, which is none of {', '.join(losses)}: no loss of "
+            f"{cls.__name__} belongs to it."
+        )
     if hasattr(plain, "classes_"):
         estimator._is_multilabel = plain._label_binarizer.y_type_.startswith("multilabel")
         estimator._predicts_sparse = plain._label_binarizer.sparse_input_
@@ -131,7 +159,7 @@ def from_sklearn(cls, plain, plain_parameters):
         estimator.validation_loss_curve_ = None
     estimator._is_plain = True
     # The network's own, which a parameter may have been changed from since.
-    estimator._loss = LOSSES.get(plain.out_activation_) or estimator._loss_name()
+    estimator._loss = losses[plain.out_activation_]
     network = plain_network(
         plain.coefs_, plain.intercepts_, plain.activation, estimator._loss, np.float64
     )

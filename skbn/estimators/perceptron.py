@@ -94,7 +94,8 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         -------
         mlp : sklearn.neural_network.MLPClassifier or MLPRegressor
             Fitted, with the same predictions. It needs nothing of this package. Training can
-            go on there, with a new optimizer.
+            go on there, with a new optimizer. ``loss="absolute_error"``, which scikit-learn
+            lacks, becomes ``"squared_error"`` for that; so ``"rmsprop"`` becomes ``"adam"``.
 
         Raises
         ------
@@ -136,5 +137,8 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         ------
         TypeError
             If `mlp` is something else.
+        ValueError
+            If it has an activation, solver, loss or other parameter that scikit-learn does not
+            know; the message names it.
         """
         return from_sklearn(cls, mlp, cls._plain_parameters)
