@@ -1,11 +1,17 @@
 """Batch normalization for scikit-learn."""
 
-from skbn.estimators.mlp_classifier import MLPWithBatchNormClassifier
-from skbn.estimators.mlp_regressor import MLPWithBatchNormRegressor
-from skbn.estimators.rnn_classifier import RNNWithBatchNormClassifier
-from skbn.estimators.rnn_regressor import RNNWithBatchNormRegressor
-from skbn.estimators.transformer import BatchNormTransformer
-from skbn.versions import __version__, show_versions
+try:
+    from skbn.estimators.mlp_classifier import MLPWithBatchNormClassifier
+    from skbn.estimators.mlp_regressor import MLPWithBatchNormRegressor
+    from skbn.estimators.rnn_classifier import RNNWithBatchNormClassifier
+    from skbn.estimators.rnn_regressor import RNNWithBatchNormRegressor
+    from skbn.estimators.transformer import BatchNormTransformer
+    from skbn.versions import __version__, show_versions
+except ImportError as error:
+    from skbn.unbuilt import explain
+
+    explain(error)
+    raise
 
 # The classifier under the package's short name.
 MLPWithBatchNorm = MLPWithBatchNormClassifier
