@@ -81,9 +81,9 @@ def compile_arguments():
     if level not in LEVELS:
         raise PlatformError(f"SKBN_SIMD must be one of {', '.join(LEVELS)[2:]}, got {level!r}")
     if sys.platform == "win32":
-        return ["/Od"] if DEBUG else ["/O2"]
+        return ["/Od", "/DSKBN_DEBUG"] if DEBUG else ["/O2"]
     if DEBUG:
-        return ["-O1", "-g", *LEVELS[level]]
+        return ["-O1", "-g", "-DSKBN_DEBUG", *LEVELS[level]]
     # Neither errno nor the floating point exception flags are ever read: without the one sqrt
     # vectorizes, without the other comparisons do. NaN and infinity keep their meaning.
     # Debug information would double the time and the size of the build.

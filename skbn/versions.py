@@ -15,8 +15,8 @@ except PackageNotFoundError:  # built in place, not installed
 def show_versions():
     """Print what a report of a problem should hold.
 
-    The version of skbn and the instruction set of its loops, then what
-    :func:`sklearn.show_versions` prints: system, Python, dependencies, and the BLAS libraries
+    The version of skbn, the instruction set of its loops, and whether it is a debug build, which
+    is many times slower; then what :func:`sklearn.show_versions` prints: system, Python, dependencies, and the BLAS libraries
     with their threads (that of SciPy does the products of the networks).
 
     Examples
@@ -26,4 +26,5 @@ def show_versions():
     """
     print(f"\nskbn: {__version__}")
     print(f"instruction set of its loops: {_simd.level()}")
+    print(f"debug build: {'yes' if _simd.is_debug_build() else 'no'}")
     sklearn.show_versions()

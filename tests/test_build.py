@@ -79,6 +79,10 @@ def test_debug_build(monkeypatch, value, debug):
     namespace = runpy.run_path(str(ROOT / "setup.py"))
     for check in ("boundscheck", "initializedcheck", "nonecheck", "overflowcheck"):
         assert namespace["DIRECTIVES"][check] is debug
+    # What show_versions() tells is read off this.
+    assert (
+        any(option.endswith("DSKBN_DEBUG") for option in namespace["compile_arguments"]()) == debug
+    )
 
 
 @pytest.mark.skipif(_simd.level() == "baseline", reason="one version of each loop")

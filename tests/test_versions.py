@@ -26,6 +26,7 @@ def test_show_versions(capsys):
     lines = capsys.readouterr().out.split("\n")
     assert lines[1] == f"skbn: {skbn.__version__}"
     assert lines[2] == f"instruction set of its loops: {_simd.level()}"
+    assert lines[3] == f"debug build: {'yes' if _simd.is_debug_build() else 'no'}"
     stripped = [line.strip() for line in lines]
     assert f"sklearn: {sklearn.__version__}" in stripped
     assert f"numpy: {np.__version__}" in stripped

@@ -1,4 +1,8 @@
-"""Which instruction set those loops use that are compiled for several (``simd.h``)."""
+"""How the kernels were compiled.
+
+Which instruction set those loops use that are compiled for several (``simd.h``), and whether it
+is a debug build.
+"""
 
 cdef extern from *:
     """
@@ -24,6 +28,14 @@ cdef extern from *:
     #endif
     }
 
+    static int skbn_is_debug_build(void) {
+    #if defined(SKBN_DEBUG)
+        return 1;
+    #else
+        return 0;
+    #endif
+    }
+
     static int skbn_is_supported(int level) {
     #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
         if (level == 4) return __builtin_cpu_supports("x86-64-v4") != 0;
@@ -34,6 +46,7 @@ cdef extern from *:
     """
     const char* _level "skbn_level"()
     bint _chooses "skbn_chooses"()
+    bint _is_debug_build "skbn_is_debug_build"()
     bint _is_supported "skbn_is_supported"(int level)
 
 
@@ -45,6 +58,11 @@ def level():
 def is_built_for_one_level():
     """Whether each loop has one version, and nothing is chosen."""
     return not _chooses()
+
+
+def is_debug_build():
+    """Whether all was compiled with Cython's checks, and without optimization."""
+    return _is_debug_build()
 
 
 def supported():
