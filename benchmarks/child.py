@@ -1,6 +1,7 @@
 """Measurements in a process of their own, which nothing has touched before."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def result_of(code, *arguments):
-    """What a Python program prints as JSON; it runs in the checkout."""
+    """What a Python program prints as JSON; it imports what this process imports."""
+    path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONSAFEPATH": "1"}
     command = [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=ROOT, env=os.environ | path
+    )
     return json.loads(done.stdout)

@@ -16,8 +16,9 @@ def show_versions():
     """Print what a report of a problem should hold.
 
     The version of skbn, the instruction set of its loops, and whether it is a debug build, which
-    is many times slower; then what :func:`sklearn.show_versions` prints: system, Python, dependencies, and the BLAS libraries
-    with their threads (that of SciPy does the products of the networks).
+    is many times slower; then what :func:`sklearn.show_versions` prints: system, Python,
+    dependencies, and the BLAS libraries with their threads (that of SciPy does the products of
+    the networks).
 
     Examples
     --------

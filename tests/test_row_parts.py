@@ -1,12 +1,12 @@
 """Large tables in parts of rows, side by side."""
 
-import os
 import subprocess
 import sys
 import threading
 
 import numpy as np
 import pytest
+from processes import environment
 from threadpoolctl import threadpool_limits
 
 from skbn import BatchNormTransformer
@@ -86,7 +86,7 @@ def test_environment_variables_are_honoured(variable):
     code = (
         "from skbn.estimators.row_parts import available_threads; assert available_threads() == 1"
     )
-    subprocess.run([sys.executable, "-c", code], env={**os.environ, variable: "1"}, check=True)
+    subprocess.run([sys.executable, "-c", code], env=environment(**{variable: "1"}), check=True)
 
 
 def tables():

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 import numpy as np
 import pytest
+from processes import environment
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
@@ -409,15 +410,11 @@ def test_environment_variables_are_honoured(variable):
         "    assert t.counts() == {1}\n"
         "assert t.counts() == {1}\n"
     )
-    environment = {
-        name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")
+    variables = {
+        name: value for name, value in environment().items() if not name.endswith("_NUM_THREADS")
     }
-    tests = os.path.dirname(__file__)
-    environment |= {
-        variable: "1",
-        "PYTHONPATH": os.pathsep.join([tests, os.path.dirname(tests)]),
-    }
-    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+    variables[variable] = "1"
+    subprocess.run([sys.executable, "-c", program], env=variables, check=True)
 
 
 def test_a_recurrent_network_hands_over_the_work_of_a_time_step(monkeypatch):

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 import sklearn.neural_network
+from processes import environment
 
 HERE = Path(__file__).parent
 FILE = Path(sklearn.neural_network.__file__).parent / "tests" / "test_mlp.py"
@@ -42,17 +43,13 @@ EXPECTED = {
 @pytest.mark.parametrize("mode", sorted(EXPECTED))
 def test_upstream(mode, tmp_path):
     report = tmp_path / "report.xml"
-    environment = os.environ | {
-        "SKBN_UPSTREAM_MODE": mode,
-        "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent), *sys.path]),
-    }
     run = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-p", "upstream_mlp", "-q", str(FILE)),
             *("-c", os.devnull, "--rootdir", str(tmp_path), f"--junitxml={report}"),
             *("-p", "no:cacheprovider", "-W", "ignore"),
         ],
-        env=environment,
+        env=environment(SKBN_UPSTREAM_MODE=mode),
         cwd=tmp_path,
         capture_output=True,
         text=True,
