@@ -15,6 +15,7 @@ from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
 from skbn.estimators.columns import column_moments, merged
 from skbn.estimators.fitted import FittedNetwork
 from skbn.estimators.inputs import CLIPPED
+from skbn.estimators.memory import initial_plan
 from skbn.estimators.rows import as_table, checked_data, given_validation_rows, training_rows
 from skbn.estimators.scoring import Validation, split_off
 from skbn.estimators.transaction import draft_of, published
@@ -261,7 +262,7 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         # With the inputs and the outputs.
         self.n_layers_ = len(self._hidden_units()) + 2
         self.out_activation_ = self._out_activation()
-        self._plan = self._initial_plan(rows)
+        self._plan = initial_plan(self, rows)
         self._loss = self._loss_name()
         network = Network.initial(self._plan, self._loss, self._network_dtype(rows.X))
         self._draw_weights(network, random_state)
