@@ -1,6 +1,7 @@
 """The multi-layer perceptrons with batch norm as estimators."""
 
 import copy
+import inspect
 import io
 import pickle
 import re
@@ -87,7 +88,9 @@ class TestPublicNames:
     @pytest.mark.parametrize("cls", BOTH)
     def test_docstring_names_every_parameter(self, cls):
         assert "{shared}" not in cls.__doc__
-        section = re.search(r"Parameters\n-+\n(.*?)\nAttributes\n-+", cls.__doc__, re.DOTALL)[1]
+        section = re.search(
+            r"Parameters\n-+\n(.*?)\nAttributes\n-+", inspect.getdoc(cls), re.DOTALL
+        )[1]
         headings = re.findall(r"^(\w+(?:, \w+)*) : ", section, re.MULTILINE)
         documented = [name for heading in headings for name in heading.split(", ")]
         assert sorted(documented) == sorted(cls().get_params())

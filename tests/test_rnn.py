@@ -1,6 +1,7 @@
 """The recurrent networks with batch norm as estimators."""
 
 import copy
+import inspect
 import io
 import pickle
 import re
@@ -85,7 +86,9 @@ class TestPublicNames:
     @pytest.mark.parametrize("cls", BOTH)
     def test_docstring_names_every_parameter(self, cls):
         assert not re.search(r"\{[a-z_]+\}", cls.__doc__)
-        section = re.search(r"Parameters\n-+\n(.*?)\nAttributes\n-+", cls.__doc__, re.DOTALL)[1]
+        section = re.search(
+            r"Parameters\n-+\n(.*?)\nAttributes\n-+", inspect.getdoc(cls), re.DOTALL
+        )[1]
         headings = re.findall(r"^(\w+(?:, \w+)*) : ", section, re.MULTILINE)
         documented = [name for heading in headings for name in heading.split(", ")]
         assert sorted(documented) == sorted(cls().get_params())
@@ -96,7 +99,9 @@ class TestPublicNames:
         estimator = fitted(small(cls, early_stopping=True), X, y)
         public = {name for name in vars(estimator) if name.endswith("_") and name[0] != "_"}
         public |= {name for name in dir(cls) if name.endswith("_") and name[0] != "_"}
-        section = re.search(r"Attributes\n-+\n(.*?)\nSee Also\n-+", cls.__doc__, re.DOTALL)[1]
+        section = re.search(r"Attributes\n-+\n(.*?)\nSee Also\n-+", inspect.getdoc(cls), re.DOTALL)[
+            1
+        ]
         headings = re.findall(r"^(\w+(?:, \w+)*) : ", section, re.MULTILINE)
         documented = {name for heading in headings for name in heading.split(", ")}
         assert documented == public | {"feature_names_in_"}
