@@ -18,6 +18,7 @@ from skbn.estimators.inputs import CLIPPED
 from skbn.estimators.memory import initial_plan
 from skbn.estimators.rows import as_table, checked_data, given_validation_rows, training_rows
 from skbn.estimators.scoring import Validation, split_off
+from skbn.estimators.statistics_weight import statistics_weight
 from skbn.estimators.transaction import draft_of, published
 from skbn.network.network import Network
 from skbn.network.plan import BATCH_NORM
@@ -187,6 +188,9 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             self._n_steps_tracked,
         )
         table = self._table(rows)
+        if network.is_normalized and rows.sample_weight is not None:
+            is_one_batch = not incremental and solvers.rows_per_step(self, rows.n) >= rows.n
+            table.statistics_weight = statistics_weight(rows.sample_weight, is_one_batch)
         unconverged = False
         step_flops = network.blas_flops_per_row(table) * solvers.rows_per_step(self, rows.n)
         with blas_limit.training(step_flops):

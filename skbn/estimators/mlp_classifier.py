@@ -152,8 +152,8 @@ class MLPWithBatchNormClassifier(ClassTargets, BaseMLPWithBatchNorm):
         What the network computes in; None follows the dtype of `X`.
 
     class_weight : dict, list of dict, 'balanced' or None, default=None
-        Weights of the classes, multiplied into `sample_weight`, statistics included; 'balanced'
-        is ``n_samples / (n_classes * np.bincount(y))``. Rows set aside for validation carry
+        Weights of the classes, multiplied into `sample_weight`; 'balanced' is
+        ``n_samples / (n_classes * np.bincount(y))``. Rows set aside for validation carry
         theirs into the score; a given `X_val` is scored by `sample_weight_val` alone.
 
     Attributes
@@ -225,9 +225,13 @@ class MLPWithBatchNormClassifier(ClassTargets, BaseMLPWithBatchNorm):
 
     Notes
     -----
-    The initial weights are Glorot's [2]_. Batch statistics are weighted by `sample_weight`: a
-    weight of 2 is the row twice. Rows of weight 0 are left out before anything is drawn, but in
-    scikit-learn's mode (``from_sklearn``), which keeps them.
+    The initial weights are Glorot's [2]_. A weight of 2 is the row twice: in the loss always, in
+    batch statistics where weights are moderate. Weights are moderate where none is larger than
+    twice the mean weight, or further above it than three standard deviations; where all rows are
+    one mini-batch, where none is larger than four times the mean weight. Otherwise every row
+    counts alike in batch statistics: a heavy row would be normalized by itself. Rows of weight 0
+    are left out before anything is drawn, but in scikit-learn's mode (``from_sklearn``), which
+    keeps them.
 
     References
     ----------
@@ -341,7 +345,8 @@ class MLPWithBatchNormClassifier(ClassTargets, BaseMLPWithBatchNorm):
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Class labels, or 0 and 1 for each label.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights >= 0 of the rows, in the loss and in all statistics.
+            Weights >= 0 of the rows, in the loss; moderate ones in batch statistics too
+            (see Notes).
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             Validation rows, for `early_stopping`. None: a part of `X` is set aside.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None

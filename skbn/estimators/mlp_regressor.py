@@ -227,9 +227,13 @@ class MLPWithBatchNormRegressor(RealTargets, BaseMLPWithBatchNorm):
 
     Notes
     -----
-    The initial weights are Glorot's [2]_. Batch statistics are weighted by `sample_weight`: a
-    weight of 2 is the row twice. Rows of weight 0 are left out before anything is drawn, but in
-    scikit-learn's mode (``from_sklearn``), which keeps them.
+    The initial weights are Glorot's [2]_. A weight of 2 is the row twice: in the loss always, in
+    batch statistics where weights are moderate. Weights are moderate where none is larger than
+    twice the mean weight, or further above it than three standard deviations; where all rows are
+    one mini-batch, where none is larger than four times the mean weight. Otherwise every row
+    counts alike in batch statistics: a heavy row would be normalized by itself. Rows of weight 0
+    are left out before anything is drawn, but in scikit-learn's mode (``from_sklearn``), which
+    keeps them.
 
     With ``normalize_target=True`` the moments of the target are merged over calls of
     ``partial_fit``, and the output layer is rescaled with them so that no prediction changes
@@ -356,7 +360,8 @@ class MLPWithBatchNormRegressor(RealTargets, BaseMLPWithBatchNorm):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights >= 0 of the rows, in the loss and in all statistics.
+            Weights >= 0 of the rows, in the loss; moderate ones in batch statistics too
+            (see Notes).
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             Validation rows, for `early_stopping`. None: a part of `X` is set aside.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None

@@ -263,8 +263,11 @@ class RNNWithBatchNormRegressor(RealTargets, BaseRNNWithBatchNorm):
     Weights of the inputs and the outputs are Glorot's [2]_ at first, those of the state
     orthogonal in each gate; the forget gate of an LSTM starts with a bias of 1.
 
-    Batch statistics are weighted by `sample_weight`, a weight for each sequence. Those that reach a
-    step are counted whatever their weight, if it is not 0.
+    A weight of 2 is the sequence twice: in the loss always, in batch statistics where weights are
+    moderate. Weights are moderate where none is larger than twice the mean weight, or further
+    above it than three standard deviations; where all sequences are one mini-batch, where none is
+    larger than four times the mean weight. Otherwise every sequence counts alike in batch
+    statistics. Sequences that reach a step are counted whatever their weight, if it is not 0.
 
     References
     ----------
@@ -400,7 +403,8 @@ class RNNWithBatchNormRegressor(RealTargets, BaseRNNWithBatchNorm):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights >= 0 of the sequences, in the loss and in all statistics.
+            Weights >= 0 of the sequences, in the loss; moderate ones in batch statistics too
+            (see Notes).
         X_val : array-like of the form of `X`, default=None
             Validation sequences, for `early_stopping`. None: a part of `X` is set aside.
         y_val : array-like of the form of `y`, default=None

@@ -75,7 +75,7 @@ cdef void _loss_and_gradient(
     double* weights, double* scratch, Py_ssize_t* packing,
     const Operation* plan, const floating* parameters, const double* statistics,
     const input_floating* X, const index_t* indices, const index_t* indptr,
-    const floating* y, const double* sample_weight,
+    const floating* y, const double* sample_weight, const double* statistics_weight,
     const double* input_mean, const double* input_invstd, bint input_clipped,
     const Py_ssize_t* lengths, const Py_ssize_t* rows,
     Py_ssize_t n, const Shape* shape,
@@ -84,12 +84,14 @@ cdef void _loss_and_gradient(
     """losses[0] = the weighted mean loss, losses[1] = the penalty; gradient of their sum.
 
     `indptr` of NULL: X is a dense table, otherwise the data of a sparse one. `lengths`, not
-    NULL: its rows are sequences, which are packed into `steps` by way of `packing`.
+    NULL: its rows are sequences, which are packed into `steps` by way of `packing`. `weights`
+    has room for 2 n: the rows' weights in the loss, then those in the statistics.
     """
     cdef Py_ssize_t i, s, first = 0, penalized = 0
     cdef const Steps* packed = NULL
-    cdef double penalty = 0.0
+    cdef double penalty = 0.0, total_weight = n
     cdef floating share
+    cdef double* in_statistics = NULL
     cdef const floating* bias = NULL
     cdef floating* dbias = NULL
     cdef const floating* outputs = (
@@ -108,14 +110,17 @@ cdef void _loss_and_gradient(
         rows = packing
         packed = steps
     if sample_weight != NULL:
-        mode.total_weight = 0.0
+        in_statistics = weights + n
+        total_weight = mode.total_weight = 0.0
         for i in range(n):
             weights[i] = sample_weight[rows[i]]
-            mode.total_weight += weights[i]
+            in_statistics[i] = statistics_weight[rows[i]]
+            total_weight += weights[i]
+            mode.total_weight += in_statistics[i]
     else:
         weights = NULL
     if packed != NULL:
-        norm_set_own_steps(steps, weights)
+        norm_set_own_steps(steps, in_statistics)
 
     gather_rows(targets, y, rows, NULL, NULL, False, n, shape.n_targets, shape.n_targets, 1)
     if packed != NULL:
@@ -136,14 +141,14 @@ cdef void _loss_and_gradient(
             parameters + plan.weights, bias, input_mean, input_invstd,
             n, plan.n_in, plan.n_out,
         )
-    operations_forward(work, state, scratch, plan, parameters, statistics, weights, packed,
+    operations_forward(work, state, scratch, plan, parameters, statistics, in_statistics, packed,
                        first, shape.n_operations, n, shape.capacity, shape.capacity, &mode)
     losses[0] = loss_forward_backward(dy, outputs, targets, weights, n, shape.n_outputs,
-                                      mode.total_weight, loss)
+                                      total_weight, loss)
 
     # What follows adds to the gradient: it begins with the penalty's, or with zeros.
     if alpha > 0.0:
-        penalty = alpha / mode.total_weight
+        penalty = alpha / total_weight
         share = <floating> penalty
         for i in range(shape.n_weights):
             gradient[i] = share * parameters[i]
@@ -151,8 +156,9 @@ cdef void _loss_and_gradient(
         penalized = shape.n_weights
     memset(gradient + penalized, 0, (shape.n_parameters - penalized) * sizeof(floating))
     losses[1] = penalty
-    dy = operations_backward(gradient, dy, spare, state, scratch, plan, parameters, work, weights,
-                             packed, first, shape.n_operations, n, shape.capacity, &mode)
+    dy = operations_backward(gradient, dy, spare, state, scratch, plan, parameters, work,
+                             in_statistics, packed, first, shape.n_operations, n, shape.capacity,
+                             &mode)
     if first == 1:
         sparse_linear_backward(
             gradient + plan.weights, dbias, scratch, dy, X, indices, indptr, rows,
@@ -193,6 +199,7 @@ def train(
     const Operation[::1] plan, Py_ssize_t n_weights, Py_ssize_t capacity, int loss,
     const input_floating[:, :] X, const index_t[::1] indices, const index_t[::1] indptr,
     const floating[:, ::1] y, const double[::1] sample_weight,
+    const double[::1] statistics_weight,
     const double[::1] input_mean, const double[::1] input_invstd, bint input_clipped,
     const Py_ssize_t[::1] lengths, const Py_ssize_t[::1] rows, const Py_ssize_t[::1] bounds,
     const double[::1] learning_rates,
@@ -215,6 +222,7 @@ def train(
     )
     cdef Py_ssize_t b = 0, n
     cdef const double* sample_weight_pointer = pointer(sample_weight)
+    cdef const double* statistics_weight_pointer = pointer(statistics_weight)
     cdef const double* mean_pointer = pointer(input_mean)
     cdef const double* invstd_pointer = pointer(input_invstd)
     cdef double* statistics_pointer = <double*> pointer(statistics)
@@ -235,8 +243,8 @@ def train(
                 scratch_pointer, packing_pointer, &plan[0], <const floating*> &parameters[0],
                 statistics_pointer,
                 X_pointer, indices_pointer, indptr_pointer, &y[0, 0], sample_weight_pointer,
-                mean_pointer, invstd_pointer, input_clipped, lengths_pointer,
-                &rows[bounds[b]], n, &shape,
+                statistics_weight_pointer, mean_pointer, invstd_pointer, input_clipped,
+                lengths_pointer, &rows[bounds[b]], n, &shape,
                 optimizer[0].alpha, loss, optimizer[0].seed, optimizer[0].step,
             )
             if not isfinite(losses[b, 0] + losses[b, 1]):
@@ -261,6 +269,7 @@ def loss_and_gradient(
     const Operation[::1] plan, Py_ssize_t n_weights, Py_ssize_t capacity, int loss,
     const input_floating[:, :] X, const index_t[::1] indices, const index_t[::1] indptr,
     const floating[:, ::1] y, const double[::1] sample_weight,
+    const double[::1] statistics_weight,
     const double[::1] input_mean, const double[::1] input_invstd, bint input_clipped,
     const Py_ssize_t[::1] lengths, const Py_ssize_t[::1] rows, double alpha, long long seed,
     long long step,
@@ -273,6 +282,7 @@ def loss_and_gradient(
         X.strides[1] // <Py_ssize_t> sizeof(input_floating), X.shape[1],
     )
     cdef const double* sample_weight_pointer = pointer(sample_weight)
+    cdef const double* statistics_weight_pointer = pointer(statistics_weight)
     cdef const double* mean_pointer = pointer(input_mean)
     cdef const double* invstd_pointer = pointer(input_invstd)
     cdef const double* statistics_pointer = pointer(statistics)
@@ -289,7 +299,7 @@ def loss_and_gradient(
             &losses[0, 0], &gradient[0], &steps, &work[0], state_pointer, &data_gradients[0, 0],
             &data_gradients[1, 0], &targets[0], &weights[0], scratch_pointer, packing_pointer,
             &plan[0], &parameters[0], statistics_pointer, X_pointer, indices_pointer,
-            indptr_pointer, &y[0, 0], sample_weight_pointer, mean_pointer, invstd_pointer,
-            input_clipped, lengths_pointer, &rows[0], rows.shape[0], &shape, alpha, loss, seed,
-            step,
+            indptr_pointer, &y[0, 0], sample_weight_pointer, statistics_weight_pointer,
+            mean_pointer, invstd_pointer, input_clipped, lengths_pointer, &rows[0], rows.shape[0],
+            &shape, alpha, loss, seed, step,
         )

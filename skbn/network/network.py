@@ -40,6 +40,10 @@ class Table:
     y : ndarray of shape (n_samples, n_targets), C-ordered, or None
         In the dtype of the network; for a softmax one column of class numbers.
     sample_weight : ndarray of shape (n_samples,), float64, or None
+        Weights of the rows in the loss.
+    statistics_weight : ndarray of shape (n_samples,), float64, or None
+        Weights of the rows in the statistics of batch norm, positive where `sample_weight` is;
+        only beside `sample_weight`. ``None``: the statistics are weighted by `sample_weight`.
     input_mean, input_invstd : ndarray of shape (n_features,), float64, or None
         What is subtracted from a column, and what multiplies it then.
     input_clipped : bool
@@ -57,6 +61,7 @@ class Table:
     input_invstd: np.ndarray | None = None
     input_clipped: bool = False
     lengths: np.ndarray | None = None
+    statistics_weight: np.ndarray | None = None
 
     @property
     def n_rows(self):
@@ -65,6 +70,11 @@ class Table:
     @property
     def is_sparse(self):
         return issparse(self.X)
+
+    @property
+    def weight_in_statistics(self):
+        """What the statistics of batch norm are weighted by: `statistics_weight`, or the loss's."""
+        return self.sample_weight if self.statistics_weight is None else self.statistics_weight
 
     def arrays(self):
         """X as the three arrays that blocks take: table or data, indices, indptr."""
@@ -226,8 +236,9 @@ class Network:
             losses, self.parameters, moments, optimizer, self.statistics,
             *self._memory(table, rows, bounds),
             LOSSES[self.loss],
-            *table.arrays(), table.y, table.sample_weight, table.input_mean, table.input_invstd,
-            table.input_clipped, _lengths(table), rows, bounds, learning_rates,
+            *table.arrays(), table.y, table.sample_weight, table.weight_in_statistics,
+            table.input_mean, table.input_invstd, table.input_clipped, _lengths(table),
+            rows, bounds, learning_rates,
             self._n_batches_tracked, self._n_steps_tracked,
         )  # fmt: skip
         return losses[:n_trained]
@@ -260,8 +271,9 @@ class Network:
         memory = self._memory(table, rows, np.array([0, len(rows)]))
         block.loss_and_gradient(
             losses, self.parameters, self.statistics, *memory, LOSSES[self.loss],
-            *table.arrays(), table.y, table.sample_weight, table.input_mean,
-            table.input_invstd, table.input_clipped, _lengths(table), rows, alpha, seed, step,
+            *table.arrays(), table.y, table.sample_weight, table.weight_in_statistics,
+            table.input_mean, table.input_invstd, table.input_clipped, _lengths(table), rows,
+            alpha, seed, step,
         )  # fmt: skip
         return losses, memory[0].copy()
 
@@ -372,8 +384,11 @@ class Network:
             return
         if table.y.shape != (table.n_rows, n_targets):
             raise ValueError(f"y has shape {table.y.shape}, not {(table.n_rows, n_targets)}")
-        if table.sample_weight is not None and table.sample_weight.shape != (table.n_rows,):
-            raise ValueError(f"{len(table.sample_weight)} weights for {table.n_rows} rows")
+        if table.sample_weight is None and table.statistics_weight is not None:
+            raise ValueError("statistics_weight belongs to sample_weight: give both or none")
+        for weight in (table.sample_weight, table.statistics_weight):
+            if weight is not None and weight.shape != (table.n_rows,):
+                raise ValueError(f"{len(weight)} weights for {table.n_rows} rows")
 
     def _placed(self, table):
         # The plan and the columns of its work memory: a sparse table's inputs take none.
@@ -408,7 +423,7 @@ class Network:
                     np.empty(capacity * sizes.state_columns, dtype),
                     np.empty((2, capacity * sizes.widest), dtype),
                     np.empty(n * table.y.shape[1], dtype),
-                    np.empty(n),
+                    np.empty(2 * n),
                     np.empty(sizes.scratch),
                     _packing(n, table),
                     plan,

@@ -34,7 +34,7 @@ def exact_statistics(network, table, rows):
     network : Network
         Recurrent; not changed.
     table : Table
-        The sequences; the moments are weighted by its weights, biased.
+        The sequences; the moments are weighted by its `weight_in_statistics`, biased.
     rows : ndarray of shape (n,), intp
         Row numbers.
 
@@ -102,6 +102,7 @@ class Batch:
     counts : ndarray of shape (n_steps,)
         How many have each step: the first so many.
     sample_weight : ndarray of shape (n,) or None
+        Their weights in the statistics.
     n_own : int
         Leading steps with statistics of their own.
     """
@@ -111,8 +112,8 @@ class Batch:
         self.numbers = rows[order]
         self.lengths = table.lengths[self.numbers]
         self.sample_weight = None
-        if table.sample_weight is not None:
-            self.sample_weight = table.sample_weight[self.numbers]
+        if table.weight_in_statistics is not None:
+            self.sample_weight = table.weight_in_statistics[self.numbers]
         self.n_own = own_steps(self.counts, self.sample_weight)
 
     def blocks(self, step):

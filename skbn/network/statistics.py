@@ -26,7 +26,7 @@ def set_exact_statistics(network, table, rows=None):
     network : Network
         Its statistics change in place, all at once at the end.
     table : Table
-        The data; the moments are weighted by its weights, biased.
+        The data; the moments are weighted by its `weight_in_statistics`, biased.
     rows : ndarray of shape (n,), intp, default=None
         Row numbers; ``None``: all.
     """
@@ -65,12 +65,12 @@ def _moments_before(network, table, rows, position):
     for start in range(0, len(rows), BLOCK_ROWS):
         chosen = rows[start : start + BLOCK_ROWS]
         x = network.infer(table, chosen, position)
-        if table.sample_weight is None:
+        if table.weight_in_statistics is None:
             batch_mean, batch_var = moments.batch_moments(x)
             batch_weight = np.full(d, float(len(chosen)))
         else:
             batch_mean, batch_var, batch_weight = moments.weighted_moments(
-                x, table.sample_weight[chosen]
+                x, table.weight_in_statistics[chosen]
             )
         moments.merge(mean, var, weight, batch_mean, batch_var, batch_weight)
     return mean, var
