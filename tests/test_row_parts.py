@@ -180,3 +180,88 @@ def test_infinity_is_refused_in_whatever_part(monkeypatch, all_tables_are_large)
             transformer.transform(bad)
         with pytest.raises(ValueError, match="infinity"):
             BatchNormTransformer().fit(bad)
+
+
+class TestWithoutThreads:
+    """Where no thread can be started the caller does all of it, each slice once."""
+
+    @pytest.mark.parametrize("started", [0, 1])
+    def test_each_slice_is_done_once(self, started, monkeypatch):
+        of_threads(monkeypatch, 8)
+        start, count = threading.Thread.start, []
+
+        def refused(thread):
+            count.append(thread)
+            if len(count) > started:
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", refused)
+        done = []
+
+        def function(rows):
+            done.append(rows.start)
+            return rows.start
+
+        slices = [slice(i, i + 1) for i in range(8)]
+        assert row_parts.side_by_side(function, slices) == list(range(8))
+        assert sorted(done) == list(range(8))
+        assert len(count) == started + 1
+
+    def test_an_error_of_the_work_is_no_reason_to_go_on(self, monkeypatch):
+        of_threads(monkeypatch, 2)
+        done = []
+
+        def function(rows):
+            done.append(rows)
+            raise RuntimeError("can't start new thread")
+
+        with pytest.raises(RuntimeError, match="can't start"):
+            row_parts.side_by_side(function, [slice(i, i + 1) for i in range(50)])
+        assert len(done) <= 2
+
+    def run(self, program):
+        return subprocess.run(
+            [sys.executable, "-W", "error", "-c", program],
+            capture_output=True, text=True, env=environment(), timeout=120,
+        )  # fmt: skip
+
+    def test_after_the_end_of_the_main_thread(self):
+        program = """
+import threading
+import numpy as np
+from skbn import BatchNormTransformer
+from skbn.estimators import row_parts
+row_parts.LARGE_BYTES, row_parts.available_threads = 0, lambda: 4
+X = np.arange(400.0).reshape(100, 4)
+def late():
+    threading.main_thread().join()
+    transformer = BatchNormTransformer().fit(X)
+    print(transformer.running_mean_.tolist(), np.isfinite(transformer.transform(X)).all())
+threading.Thread(target=late).start()
+"""
+        done = self.run(program)
+        assert done.stderr == ""
+        assert done.stdout == "[198.0, 199.0, 200.0, 201.0] True\n"
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="limits of the memory of a process")
+    def test_under_a_limit_of_memory(self):
+        program = """
+import resource, threading
+import numpy as np
+from skbn import BatchNormTransformer
+from skbn.estimators import row_parts
+row_parts.LARGE_BYTES, row_parts.available_threads = 0, lambda: 4
+X = np.arange(400.0).reshape(100, 4)
+BatchNormTransformer().fit(X).transform(X)
+threading.stack_size(1 << 30)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 26), used + (1 << 26)))
+try:
+    threading.Thread(target=print).start()
+except RuntimeError as error:
+    print(error)
+print(BatchNormTransformer().fit(X).running_mean_.tolist())
+"""
+        done = self.run(program)
+        assert done.stdout == "can't start new thread\n[198.0, 199.0, 200.0, 201.0]\n", done.stderr

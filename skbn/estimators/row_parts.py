@@ -4,7 +4,7 @@ What reads a table once waits for memory most of its time, and two cores wait fo
 once than one. Kernels hold no lock of Python's, so threads of Python are enough.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from functools import cache
 
 from joblib import cpu_count
@@ -44,12 +44,48 @@ def _slices(n_rows, parts):
 
 
 def side_by_side(function, slices):
-    """``[function(rows) for rows in slices]``, in threads where there are several slices."""
-    threads = min(len(slices), available_threads()) if len(slices) > 1 else 1
-    if threads == 1:
-        return [function(rows) for rows in slices]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(function, slices))
+    """``[function(rows) for rows in slices]``, in threads where there are several slices.
+
+    The caller's thread works too, and does everything where no other can be started: at the end
+    of the process, or beyond a limit of it. An error ends the work, and is raised here.
+    """
+    answers, errors = [None] * len(slices), []
+    # Each slice is taken once, whoever takes it: what is written in place must not be done twice.
+    pending, lock = iter(enumerate(slices)), threading.Lock()
+
+    def work():
+        while not errors:
+            with lock:
+                number, rows = next(pending, (None, None))
+            if number is None:
+                return
+            try:
+                answers[number] = function(rows)
+            except BaseException as error:
+                errors.append(error)
+
+    others = _started(work, min(len(slices), available_threads()) - 1 if len(slices) > 1 else 0)
+    try:
+        work()
+    except BaseException as error:  # Ctrl-C between two slices
+        errors.append(error)
+    for thread in others:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return answers
+
+
+def _started(work, count):
+    threads = []
+    for _ in range(count):
+        thread = threading.Thread(target=work)
+        try:
+            thread.start()
+        except RuntimeError:
+            break
+        threads.append(thread)
+    return threads
 
 
 def available_threads():
