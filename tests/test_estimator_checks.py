@@ -70,13 +70,6 @@ def expected_failures(estimator):
     if getattr(estimator, "dtype", None) == "float32" and not hasattr(estimator, "cell"):
         for kind in ("dense", "sparse"):
             failures[f"check_sample_weight_equivalence_on_{kind}_data"] = IN_FLOAT32
-    # The check asks for 1000 epochs. The small network passes it.
-    if (
-        isinstance(estimator, MLPWithBatchNormClassifier)
-        and estimator.solver == "adam"
-        and estimator.hidden_layer_sizes == (128, 128, 128)
-    ):
-        failures["check_class_weight_classifiers"] = "learns classes that overlap by heart"
     return failures
 
 

@@ -559,7 +559,7 @@ class TestTraining:
 
     def signalled(self):
         X, y = data_for(MLPWithBatchNormClassifier, n=2000)
-        clf = small(MLPWithBatchNormClassifier, max_iter=10**6)
+        clf = small(MLPWithBatchNormClassifier, n_epochs=10**6)
         timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
         timer.start()
         with pytest.warns(UserWarning, match="Training interrupted by user"):

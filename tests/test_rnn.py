@@ -473,7 +473,7 @@ class TestInterruption:
         # A real one, while blocks run. A shell's background jobs ignore it by default.
         previous = signal.signal(signal.SIGINT, signal.default_int_handler)
         X, y = signs(n=400)
-        clf = small(max_iter=10**6, learning_rate_init=0.01)
+        clf = small(n_epochs=10**6, learning_rate_init=0.01)
         timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
         try:
             timer.start()

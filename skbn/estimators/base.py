@@ -6,11 +6,10 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
-from skbn.estimators import solvers
+from skbn.estimators import random_sequence, solvers
 from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
 from skbn.estimators.columns import column_moments, merged
 from skbn.estimators.fitted import FittedNetwork
@@ -20,9 +19,11 @@ from skbn.estimators.rows import as_table, checked_data, given_validation_rows, 
 from skbn.estimators.scoring import Validation, split_off
 from skbn.estimators.statistics_weight import statistics_weight
 from skbn.estimators.transaction import draft_of, published
+from skbn.network.batch_variance import share_within_batches
 from skbn.network.network import Network
 from skbn.network.plan import BATCH_NORM
 from skbn.network.statistics import set_exact_statistics
+from skbn.training.batches import batch_bounds
 from skbn.training.epochs import INTERRUPTED, History, NonFiniteLoss, no_hook, run_epochs
 from skbn.training.stopping import LossPlateau, ValidationPlateau, ValidationRecord
 from skbn.training.threads import blas_limit
@@ -31,6 +32,10 @@ NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and"
     " need to be preprocessed."
 )
+
+# The share of the variance of all rows that mini-batches in the order of the rows should have: in
+# random order they have 0.7 and more, in the order of time or sorted by class 0 to 0.5.
+LEAST_SHARE_WITHIN = 0.6
 
 # What a stream of partial_fit goes on from beside the network, and what training records.
 TRAINING = ("_optimizer", "_moments", "_learning_rate", "_schedule")
@@ -41,6 +46,9 @@ RECORDS = (
     "validation_scores_",
     "validation_loss_curve_",
     "best_validation_score_",
+    "batch_size_",
+    "n_epochs_",
+    "learning_rate_init_",
 )
 
 
@@ -82,7 +90,8 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         ],
         "learning_rate_init": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "n_epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "shuffle": ["boolean"],
         "random_state": ["random_state"],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -117,8 +126,8 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         # failure leaves it for scikit-learn to tear down.
         callbacks = None
         if not incremental:
-            max_epochs = 0 if self.solver == "lbfgs" else solvers.max_epochs(self)
-            callbacks = FitCallbacks(self, max_epochs, X, y, {"sample_weight": sample_weight})
+            n_epochs = 0 if self.solver == "lbfgs" else solvers.n_epochs(self)
+            callbacks = FitCallbacks(self, n_epochs, X, y, {"sample_weight": sample_weight})
         draft = draft_of(self)
         before = vars(draft).copy()
         unconverged = draft._fit_draft(X, y, sample_weight, given_validation, callbacks, classes)
@@ -127,7 +136,7 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
                 callbacks.end()
         if unconverged:
             warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({solvers.max_epochs(self)}) reached "
+                f"Stochastic Optimizer: Maximum iterations ({draft.n_epochs_}) reached "
                 "and the optimization hasn't converged yet.",
                 ConvergenceWarning,
                 stacklevel=4,
@@ -157,7 +166,11 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         )
         is_given = any(part is not None for part in given_validation)
         early_stopping = solvers.stops_early(self, rows.n, is_given, incremental)
-        random_state = check_random_state(self.random_state)
+        # scikit-learn's mode starts anew in each call, as upstream.
+        goes_on = not (fresh or self._is_plain)
+        random_state = random_sequence.sequence_of(
+            self.random_state, self._random_sequence if goes_on else None
+        )
         if fresh:
             self._initialize(rows, random_state)
         else:
@@ -166,10 +179,14 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         if is_given:
             validation_rows = self._given_validation_rows(*given_validation)
         elif early_stopping:
+            # Later rounds of a warm start hold out the same rows: others were trained on.
+            split_place = self._split_place if goes_on else None
+            if split_place is None:
+                self._split_place = random_sequence.place_in(random_state)
             rows, validation_rows = split_off(
                 rows,
                 self.validation_fraction,
-                random_state,
+                random_state if split_place is None else random_sequence.at(split_place),
                 stratified=is_classifier(self) and self.n_outputs_ == 1,
             )
             if rows.n < smallest:
@@ -215,6 +232,7 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
                 f"{NON_FINITE} They were not finite after iteration {self.n_iter_}. "
                 + self._remedies(incremental)
             )
+        self._random_sequence = random_sequence.kept_of(self.random_state, random_state)
         self._parameters, self._statistics = network.parameters, network.statistics
         self._n_batches_tracked = network.n_batches_tracked
         self._n_steps_tracked = network.n_steps_tracked
@@ -262,6 +280,7 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         for name in ("input_mean_", "input_var_", "_input_weight", "_input_clipped", "loss_"):
             vars(self).pop(name, None)
         self._forget_training()
+        self._random_sequence = self._split_place = None
         self.n_outputs_ = self._count_outputs(rows.targets)
         # With the inputs and the outputs.
         self.n_layers_ = len(self._hidden_units()) + 2
@@ -311,16 +330,18 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
 
     def _train(self, network, table, validation, early_stopping, random_state, callbacks):
         incremental = callbacks is None
+        n_epochs = 1 if incremental else solvers.n_epochs(self)
         if incremental and hasattr(self, "_optimizer"):
-            optimizer, moments = solvers.resumed_optimizer(self), self._moments.copy()
+            optimizer = solvers.resumed_optimizer(self, random_state)
+            moments = self._moments.copy()
             schedule_settings = self._schedule
-            schedule = solvers.schedule_of(schedule_settings, solvers.max_epochs(self))
+            schedule = solvers.schedule_of(schedule_settings, n_epochs)
             schedule.learning_rate = self._learning_rate
         else:
             optimizer = solvers.new_optimizer(self, random_state)
             moments = network.new_moments()
             schedule_settings = solvers.schedule_settings(self, incremental)
-            schedule = solvers.schedule_of(schedule_settings, solvers.max_epochs(self))
+            schedule = solvers.schedule_of(schedule_settings, n_epochs)
         record = None if validation is None else self._record(network, validation, incremental)
         stopping = self._stopping(record, early_stopping)
         history = History(
@@ -328,8 +349,9 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             learning_rate_curve=list(getattr(self, "learning_rate_curve_", ())),
             n_rows_seen=self.t_,
         )
-        max_epochs = 1 if incremental else solvers.max_epochs(self)
         batch_size = solvers.batch_size(self, table.n_rows, network.is_normalized)
+        self.batch_size_, self.n_epochs_ = batch_size, n_epochs
+        self.learning_rate_init_ = schedule_settings["learning_rate_init"]
         diverged = False
         try:
             run_epochs(
@@ -340,11 +362,9 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
                 schedule,
                 stopping,
                 history,
-                max_epochs=max_epochs,
+                max_epochs=n_epochs,
                 batch_size=batch_size,
-                smallest_batch=min(self._smallest_batch, batch_size)
-                if network.is_normalized
-                else 1,
+                smallest_batch=self._smallest_of(batch_size) if network.is_normalized else 1,
                 shuffle=self.shuffle,
                 random_state=random_state,
                 verbose=self.verbose,
@@ -369,6 +389,8 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             if early_stopping and record.best is not None:
                 network.restore(record.best)
             self._finish_statistics(network, table, history)
+            if not self.shuffle and network.is_normalized and not history.interrupted:
+                self._warn_of_order(network, table, batch_size)
         if diverged:
             # Moments of a training gone astray are nothing to go on from.
             for name in TRAINING:
@@ -406,6 +428,25 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
                 raise
             history.interrupted = True
             warnings.warn(INTERRUPTED, stacklevel=7)
+
+    def _warn_of_order(self, network, table, batch_size):
+        """Warn where mini-batches in the order of the rows are unlike all rows."""
+        bounds = batch_bounds(table.n_rows, batch_size, self._smallest_of(batch_size))
+        share = share_within_batches(network, table, bounds)
+        if share < LEAST_SHARE_WITHIN:
+            warnings.warn(
+                "shuffle=False, and the rows of a mini-batch are much alike: in a layer a tenth of "
+                f"the units have {share:.0%} or less of their variance within mini-batches. Batch "
+                "norm removes what differs from one mini-batch to the next, so predictions may be "
+                "poor, on the training rows too. Rows in the order of time or sorted by class need "
+                "shuffle=True; larger mini-batches or batch_norm=None may help as well.",
+                UserWarning,
+                stacklevel=7,
+            )
+
+    def _smallest_of(self, batch_size):
+        # Rows that a last mini-batch must have under batch norm, not to join the one before it.
+        return min(self._smallest_batch, batch_size)
 
     def _record(self, network, validation, incremental):
         """Scores on validation rows, going on from those there are."""

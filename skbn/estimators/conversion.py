@@ -66,7 +66,6 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
         **{name: clone(ours[name], safe=False) for name in plain.get_params() if name in ours}
     )
     # What scikit-learn has no name for concerns training alone.
-    plain.max_iter = solvers.MOST_EPOCHS if ours["max_iter"] == "auto" else ours["max_iter"]
     plain.learning_rate_init = solvers.learning_rate_init(estimator, incremental=True)
     if plain.learning_rate not in ("constant", "invscaling", "adaptive"):
         plain.learning_rate = "constant"
@@ -158,6 +157,7 @@ def from_sklearn(cls, plain, plain_parameters):
         estimator.learning_rate_curve_ = []
         estimator.validation_loss_curve_ = None
     estimator._is_plain = True
+    estimator._random_sequence = estimator._split_place = None
     # The network's own, which a parameter may have been changed from since.
     estimator._loss = losses[plain.out_activation_]
     network = plain_network(

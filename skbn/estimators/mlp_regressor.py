@@ -51,7 +51,7 @@ class MLPWithBatchNormRegressor(RealTargets, BaseMLPWithBatchNorm):
         time the loss stops improving. For Adam and RMSProp too: 'cosine', from
         `learning_rate_init` to 0 along half a cosine, which often ends at a better score than a
         constant one; 'one_cycle', up to `learning_rate_init` for 30 % of the epochs and down
-        again, for few epochs at a high rate. These two run for `max_iter` epochs whatever the
+        again, for few epochs at a high rate. These two run for `n_epochs` epochs whatever the
         training loss does; ``partial_fit`` takes them for 'constant'.
 
     learning_rate_init : float or 'auto', default='auto'
@@ -61,12 +61,14 @@ class MLPWithBatchNormRegressor(RealTargets, BaseMLPWithBatchNorm):
     power_t : float, default=0.5
         Exponent of ``learning_rate='invscaling'``.
 
-    max_iter : int or 'auto', default='auto'
-        Epochs at most, or iterations of L-BFGS. 'auto' is 25 for Adam with 'cosine' or
-        'one_cycle', and 200 otherwise, which may be too few for L-BFGS.
+    max_iter : int, default=200
+        Epochs at most, or iterations of L-BFGS, for which 200 may be too few. It bounds `n_epochs`
+        where that is 'auto', and never lengthens it.
 
     shuffle : bool, default=True
-        Whether the rows are shuffled in each epoch.
+        Whether the rows are shuffled in each epoch. Rows in the order of time, or
+        sorted by class, make mini-batches that are unlike the whole: with batch norm shuffle
+        them.
 
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights and the order of the rows. Weights are drawn in the
@@ -93,9 +95,11 @@ class MLPWithBatchNormRegressor(RealTargets, BaseMLPWithBatchNorm):
         Whether that momentum is Nesterov's, for ``solver='sgd'``.
 
     early_stopping : bool or 'auto', default=False
-        Whether training ends when the score on validation rows (accuracy, R2) has not improved
-        by `tol` for `n_iter_no_change` epochs, and the best epoch is restored: weights, gamma,
-        beta and statistics. 'auto' does so for more than 10,000 rows or where `X_val` is given.
+        Whether the epoch with the best score on validation rows (accuracy, R2) is restored at the
+        end: weights, gamma, beta and statistics; 'cosine' and 'one_cycle' run to their last epoch
+        all the same. With other schedules training also ends when the score has not improved by
+        `tol` for `n_iter_no_change` epochs. 'auto' does so for more than 10,000 rows or where
+        `X_val` is given.
 
     validation_fraction : float, default=0.1
         Share of the rows set aside for it where no `X_val` is given.
@@ -113,6 +117,11 @@ class MLPWithBatchNormRegressor(RealTargets, BaseMLPWithBatchNorm):
 
     max_fun : int, default=15000
         Evaluations of the loss at most with ``solver='lbfgs'``.
+
+    n_epochs : int or 'auto', default='auto'
+        Epochs of a planned schedule, ``learning_rate='cosine'`` or ``'one_cycle'``. 'auto' is
+        25 for Adam and 200 for SGD and RMSProp, but at most `max_iter`; a number is taken as it
+        is. Other schedules, and L-BFGS, have `max_iter` alone.
 
     batch_norm : {'before', 'after'} or None, default='before'
         Whether hidden layers are normalized *before* their activation [1]_ (they then have no
@@ -208,6 +217,14 @@ class MLPWithBatchNormRegressor(RealTargets, BaseMLPWithBatchNorm):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where `X` had string names.
 
+    batch_size_, n_epochs_ : int
+        Rows of a mini-batch and epochs at most of the last call, after 'auto'. Not after
+        ``solver='lbfgs'``.
+
+    learning_rate_init_ : float
+        The (initial, for 'one_cycle' the highest) learning rate of the last call, after 'auto'. Not
+        after ``solver='lbfgs'``.
+
     n_iter_ : int
         Epochs of the last call.
 
@@ -231,9 +248,9 @@ class MLPWithBatchNormRegressor(RealTargets, BaseMLPWithBatchNorm):
     batch statistics where weights are moderate. Weights are moderate where none is larger than
     twice the mean weight, or further above it than three standard deviations; where all rows are
     one mini-batch, where none is larger than four times the mean weight. Otherwise every row
-    counts alike in batch statistics: a heavy row would be normalized by itself. Rows of weight 0
-    are left out before anything is drawn, but in scikit-learn's mode (``from_sklearn``), which
-    keeps them.
+    counts alike in batch statistics, but for those lighter than a hundredth of the mean: a heavy
+    row would be normalized by itself. Rows of weight 0 are left out before anything is drawn, but
+    in scikit-learn's mode (``from_sklearn``), which keeps them.
 
     With ``normalize_target=True`` the moments of the target are merged over calls of
     ``partial_fit``, and the output layer is rescaled with them so that no prediction changes
@@ -288,7 +305,7 @@ class MLPWithBatchNormRegressor(RealTargets, BaseMLPWithBatchNorm):
         learning_rate="one_cycle",
         learning_rate_init="auto",
         power_t=0.5,
-        max_iter="auto",
+        max_iter=200,
         shuffle=True,
         random_state=None,
         tol=1e-4,
@@ -303,6 +320,7 @@ class MLPWithBatchNormRegressor(RealTargets, BaseMLPWithBatchNorm):
         epsilon=1e-8,
         n_iter_no_change=10,
         max_fun=15000,
+        n_epochs="auto",
         batch_norm="before",
         bn_momentum=0.1,
         bn_epsilon=1e-5,
@@ -338,6 +356,7 @@ class MLPWithBatchNormRegressor(RealTargets, BaseMLPWithBatchNorm):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.n_epochs = n_epochs
         self.batch_norm = batch_norm
         self.bn_momentum = bn_momentum
         self.bn_epsilon = bn_epsilon

@@ -20,8 +20,8 @@ AUTO_EARLY_STOPPING_ROWS = 10_000
 # Schedules over the whole of a fit.
 PLANNED = {"cosine": schedules.Cosine, "one_cycle": schedules.OneCycle}
 
-# What 'auto' is without a plan: scikit-learn's numbers. With one, it is the estimator's.
-CONSTANT_RATE, MOST_EPOCHS = 0.001, 200
+# What 'auto' is where there is no plan for Adam, whose numbers are the estimator's.
+CONSTANT_RATE, EPOCHS_WITHOUT_ADAM = 0.001, 200
 PLAIN_BATCH = 200
 STEPS_OF_AN_EPOCH = 50
 BATCHES = (32, 128)
@@ -69,7 +69,7 @@ def stops_early(estimator, n_rows, is_given, incremental):
             "partial_fit does not support early_stopping=True without validation data: "
             "give X_val and y_val"
         )
-    if is_given and not estimator.early_stopping:
+    if is_given and not estimator.early_stopping and not incremental:
         warnings.warn(
             "X_val is given, but early_stopping=False: validation_scores_ and "
             "validation_loss_curve_ are recorded, and training does not end by them",
@@ -84,8 +84,7 @@ def new_optimizer(estimator, random_state):
         "alpha": estimator.alpha,
         "weight_decay": estimator.weight_decay,
         "max_grad_norm": max_grad_norm(estimator),
-        # Nothing is drawn that is not needed.
-        "seed": random_state.randint(2**31 - 1) if estimator.dropout > 0 else 0,
+        "seed": _dropout_seed(estimator, random_state),
     }
     if estimator.solver == "sgd":
         return optimizers.sgd(
@@ -103,12 +102,23 @@ def new_optimizer(estimator, random_state):
     )
 
 
-def resumed_optimizer(estimator):
+NO_SEED = 0
+
+
+def _dropout_seed(estimator, random_state):
+    # Nothing is drawn that is not needed.
+    return 1 + random_state.randint(2**31 - 2) if estimator.dropout > 0 else NO_SEED
+
+
+def resumed_optimizer(estimator, random_state):
     """A copy of the optimizer of the call before, for ``partial_fit``.
 
-    As upstream, momentum and betas stay what they were; the penalty does not.
+    As upstream, momentum and betas stay what they were; the penalty does not. Dropout that is
+    switched on in the middle of a stream gets a seed.
     """
     optimizer = estimator._optimizer.copy()
+    if optimizer["seed"] == NO_SEED:
+        optimizer["seed"] = _dropout_seed(estimator, random_state)
     optimizer["alpha"] = estimator.alpha
     optimizer["weight_decay"] = estimator.weight_decay
     optimizer["max_grad_norm"] = max_grad_norm(estimator)
@@ -142,11 +152,14 @@ def learning_rate_init(estimator, incremental=False):
     return estimator._planned_rate if is_planned(estimator) and not incremental else CONSTANT_RATE
 
 
-def max_epochs(estimator):
-    """The number of iterations that is meant by ``'auto'``, or the one that is given."""
-    if estimator.max_iter != "auto":
+def n_epochs(estimator):
+    """The epochs of ``fit`` at most: the length of a planned schedule, otherwise ``max_iter``."""
+    if estimator.learning_rate not in PLANNED:
         return estimator.max_iter
-    return estimator._planned_epochs if is_planned(estimator) else MOST_EPOCHS
+    if estimator.n_epochs != "auto":
+        return estimator.n_epochs
+    planned = estimator._planned_epochs if is_planned(estimator) else EPOCHS_WITHOUT_ADAM
+    return min(planned, estimator.max_iter)
 
 
 def is_planned(estimator):
@@ -154,11 +167,11 @@ def is_planned(estimator):
     return estimator.learning_rate in PLANNED and estimator.solver == "adam"
 
 
-def schedule_of(settings, max_iter):
-    """The schedule of these settings."""
+def schedule_of(settings, n_epochs):
+    """The schedule of these settings, over so many epochs if it is planned."""
     rate = settings["learning_rate_init"]
     if settings["kind"] in PLANNED:
-        return PLANNED[settings["kind"]](rate, max_iter)
+        return PLANNED[settings["kind"]](rate, n_epochs)
     if settings["kind"] == "invscaling":
         return schedules.InverseScaling(rate, settings["power_t"])
     if settings["kind"] == "adaptive":
@@ -241,7 +254,7 @@ def minimize(estimator, network, table):
             callback=iteration_ended,
             options={
                 "maxfun": estimator.max_fun,
-                "maxiter": max_epochs(estimator),
+                "maxiter": estimator.max_iter,
                 "gtol": estimator.tol,
                 **printing(estimator.verbose),
             },
@@ -251,7 +264,7 @@ def minimize(estimator, network, table):
         warnings.warn(INTERRUPTED, stacklevel=6)
     else:
         network.parameters[:] = result.x
-        n_iter = _check_optimize_result("lbfgs", result, max_epochs(estimator))
+        n_iter = _check_optimize_result("lbfgs", result, estimator.max_iter)
     losses, _ = network.loss_and_gradient(table, alpha=estimator.alpha)
     return n_iter, float(network.loss_value(losses)[0])
 

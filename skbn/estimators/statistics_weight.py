@@ -17,16 +17,18 @@ LARGEST = 2.0
 # then normalized by itself even at that weight.
 STANDARD_DEVIATIONS = 3.0
 
+# Rows lighter than this share of the mean weight are hardly there in the loss, and as little in the
+# statistics: a weight that falls to 0 ends where the row is left out.
+LIGHT = 0.01
+
 
 def statistics_weight(sample_weight, is_one_batch):
     """What batch statistics are weighted by: `sample_weight`, or every row alike.
 
     Moderate weights enter the statistics as they enter the loss: a weight of 2 is the row twice.
-    Under uneven weights every row of positive weight counts alike. The choice is made once for all
-    rows, so mini-batches, running averages and exact statistics are of one measure.
-
-    The effective number of n rows, ``sum(w)**2 / sum(w**2)`` (Kish 1965, "Survey sampling",
-    section 11.7), is so at least ``n / LARGEST``, since ``sum(w**2) <= max(w) sum(w)``.
+    Under uneven weights every row counts alike, but for those of next to no weight. The choice is
+    made once for all rows, so mini-batches, running averages and exact statistics are of one
+    measure.
 
     Parameters
     ----------
@@ -39,7 +41,7 @@ def statistics_weight(sample_weight, is_one_batch):
     Returns
     -------
     weight : ndarray of shape (n,), float64
-        `sample_weight` itself, or 1 where it is positive and 0 elsewhere.
+        `sample_weight` itself; or 1, and less for light rows in proportion to their weight.
     """
     present = sample_weight > 0.0
     if not present.any():
@@ -54,4 +56,6 @@ def statistics_weight(sample_weight, is_one_batch):
     # Equal weights have neither a mean below 1 nor a deviation, but for rounding.
     if is_moderate or relative.min() == 1.0:
         return sample_weight
-    return present.astype(np.float64)
+    weight = np.zeros_like(sample_weight)
+    weight[present] = np.minimum(relative / (LIGHT * mean), 1.0)
+    return weight
