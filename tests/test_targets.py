@@ -83,7 +83,7 @@ def test_numbers_in_arrays_of_objects_are_numbers(cls, X):
 
 
 @pytest.mark.parametrize(("cls", "X"), CLASSIFIERS)
-class TestListsOfClassWeights:
+class TestClassWeights:
     @pytest.mark.parametrize("y", [CLASSES, LABELS])
     @pytest.mark.parametrize("class_weight", [[1, 2], [{0: 1.0}, 2], ["balanced", "balanced"]])
     def test_their_entries_are_dicts(self, cls, X, y, class_weight):
@@ -108,3 +108,20 @@ class TestListsOfClassWeights:
             small(cls, class_weight={5: 1.0}).fit(X, CLASSES)
         with pytest.raises(ValueError, match="should be a list of dicts"):
             small(cls, class_weight={0: 1.0}).fit(X, LABELS)
+
+    def test_words_for_weights(self, cls, X):
+        with pytest.raises(ValueError, match=r"^class_weight: could not convert string to float"):
+            small(cls, class_weight={0: "a", 1: 1.0}).fit(X, CLASSES)
+        with pytest.raises(ValueError, match=r"^sample_weight: could not convert string to float"):
+            small(cls).fit(X, CLASSES, "balanced")
+
+
+@pytest.mark.parametrize(("cls", "X"), CLASSIFIERS + REGRESSORS)
+@pytest.mark.parametrize("fraction", [0.0, 0.01, 0.99])
+def test_a_split_that_cannot_be_made_names_the_fraction(cls, X, fraction):
+    estimator = small(cls, early_stopping=True, validation_fraction=fraction)
+    with pytest.raises(
+        ValueError, match=r"validation_fraction|validation set is too small"
+    ) as raised:
+        estimator.fit(X, CLASSES)
+    assert "test_size" not in str(raised.value)

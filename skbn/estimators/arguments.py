@@ -1,4 +1,4 @@
-"""Checks that speak of ``X``, ``y`` and ``sample_weight`` in the name of other arguments."""
+"""Checks of scikit-learn's whose errors are to name the argument that they are about."""
 
 import re
 import warnings
@@ -13,7 +13,8 @@ from skbn.estimators.transaction import draft_of
 def in_the_name_of(name, instead_of):
     """Let errors in the block name the argument `name`.
 
-    Checks of scikit-learn write ``X``, ``y`` or ``sample_weight`` whatever they look at. Where
+    Checks of scikit-learn write ``X``, ``y`` or ``sample_weight`` whatever they look at, or
+    nothing at all; splits write ``test_size``. Where
     the first line of an error has the word `instead_of`, `name` takes its place; where it has
     neither, `name` is put in front. Later lines, and what stands in quotes, are the user's data.
     """

@@ -10,6 +10,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import column_or_1d
 
+from skbn.estimators.arguments import in_the_name_of
 from skbn.estimators.fitted import refuse_non_finite
 
 
@@ -143,7 +144,8 @@ class ClassTargets(ClassifierMixin):
                 "rows: give the weights as a dict"
             )
         self._check_list_of_class_weights(y)
-        weight = compute_sample_weight(self.class_weight, y)
+        with in_the_name_of("class_weight", instead_of="class_weight"):
+            weight = compute_sample_weight(self.class_weight, y)
         if not (np.isfinite(weight) & (weight >= 0)).all():
             raise ValueError(f"class_weight must be >= 0 and finite, got {self.class_weight}")
         return weight

@@ -148,19 +148,19 @@ def given_validation_rows(estimator, X, y, sample_weight):
             raise ValueError(f"y_val has {y.shape[0]} rows, but X_val has {n}.")
         targets = estimator._encode(y, fresh=False, incremental=True, validation=True)
     if sample_weight is not None:
-        with in_the_name_of("sample_weight_val", instead_of="sample_weight"):
-            sample_weight = _checked_weight(sample_weight, X, ensure_non_negative=True)
+        sample_weight = _checked_weight(sample_weight, X, True, name="sample_weight_val")
     return Rows(X, targets, sample_weight)
 
 
-def _checked_weight(sample_weight, X, ensure_non_negative):
+def _checked_weight(sample_weight, X, ensure_non_negative, name="sample_weight"):
     # Of `X`, which need not be an array, nothing but the length is looked at.
-    return _check_sample_weight(
-        sample_weight,
-        np.empty(X.shape[0]),
-        dtype=np.float64,
-        ensure_non_negative=ensure_non_negative,
-    )
+    with in_the_name_of(name, instead_of="sample_weight"):
+        return _check_sample_weight(
+            sample_weight,
+            np.empty(X.shape[0]),
+            dtype=np.float64,
+            ensure_non_negative=ensure_non_negative,
+        )
 
 
 def _of_positive_weight(estimator, X, y, sample_weight, smallest):

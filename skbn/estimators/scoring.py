@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from skbn.estimators.arguments import in_the_name_of
 from skbn.network.statistics import set_exact_statistics
 
 # The rows that the exact statistics before each score are taken over, at most: 10^3 to 10^4
@@ -16,16 +17,17 @@ def split_off(rows, fraction, random_state, stratified):
     Raises
     ------
     ValueError
-        If there would be fewer than two validation rows.
+        If there would be fewer than two validation rows, or no training rows.
     """
     # Row numbers: what is drawn does not depend on what is split.
-    numbers = train_test_split(
-        np.arange(rows.n),
-        random_state=random_state,
-        test_size=fraction,
-        # As upstream, by whether a row is of the second of two classes.
-        stratify=rows.targets.astype(bool) if stratified else None,
-    )
+    with in_the_name_of("validation_fraction", instead_of="test_size"):
+        numbers = train_test_split(
+            np.arange(rows.n),
+            random_state=random_state,
+            test_size=fraction,
+            # As upstream, by whether a row is of the second of two classes.
+            stratify=rows.targets.astype(bool) if stratified else None,
+        )
     training, validation = map(rows.taken, numbers)
     if validation.n < 2:
         raise ValueError(
