@@ -81,7 +81,7 @@ WRONG_X = {
     "no rows": (lambda X: X[:0], "0 sample"),
     "one dimension": (lambda X: np.zeros(N), "Expected 2D array, got 1D array"),
     "four dimensions": (lambda X: np.zeros((N, 2, 2, 2)), "dim 4"),
-    "words": (lambda X: np.full(X.shape, "X"), "could not convert string to float: "),
+    "words": (lambda X: np.full(X.shape, "X"), "'X'"),
     "complex": (lambda X: np.ones(X.shape, complex), "Complex data not supported"),
 }
 

@@ -26,10 +26,16 @@ def test_show_versions(capsys):
     lines = capsys.readouterr().out.split("\n")
     assert lines[1] == f"skbn: {skbn.__version__}"
     assert lines[2] == f"instruction set of its loops: {_simd.level()}"
-    assert lines[3] == f"debug build: {'yes' if _simd.is_debug_build() else 'no'}"
     stripped = [line.strip() for line in lines]
     assert f"sklearn: {sklearn.__version__}" in stripped
     assert f"numpy: {np.__version__}" in stripped
+
+
+@pytest.mark.parametrize(("is_debug_build", "word"), [(True, "yes"), (False, "no")])
+def test_a_debug_build_is_told(monkeypatch, capsys, is_debug_build, word):
+    monkeypatch.setattr(_simd, "is_debug_build", lambda: is_debug_build)
+    skbn.show_versions()
+    assert capsys.readouterr().out.split("\n")[3] == f"debug build: {word}"
 
 
 def test_the_level_in_use_is_one_that_the_processor_has():
