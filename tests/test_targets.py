@@ -125,3 +125,43 @@ def test_a_split_that_cannot_be_made_names_the_fraction(cls, X, fraction):
     ) as raised:
         estimator.fit(X, CLASSES)
     assert "test_size" not in str(raised.value)
+
+
+@pytest.mark.parametrize("cls", [MLPWithBatchNormClassifier, RNNWithBatchNormClassifier])
+class TestClassWeightsOfAStream:
+    """Not every call has rows of every class."""
+
+    def test_one_class_at_a_time(self, cls):
+        X = np.random.default_rng(0).standard_normal(
+            (40, 3, 2) if "RNN" in cls.__name__ else (40, 3)
+        )
+        y = np.array(["common", "rare"])[np.arange(40) % 2]
+        options = {"hidden_layer_sizes": (4,), "random_state": 0, "dtype": "float64"}
+        model = cls(class_weight={"rare": 3.0}, **options)
+        weighted = cls(**options)
+        for rows in (np.arange(0, 40, 2), np.arange(1, 40, 2), np.arange(40)):
+            model.partial_fit(X[rows], y[rows], classes=["common", "rare"])
+            weight = np.where(y[rows] == "rare", 3.0, 1.0)
+            weighted.partial_fit(X[rows], y[rows], weight, classes=["common", "rare"])
+            np.testing.assert_allclose(model.coefs_[0], weighted.coefs_[0], rtol=1e-9)
+
+    def test_labels(self, cls):
+        X = np.random.default_rng(0).standard_normal((8, 3, 2) if "RNN" in cls.__name__ else (8, 3))
+        y = np.zeros((8, 2), int)
+        y[:4, 0] = 1
+        options = {"hidden_layer_sizes": (4,), "random_state": 0, "dtype": "float64"}
+        model = cls(class_weight=[{1: 5.0}, {1: 7.0}], **options)
+        weighted = cls(**options)
+        model.partial_fit(X, y, classes=[0, 1])
+        weighted.partial_fit(X, y, np.where(y[:, 0], 5.0, 1.0), classes=[0, 1])
+        np.testing.assert_allclose(model.coefs_[0], weighted.coefs_[0], rtol=1e-9)
+
+    def test_a_class_that_is_none(self, cls):
+        X = np.zeros((4, 3, 2) if "RNN" in cls.__name__ else (4, 3))
+        model = cls(class_weight={"z": 3.0}, hidden_layer_sizes=(4,))
+        with pytest.raises(ValueError, match="class_weight"):
+            model.partial_fit(X, ["a", "b"] * 2, classes=["a", "b"])
+        with pytest.raises(ValueError, match=r"y.* has classes not in"):
+            model.set_params(class_weight={"a": 3.0}).partial_fit(
+                X, ["q", "b"] * 2, classes=["a", "b"]
+            )

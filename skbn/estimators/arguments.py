@@ -4,9 +4,28 @@ import re
 import warnings
 from contextlib import contextmanager
 
+import numpy as np
 from sklearn.utils.validation import _get_feature_names
 
 from skbn.estimators.transaction import draft_of
+
+
+def refuse_masked(**arguments):
+    """Refuse masked arrays, given by their names: scikit-learn's checks would drop the mask.
+
+    Raises
+    ------
+    ValueError
+        If an argument is one.
+    """
+    for name, value in arguments.items():
+        if np.ma.isMaskedArray(value):
+            raise ValueError(
+                f"{name} is a masked array, whose mask scikit-learn does not look at. Where it "
+                f"stands behind the end of shorter sequences, or for missing values of a "
+                f"BatchNormTransformer, give {name}.filled(np.nan); otherwise leave out, or fill, "
+                "what is masked."
+            )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from skbn.estimators import random_sequence, solvers
+from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
 from skbn.estimators.columns import column_moments, merged
 from skbn.estimators.fitted import FittedNetwork
@@ -122,6 +123,15 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
     # Training.
 
     def _fit(self, X, y, sample_weight, given_validation, *, incremental, classes=None):
+        X_val, y_val, sample_weight_val = given_validation
+        refuse_masked(
+            X=X,
+            y=y,
+            sample_weight=sample_weight,
+            X_val=X_val,
+            y_val=y_val,
+            sample_weight_val=sample_weight_val,
+        )
         # The callbacks' context is an attribute while fit runs: begun before, so that a
         # failure leaves it for scikit-learn to tear down.
         callbacks = None

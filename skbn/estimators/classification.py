@@ -10,7 +10,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import column_or_1d
 
-from skbn.estimators.arguments import in_the_name_of
+from skbn.estimators.arguments import in_the_name_of, refuse_masked
 from skbn.estimators.fitted import refuse_non_finite
 
 
@@ -43,6 +43,32 @@ class ClassTargets(ClassifierMixin):
         if not fitted._is_multilabel:
             return fitted.classes_[codes]
         return csr_matrix(codes) if fitted._predicts_sparse else codes
+
+    def score(self, X, y, sample_weight=None):
+        """Accuracy: the share of rows whose class, or all of whose labels, are predicted right.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, ...)
+            The rows, in the form that ``fit`` takes.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Their classes or labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+
+        Raises
+        ------
+        ValueError
+            If `X` is not what was fitted on, or does not fit the others.
+        NotFittedError
+            If nothing was fitted before.
+        """
+        refuse_masked(X=X, y=y, sample_weight=sample_weight)
+        return super().score(X, y, sample_weight)
 
     def _predicted_codes(self, z):
         if self._is_multilabel:
@@ -144,11 +170,26 @@ class ClassTargets(ClassifierMixin):
                 "rows: give the weights as a dict"
             )
         self._check_list_of_class_weights(y)
+        n = y.shape[0]
+        if incremental:
+            y = self._behind_all_classes(y)
+            if y is None:
+                return None
         with in_the_name_of("class_weight", instead_of="class_weight"):
-            weight = compute_sample_weight(self.class_weight, y)
+            weight = compute_sample_weight(self.class_weight, y)[-n:]
         if not (np.isfinite(weight) & (weight >= 0)).all():
             raise ValueError(f"class_weight must be >= 0 and finite, got {self.class_weight}")
         return weight
+
+    def _behind_all_classes(self, y):
+        # Not every call of partial_fit has rows of every class. Behind a row of each, weights by
+        # class are the same, and none seems to be missing.
+        if y.ndim == 2 and y.shape[1] > 1:
+            y = y.toarray() if issparse(y) else y
+            return np.vstack([np.zeros_like(y[:1]), np.ones_like(y[:1]), y])
+        y = np.ravel(y)
+        # What `_encode` is going to refuse has no weights.
+        return np.concatenate([self.classes_, y]) if np.isin(y, self.classes_).all() else None
 
     def _check_list_of_class_weights(self, y):
         if not isinstance(self.class_weight, list):

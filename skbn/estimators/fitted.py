@@ -10,6 +10,7 @@ seen: another thread may fit the estimator while the method runs.
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.columns import divisor
 from skbn.estimators.inputs import input_table
 from skbn.estimators.rows import prediction_rows
@@ -106,6 +107,7 @@ class FittedNetwork:
 
         Of an estimator that nothing changes meanwhile: call it on a ``_look()``.
         """
+        refuse_masked(X=X)
         X = self._prediction_rows(X)
         network = Network(self._plan, self._loss, self._parameters, self._statistics)
         network = self._for_prediction(network, X.shape[0])

@@ -7,6 +7,7 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_array, column_or_1d
 
+from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.columns import column_moments, divisor, merged
 from skbn.estimators.fitted import refuse_non_finite
 from skbn.network import views
@@ -58,6 +59,32 @@ class RealTargets(RegressorMixin):
             z = fitted._predictions(z).astype(dtype, copy=False)
         refuse_non_finite(z)
         return z.ravel() if fitted.n_outputs_ == 1 else z
+
+    def score(self, X, y, sample_weight=None):
+        """R2, the coefficient of determination; of several outputs the mean.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, ...)
+            The rows, in the form that ``fit`` takes.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+
+        Raises
+        ------
+        ValueError
+            If `X` is not what was fitted on, or does not fit the others.
+        NotFittedError
+            If nothing was fitted before.
+        """
+        refuse_masked(X=X, y=y, sample_weight=sample_weight)
+        return super().score(X, y, sample_weight)
 
     def _predictions(self, z):
         scale, shift = self._output_affine()

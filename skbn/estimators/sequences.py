@@ -66,11 +66,6 @@ def checked_sequences(estimator, X, y="no_validation", *, smallest=1, fresh=Fals
     }
     if not isinstance(y, str):
         checks["multi_output"] = True
-    if np.ma.isMaskedArray(X):
-        raise ValueError(
-            "X is a masked array, whose mask scikit-learn does not look at. Where it stands behind "
-            "the end of shorter sequences, give X.filled(np.nan)."
-        )
     n_dimensions = _n_dimensions(X)
     if n_dimensions > 3:
         raise ValueError(

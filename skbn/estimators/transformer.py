@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._set_output import _get_output_config, _wrap_data_with_container
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
 from skbn.estimators.columns import divisor
 from skbn.estimators.row_parts import a_part_for_each_thread, side_by_side
@@ -451,6 +452,7 @@ class BatchNormTransformer(
         Infinity is looked for here only if `finite` is asked for: the kernels see it on
         their way, and another pass over `X` would double the time.
         """
+        refuse_masked(X=X)
         if issparse(X):
             raise ValueError(
                 "Cannot center sparse matrices: centering would make them dense. Pass "
@@ -538,6 +540,7 @@ class BatchNormTransformer(
         """
         X = self._validated(X, first=first, written=training, finite=sample_weight is not None)
         n = X.shape[0]
+        refuse_masked(sample_weight=sample_weight)
         if sample_weight is not None:
             with config_context(array_api_dispatch=False):
                 sample_weight = _check_sample_weight(
