@@ -292,7 +292,7 @@ class TestSolvers:
     )
     def test_auto(self, parameters, epochs, rate):
         X, y = data_for(RNNWithBatchNormClassifier, n=20, n_steps=3)
-        options = {"max_iter": "auto", "batch_size": "auto", "hidden_layer_sizes": (2,)}
+        options = {"max_iter": 200, "batch_size": "auto", "hidden_layer_sizes": (2,)}
         clf = fitted(small(**(options | parameters)), X, y)
         assert clf.n_iter_ == epochs
         assert max(clf.learning_rate_curve_) == pytest.approx(rate, rel=0.3)

@@ -4,7 +4,6 @@ from functools import reduce
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from skbn.estimators.row_parts import fixed_parts, side_by_side
 from skbn.kernels import moments
@@ -12,27 +11,145 @@ from skbn.kernels import moments
 EPS = np.finfo(np.float64).eps
 
 
-def column_moments(X, sample_weight=None):
-    """Mean, biased variance and total weight of the columns of X, each of shape (d,), float64."""
+# Smaller variances, of smaller means, may have lost digits beneath the smallest double, or be 0.
+LEAST_VARIANCE, LEAST_MEAN = 1e-290, 1e-140
+
+# Entries of a sparse table that are looked at together: some megabytes.
+ENTRIES = 1 << 20
+
+
+def column_moments(X, sample_weight=None, name="X"):
+    """Mean, biased variance and total weight of the columns of X, each of shape (d,), float64.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d), or CSR matrix or array
+        float32 or float64; finite.
+    sample_weight : ndarray of shape (n,), float64, default=None
+    name : str, default="X"
+        What an error calls it.
+
+    Raises
+    ------
+    ValueError
+        If squares of a column leave the range of float64.
+    """
     if issparse(X):
-        mean, var, weight = mean_variance_axis(
-            X, axis=0, weights=sample_weight, return_sum_weights=True
-        )
-        return tuple(
-            np.broadcast_to(values, X.shape[1]).astype(np.float64) for values in (mean, var, weight)
+        mean, var, weight = _sparse_moments(X, sample_weight)
+    else:
+
+        def moments_of(rows):
+            if sample_weight is not None:
+                return moments.weighted_moments(X[rows], sample_weight[rows])
+            mean, var = moments.batch_moments(X[rows])
+            return mean, var, np.full(X.shape[1], float(rows.stop - rows.start))
+
+        parts = side_by_side(moments_of, fixed_parts(X.shape[0], X.nbytes))
+        mean, var, weight = reduce(_merged, parts)
+    refuse_extremes(name, mean, var, X)
+    return mean, var, weight
+
+
+def _sparse_moments(X, sample_weight):
+    """The same of a sparse table: two passes over its entries, all else is 0.
+
+    With m the mean, W the total weight and W_j that of the entries of column j, the variance is
+    (sum w (x - m)^2 + (W - W_j) m^2) / W - e^2, where e is what rounding has left of the mean of
+    x - m (Chan et al. 1983, the corrected two-pass algorithm).
+    """
+    n, d = X.shape
+    total = float(n) if sample_weight is None else sample_weight.sum()
+    lengths = np.diff(X.indptr)
+
+    def over_entries(function):
+        result = np.zeros(d)
+        for start in range(0, X.nnz, ENTRIES):
+            entries = slice(start, min(start + ENTRIES, X.nnz))
+            columns = X.indices[entries]
+            values = function(X.data[entries].astype(np.float64), columns)
+            if sample_weight is not None:
+                # The rows of these entries: the first whose end is behind each.
+                numbers = np.arange(entries.start, entries.stop)
+                values *= sample_weight[np.searchsorted(X.indptr[1:], numbers, side="right")]
+            result += np.bincount(columns, values, minlength=d)
+        return result
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        present = over_entries(lambda x, columns: np.ones(len(x)))
+        # Exactly none where every row has an entry: what rounding left would multiply m^2.
+        full = np.bincount(X.indices, minlength=d) == len(lengths)
+        absent = np.where(full, 0.0, np.maximum(total - present, 0.0))
+        mean = over_entries(lambda x, columns: x) / total
+        left = (over_entries(lambda x, columns: x - mean[columns]) - absent * mean) / total
+        squares = over_entries(lambda x, columns: np.square(x - mean[columns]))
+        var = np.maximum((squares + absent * mean**2) / total - left**2, 0.0)
+    return mean + left, var, np.full(d, total)
+
+
+def refuse_extremes(name, mean, var, X=None):
+    """Raise where the squares of a column leave the range of float64.
+
+    Parameters
+    ----------
+    name : str
+        The argument that the columns are of.
+    mean, var : ndarray of shape (d,)
+        Its moments.
+    X : ndarray of shape (n, d) or CSR, default=None
+        The columns, to tell one without variance from one whose variance is too small a number;
+        ``None``: they are known not to be too small.
+
+    Raises
+    ------
+    ValueError
+    """
+    huge = ~(np.isfinite(mean) & np.isfinite(var))
+    extreme = np.flatnonzero(huge if X is None else huge | too_small(mean, var, X))
+    if len(extreme):
+        columns = "" if len(mean) == 1 else f" in column {extreme[0]}"
+        raise ValueError(
+            f"{name} has numbers{columns} that are too {'large' if huge[extreme[0]] else 'small'} "
+            "or too far apart: their squares leave the range of float64. Give them in another "
+            "unit, so that they lie between 1e-140 and 1e150."
         )
 
-    def moments_of(rows):
-        if sample_weight is not None:
-            return moments.weighted_moments(X[rows], sample_weight[rows])
-        mean, var = moments.batch_moments(X[rows])
-        return mean, var, np.full(X.shape[1], float(rows.stop - rows.start))
 
-    return reduce(merged, side_by_side(moments_of, fixed_parts(X.shape[0], X.nbytes)))
+def may_be_too_small(mean, var, dtype):
+    """Columns that are constant or `too_small`: a mask of shape (d,)."""
+    suspects = (var < LEAST_VARIANCE) & (np.abs(mean) < LEAST_MEAN)
+    return suspects & (dtype == np.float64)
+
+
+def too_small(mean, var, X):
+    """Columns that vary, but by numbers whose squares are none: a mask of shape (d,)."""
+    suspects = may_be_too_small(mean, var, X.dtype)
+    if not suspects.any():
+        return suspects
+    columns = X[:, np.flatnonzero(suspects)]
+    if issparse(columns):
+        varies = columns.max(axis=0).toarray() != columns.min(axis=0).toarray()
+    else:
+        # Whichever entry is no NaN.
+        varies = np.fmax.reduce(columns, axis=0) != np.fmin.reduce(columns, axis=0)
+        varies &= ~np.isnan(columns).all(axis=0)
+    suspects[suspects] = np.ravel(varies)
+    return suspects
 
 
 def merged(previous, batch):
-    """Moments of the rows of both; `previous` is ``None`` or as from `column_moments`."""
+    """Moments of the rows of both; `previous` is ``None`` or as from `column_moments`.
+
+    Raises
+    ------
+    ValueError
+        If squares of their difference leave the range of float64.
+    """
+    result = _merged(previous, batch)
+    refuse_extremes("What was given up to now", *result[:2])
+    return result
+
+
+def _merged(previous, batch):
     if previous is None:
         return batch
     result = tuple(array.copy() for array in previous)

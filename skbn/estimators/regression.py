@@ -8,7 +8,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_array, column_or_1d
 
 from skbn.estimators.arguments import refuse_masked
-from skbn.estimators.columns import column_moments, divisor, merged
+from skbn.estimators.columns import column_moments, merged
 from skbn.estimators.fitted import refuse_non_finite
 from skbn.network import views
 
@@ -89,7 +89,13 @@ class RealTargets(RegressorMixin):
     def _predictions(self, z):
         scale, shift = self._output_affine()
         z = z * scale + shift
-        return np.exp(z) if self._loss == "poisson" else z
+        if self._loss != "poisson":
+            return z
+        z = np.exp(z)
+        if self._target_moments is not None:
+            mean, var, _ = self._target_moments
+            z[:, var == 0.0] = mean[var == 0.0]
+        return z
 
     def _score_outputs(self, z, rows):
         with np.errstate(over="ignore", invalid="ignore"):
@@ -121,36 +127,47 @@ class RealTargets(RegressorMixin):
             self._target_moments = None
         if not (self.normalize_target if fresh else previous is not None):
             return
-        scale, shift = (1.0, 0.0) if previous is None else self._affine_of(previous)
-        self._target_moments = merged(previous, column_moments(rows.targets, rows.sample_weight))
+        before = None if previous is None else self._output_affine()
+        batch = column_moments(rows.targets, rows.sample_weight, name="y")
+        self._target_moments = merged(previous, batch)
         if previous is not None:
-            self._rescale_outputs(scale, shift)
-
-    def _affine_of(self, moments):
-        """Scale and shift from the normalized target, or its logarithm, to the target."""
-        mean, var, weight = moments
-        if self._loss == "poisson":
-            # The target is divided by its mean; all of it 0, by 1.
-            return np.ones_like(mean), np.log(np.where(mean > 0, mean, 1.0))
-        return divisor(mean, var, weight, epsilon=0.0), mean
+            self._rescale_outputs(*before)
 
     def _output_affine(self):
+        """Scale and shift from the normalized target, or its logarithm, to the target.
+
+        The scale is 0 for a target that was the same in all rows, which is then predicted exactly.
+        Its variance is exactly 0: the moments are those of deviations from a target that occurs.
+        """
         if self._target_moments is None:
             return 1.0, 0.0
-        return self._affine_of(self._target_moments)
+        mean, var, _ = self._target_moments
+        if self._loss == "poisson":
+            with np.errstate(divide="ignore"):  # where all of it is 0
+                return np.where(var > 0.0, 1.0, 0.0), np.log(mean)
+        return np.sqrt(var), mean
 
     def _normalized_targets(self, targets):
-        scale, shift = self._output_affine()
-        return targets / np.exp(shift) if self._loss == "poisson" else (targets - shift) / scale
+        if self._target_moments is None:
+            return targets
+        mean, var, _ = self._target_moments
+        if self._loss == "poisson":
+            return targets / np.where(mean > 0.0, mean, 1.0)
+        return (targets - mean) / np.where(var > 0.0, np.sqrt(var), 1.0)
 
     def _rescale_outputs(self, scale, shift):
-        # z s + m = z' s' + m' for every row where W' = W s / s', b' = (b s + m - m') / s'.
+        # z s + m = z' s' + m' for every row where W' = W s / s', b' = (b s + m - m') / s'. A
+        # target that is still the same in all rows is predicted whatever W' and b' are. Counts
+        # that were 0 up to now, of which there is no logarithm, are predicted as m' for a start.
         new_scale, new_shift = self._output_affine()
+        shift = np.where(np.isfinite(shift), shift, new_shift)
+        varies = new_scale > 0.0
+        new_scale = np.where(varies, new_scale, 1.0)
         self._parameters = self._parameters.copy()
         weight = views.weights(self._plan, self._parameters)[-1]
         bias = views.biases(self._plan, self._parameters)[-1]
-        weight *= scale / new_scale
-        bias[:] = (bias * scale + shift - new_shift) / new_scale
+        weight *= np.where(varies, scale / new_scale, 1.0)
+        bias[:] = np.where(varies, (bias * scale + shift - new_shift) / new_scale, bias)
 
     def _count_outputs(self, targets):
         return targets.shape[1]

@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
-from skbn.estimators.columns import divisor
+from skbn.estimators.columns import divisor, may_be_too_small, too_small
 from skbn.estimators.row_parts import a_part_for_each_thread, side_by_side
 from skbn.estimators.running_moments import RunningMoments, as_matrices
 from skbn.estimators.transaction import draft_of, fitted_draft, published
@@ -584,8 +584,24 @@ class BatchNormTransformer(
                 RuntimeWarning,
                 stacklevel=4,
             )
+        self._warn_of_tiny_numbers(moments, X, shared)
         self._store(moments, shape, n_batches)
         return X, batch
+
+    def _warn_of_tiny_numbers(self, moments, X, shared):
+        # Rows as one matrix are a copy, in general: it is made for those that may be meant only.
+        mean, var = moments.mean[0], moments.var[0]
+        if not may_be_too_small(mean, var, X.dtype).any():
+            return
+        columns = X.reshape(-1, X.shape[-1]) if shared else X.reshape(X.shape[0], -1)
+        m = columns.shape[1]
+        if too_small(mean[:m], var[:m], columns).any():
+            warnings.warn(
+                "Numbers of a column are so small that their squares are none: transform gives "
+                "beta for it. Scale the column first.",
+                RuntimeWarning,
+                stacklevel=5,
+            )
 
     def _is_shared(self, X, first):
         # A fitted transformer keeps to the layout of the statistics it has.

@@ -1,0 +1,205 @@
+"""Numbers whose squares leave float64's range, and exact moments of sparse tables."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import csr_array, csr_matrix
+from strategies import drawn
+
+from skbn import (
+    BatchNormTransformer,
+    MLPWithBatchNormClassifier,
+    MLPWithBatchNormRegressor,
+    RNNWithBatchNormClassifier,
+    RNNWithBatchNormRegressor,
+)
+from skbn.estimators import columns
+from skbn.estimators.columns import column_moments, merged
+
+SMALL = {"hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0}
+
+
+def rows_for(cls, n=60):
+    X = np.random.default_rng(0).standard_normal((n, 3, 2) if "RNN" in cls.__name__ else (n, 3))
+    return X, (X.reshape(n, -1)[:, 0] > 0).astype(int)
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [
+        MLPWithBatchNormClassifier,
+        MLPWithBatchNormRegressor,
+        RNNWithBatchNormClassifier,
+        RNNWithBatchNormRegressor,
+    ],
+)
+@pytest.mark.parametrize("unit", [1e160, 1e153, 1e-153, 1e-170])
+@pytest.mark.parametrize("normalize_input", ["smooth_clip", "standard"])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_columns_of_networks(cls, unit, normalize_input, method, weighted):
+    X, y = rows_for(cls)
+    X[..., 1] *= unit
+    model = cls(**SMALL, normalize_input=normalize_input)
+    data = {"sample_weight": np.full(60, 0.5) if weighted else None}
+    if method == "partial_fit" and hasattr(cls, "predict_proba"):
+        data["classes"] = [0, 1]
+    if unit == 1e153:
+        X[0, ..., 1] = 1e155
+    size = "large" if unit > 1 else "small"
+    with pytest.raises(ValueError, match=rf"X has numbers in column 1 that are too {size}"):
+        getattr(model, method)(X, y, **data)
+    if X.ndim == 2:
+        with pytest.raises(ValueError, match=rf"X has numbers in column 1 that are too {size}"):
+            getattr(model, method)(csr_array(X), y, **data)
+
+
+@pytest.mark.parametrize("cls", [MLPWithBatchNormRegressor, RNNWithBatchNormRegressor])
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
+@pytest.mark.parametrize("unit", [1e160, 1e-160, 1e-170])
+@pytest.mark.parametrize("several", [False, True])
+def test_targets(cls, loss, unit, several):
+    X, _ = rows_for(cls)
+    y = unit * X.reshape(60, -1)[:, 0]
+    y = np.c_[X.reshape(60, -1)[:, 1], y] if several else y
+    where = " in column 1" if several else ""
+    size = "large" if unit > 1 else "small"
+    for method in ("fit", "partial_fit"):
+        with pytest.raises(ValueError, match=rf"^y has numbers{where} that are too {size}"):
+            getattr(cls(loss=loss, **SMALL), method)(X, y)
+
+
+@pytest.mark.parametrize("cls", [MLPWithBatchNormRegressor, RNNWithBatchNormRegressor])
+@pytest.mark.parametrize("unit", [1e140, 1e-130])
+def test_units_within_the_range_make_no_difference(cls, unit):
+    X, _ = rows_for(cls, 200)
+    y = X.reshape(200, -1)[:, 0]
+    power = 2.0 ** np.round(np.log2(unit))
+    one = cls(**SMALL | {"max_iter": 10}).fit(X, y).predict(X)
+    other = cls(**SMALL | {"max_iter": 10}).fit(power * X, power * y).predict(power * X)
+    np.testing.assert_allclose(other / power, one, rtol=1e-4, atol=1e-5)
+
+
+def test_calls_that_lie_too_far_apart():
+    X, _ = rows_for(MLPWithBatchNormRegressor)
+    y = X[:, 0]
+    model = MLPWithBatchNormRegressor(**SMALL).partial_fit(X, y)
+    before = model.predict(X)
+    with pytest.raises(ValueError, match="too large or too far apart"):
+        model.partial_fit(X, y + 1e160)
+    with pytest.raises(ValueError, match="too large or too far apart"):
+        model.partial_fit(X + 1e160, y)
+    np.testing.assert_array_equal(model.predict(X), before)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-170, 1e-200, 5.0, 1e100])
+def test_constant_columns_are_none_of_it(value):
+    X, y = rows_for(MLPWithBatchNormClassifier)
+    X[:, 1] = value
+    model = MLPWithBatchNormClassifier(**SMALL).fit(X, y)
+    assert model.input_mean_[1] == value
+    assert model.input_var_[1] == 0.0
+    model.fit(csr_array(X), y)
+    assert model.input_mean_[1] == pytest.approx(value, rel=1e-14)
+
+
+class TestTransformer:
+    @pytest.mark.parametrize("momentum", [None, 0.5])
+    @pytest.mark.parametrize("method", ["fit", "partial_fit", "partial_fit_transform"])
+    @pytest.mark.parametrize(("unit", "words"), [(1e170, "largest"), (1e-170, "squares are none")])
+    @pytest.mark.parametrize("shape", [(30, 2), (30, 4, 2)])
+    def test_a_warning(self, momentum, method, unit, words, shape):
+        X = np.random.default_rng(0).standard_normal(shape)
+        X[..., 1] *= unit
+        X[3, ..., 1] = np.nan
+        transformer = BatchNormTransformer(momentum=momentum, time_statistics="shared")
+        with pytest.warns(RuntimeWarning, match=words) as said:
+            getattr(transformer, method)(X)
+        assert said[0].filename == __file__
+
+    def test_columns_without_entries_or_of_one_value_are_none_of_it(self):
+        X = np.random.default_rng(0).standard_normal((30, 4))
+        X[:, 1], X[:, 2], X[:, 3] = 0.0, np.nan, 1e-200
+        X[4, 3] = np.nan
+        BatchNormTransformer().fit(X)  # warnings are errors
+
+
+class TestSparse:
+    """Against the dense table in long double."""
+
+    @given(
+        n=st.integers(1, 30),
+        seed=st.integers(0, 2**32 - 1),
+        density=st.sampled_from([0.0, 0.1, 0.7, 1.0]),
+        offset=st.sampled_from([0.0, 1.0, 1e8]),
+        weighted=st.booleans(),
+        dtype=st.sampled_from([np.float32, np.float64]),
+        kind=st.sampled_from([csr_array, csr_matrix]),
+        index=st.sampled_from([np.int32, np.int64]),
+        entries=st.sampled_from([1, 7, 1 << 20]),
+    )
+    @drawn
+    def test_moments(self, n, seed, density, offset, weighted, dtype, kind, index, entries):
+        rng = np.random.default_rng(seed)
+        X = np.where(rng.random((n, 4)) < density, rng.standard_normal((n, 4)) + offset, 0.0)
+        X = X.astype(dtype)
+        weight = rng.uniform(0.1, 5.0, n) if weighted else None
+        sparse = kind(X)
+        if sparse.nnz:
+            sparse.data[0] = X[X != 0.0][0]
+        sparse.indices, sparse.indptr = sparse.indices.astype(index), sparse.indptr.astype(index)
+        before, columns.ENTRIES = columns.ENTRIES, entries
+        try:
+            mean, var, total = column_moments(sparse, weight)
+        finally:
+            columns.ENTRIES = before
+        wide = X.astype(np.longdouble)
+        shares = np.ones(n) / n if weight is None else weight.astype(np.longdouble) / weight.sum()
+        expected = (shares[:, np.newaxis] * wide).sum(axis=0)
+        assert mean.dtype == var.dtype == np.float64
+        np.testing.assert_allclose(mean, expected.astype(float), rtol=1e-13, atol=1e-14)
+        expected = (shares[:, np.newaxis] * (wide - expected) ** 2).sum(axis=0).astype(float)
+        rounding = 1e-15 * np.abs(X).max(initial=0.0)
+        np.testing.assert_allclose(var, expected, rtol=1e-12, atol=1e-14 + 30 * rounding**2)
+        np.testing.assert_allclose(total, n if weight is None else weight.sum(), rtol=1e-15)
+
+    def test_explicit_zeros(self):
+        sparse = csr_array(np.array([[1.0, 2.0], [3.0, 0.0], [5.0, 4.0]]))
+        sparse.data[1] = 0.0
+        mean, var, _ = column_moments(sparse)
+        np.testing.assert_allclose(mean, [3.0, 4.0 / 3.0], rtol=1e-15)
+        np.testing.assert_allclose(var, sparse.toarray().var(axis=0), rtol=1e-15)
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize("cls", [MLPWithBatchNormClassifier, MLPWithBatchNormRegressor])
+    @pytest.mark.parametrize("weights", ["sample", "class", "both"])
+    @pytest.mark.parametrize("method", ["fit", "partial_fit"])
+    def test_networks_take_weights(self, dtype, cls, weights, method):
+        X, y = rows_for(cls)
+        X[X < 0] = 0.0
+        X = X.astype(dtype)
+        data = {}
+        if weights != "class":
+            data["sample_weight"] = np.random.default_rng(1).uniform(0.5, 2.0, 60)
+        options = {"normalize_input": "standard", "dtype": "float64"}
+        if cls is MLPWithBatchNormClassifier:
+            if weights != "sample":
+                options["class_weight"] = {0: 1.0, 1: 2.0}
+            if method == "partial_fit":
+                data["classes"] = [0, 1]
+        models = [cls(**SMALL, **options) for _ in range(2)]
+        for model, table in zip(models, (X, csr_array(X)), strict=True):
+            for _ in range(2):
+                getattr(model, method)(table, y, **data)
+        dense, sparse = models
+        np.testing.assert_allclose(sparse.input_mean_, dense.input_mean_, rtol=1e-13)
+        np.testing.assert_allclose(sparse.input_var_, dense.input_var_, rtol=1e-13)
+        np.testing.assert_allclose(sparse.coefs_[0], dense.coefs_[0], rtol=1e-5, atol=1e-7)
+
+    def test_merged_calls_are_one(self):
+        X = csr_array(np.random.default_rng(0).poisson(0.5, (50, 3)).astype(np.float32))
+        parts = [column_moments(X[rows]) for rows in (slice(0, 13), slice(13, 50))]
+        together = merged(merged(None, parts[0]), parts[1])
+        for actual, expected in zip(together, column_moments(X), strict=True):
+            np.testing.assert_allclose(actual, expected, rtol=1e-13)
