@@ -23,6 +23,48 @@ def as_floating(name, x, order=None):
     return x if x.flags.aligned else x.copy()
 
 
+def as_real(name, values, dtype):
+    """`values` as a C-ordered array of a floating dtype.
+
+    Complex numbers are refused: a cast would drop their imaginary parts.
+    """
+    values = np.asarray(values)
+    if values.dtype.kind == "c":
+        raise ValueError(f"{name} must be real numbers, got {values.dtype}")
+    return np.asarray(values, dtype, order="C")
+
+
+def as_weights(sample_weight, n, of):
+    """Weights of n rows of `of` as float64; ``None`` stays."""
+    if sample_weight is None:
+        return None
+    sample_weight = as_real("sample_weight", sample_weight, np.float64)
+    if sample_weight.shape != (n,):
+        raise ValueError(f"sample_weight has shape {sample_weight.shape}, {of} has {n} rows")
+    return sample_weight
+
+
+def check_weights(sample_weight):
+    """Refuse negative and infinite weights, and NaN; ``None`` is fine."""
+    # NaN is in no interval.
+    if sample_weight is not None and sample_weight.size and not (
+        0.0 <= sample_weight.min() <= sample_weight.max() < np.inf
+    ):
+        raise ValueError("sample_weight must be >= 0 and finite")
+
+
+def check_at_least_zero(name, value):
+    """Refuse negative numbers and NaN."""
+    if not value >= 0.0:
+        raise ValueError(f"{name} must be >= 0, got {value}")
+
+
+def check_share(name, value):
+    """Refuse what is not in [0, 1]."""
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(f"{name} must be in [0, 1], got {value}")
+
+
 def check_target(name, y):
     """Refuse what a kernel cannot change in place, row by row: rows must be contiguous."""
     if not isinstance(y, np.ndarray):

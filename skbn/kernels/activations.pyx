@@ -20,7 +20,7 @@ from skbn.kernels.exponential cimport hyperbolic_tangent, logistic
 
 import numpy as np
 
-from skbn.kernels._operands import as_floating
+from skbn.kernels._operands import as_floating, as_real
 
 # Name in the estimators' parameters -> code in a plan.
 ACTIVATIONS = {
@@ -273,8 +273,8 @@ def backward(dy, x, y, activation):
         If the activation is not known, or shapes or dtypes do not fit.
     """
     y = as_floating("y", y, order="C")
-    x = np.asarray(x, dtype=y.dtype, order="C")
-    dy = np.asarray(dy, dtype=y.dtype, order="C")
+    x = as_real("x", x, y.dtype)
+    dy = as_real("dy", dy, y.dtype)
     if dy.shape != y.shape:
         raise ValueError(f"dy has shape {dy.shape}, y has {y.shape}")
     if x.shape != y.shape:

@@ -25,7 +25,10 @@ from skbn.kernels.pointers cimport pointer
 
 import numpy as np
 
-from skbn.kernels._operands import as_floating, check_target
+from skbn.kernels._operands import (
+    as_floating, as_real, as_weights, check_at_least_zero, check_floating, check_target,
+    check_weights,
+)
 from skbn.kernels.moments import (
     batch_moment_pairs, batch_moments, merge, merge_pairs, update_running, weighted_moments,
     without_rounding,
@@ -488,15 +491,6 @@ def _as_operands(x, *vectors):
     return x, *vectors
 
 
-def _as_weights(sample_weight, n):
-    if sample_weight is None:
-        return None
-    sample_weight = np.ascontiguousarray(sample_weight, dtype=np.float64)
-    if sample_weight.shape != (n,):
-        raise ValueError(f"sample_weight has shape {sample_weight.shape}, x has {n} rows")
-    return sample_weight
-
-
 def forward(x, gamma, beta, double epsilon=1e-5, sample_weight=None):
     """Normalize a batch by its own statistics (the training-mode forward pass).
 
@@ -562,17 +556,20 @@ def relu_forward(x, gamma, beta, double epsilon=1e-5, sample_weight=None):
 
 
 def _forward_door(x, gamma, beta, epsilon, sample_weight, relu):
+    check_at_least_zero("epsilon", epsilon)
     x = np.asarray(x)
+    check_floating("x", x.dtype)
     x, gamma, beta = _as_operands(
-        x, np.asarray(gamma, x.dtype, order="C"), np.asarray(beta, x.dtype, order="C")
+        x, as_real("gamma", gamma, x.dtype), as_real("beta", beta, x.dtype)
     )
     n, d = x.shape
-    sample_weight = _as_weights(sample_weight, n)
+    sample_weight = as_weights(sample_weight, n, "x")
     rows = n if sample_weight is None else int(np.sum(sample_weight > 0))
     if rows < 2:
         raise ValueError(
             f"a batch of {rows} row(s) has no variance to normalize by: at least 2 are needed"
         )
+    check_weights(sample_weight)
     y = np.empty_like(x)
     mean, var, invstd = np.empty(d), np.empty(d), np.empty(d)
     if d > 0:
@@ -659,7 +656,9 @@ def relu_backward(dy, y, x, gamma, batch_mean, batch_invstd, sample_weight=None)
     ValueError
         If shapes or dtypes do not fit.
     """
-    y = np.ascontiguousarray(y, dtype=np.asarray(x).dtype)
+    x = np.asarray(x)
+    check_floating("x", x.dtype)
+    y = as_real("y", y, x.dtype)
     if y.shape != np.shape(x):
         raise ValueError(f"y has shape {y.shape}, x has {np.shape(x)}")
     return _backward_door(dy, y, x, gamma, batch_mean, batch_invstd, sample_weight)
@@ -667,15 +666,17 @@ def relu_backward(dy, y, x, gamma, batch_mean, batch_invstd, sample_weight=None)
 
 def _backward_door(dy, y, x, gamma, batch_mean, batch_invstd, sample_weight):
     x = np.asarray(x)
+    check_floating("x", x.dtype)
     x, gamma, batch_mean, batch_invstd = _as_operands(
-        x, np.asarray(gamma, x.dtype, order="C"), np.asarray(batch_mean, np.float64, order="C"),
-        np.asarray(batch_invstd, np.float64, order="C"),
+        x, as_real("gamma", gamma, x.dtype), as_real("batch_mean", batch_mean, np.float64),
+        as_real("batch_invstd", batch_invstd, np.float64),
     )
-    dy = np.ascontiguousarray(dy, dtype=x.dtype)
+    dy = as_real("dy", dy, x.dtype)
     if dy.shape != x.shape:
         raise ValueError(f"dy has shape {dy.shape}, x has {x.shape}")
     n, d = x.shape
-    sample_weight = _as_weights(sample_weight, n)
+    sample_weight = as_weights(sample_weight, n, "x")
+    check_weights(sample_weight)
     dx = np.empty_like(x) if y is None else dy.copy()
     dgamma, dbeta = np.zeros(d), np.zeros(d)
     if x.size > 0:
@@ -760,9 +761,11 @@ def combine(
     if batch_mean is not None and gamma is None:
         gamma = np.ones(y.shape[1], y.dtype)
     columns = [
-        None if column is None else np.asarray(column, dtype, order="C")
-        for column, dtype in ((batch_mean, np.float64), (batch_invstd, np.float64),
-                              (gamma, y.dtype), (beta, y.dtype))
+        None if column is None else as_real(name, column, dtype)
+        for name, column, dtype in (
+            ("batch_mean", batch_mean, np.float64), ("batch_invstd", batch_invstd, np.float64),
+            ("gamma", gamma, y.dtype), ("beta", beta, y.dtype),
+        )
     ]
     for column in columns:
         if column is not None and column.shape != y.shape[1:]:
@@ -820,11 +823,13 @@ def infer(x, gamma, beta, running_mean, running_var, double epsilon=1e-5):
     ----------
     Ioffe and Szegedy (2015), Algorithm 2, line 11.
     """
+    check_at_least_zero("epsilon", epsilon)
     x = np.asarray(x)
+    check_floating("x", x.dtype)
     x, gamma, beta, running_mean, running_var = _as_operands(
-        x, np.asarray(gamma, x.dtype, order="C"), np.asarray(beta, x.dtype, order="C"),
-        np.asarray(running_mean, np.float64, order="C"),
-        np.asarray(running_var, np.float64, order="C"),
+        x, as_real("gamma", gamma, x.dtype), as_real("beta", beta, x.dtype),
+        as_real("running_mean", running_mean, np.float64),
+        as_real("running_var", running_var, np.float64),
     )
     y = np.empty_like(x)
     if x.size > 0:
@@ -886,7 +891,10 @@ def affine(x, mean, scale, shift, out=None):
         out.ctypes.data != x.ctypes.data or out.strides != x.strides
     ):
         x = x.copy()  # they overlap: entries would be read after they are written
-    columns = [np.ascontiguousarray(v, dtype=np.float64) for v in (mean, scale, shift)]
+    columns = [
+        as_real(name, column, np.float64)
+        for name, column in (("mean", mean), ("scale", scale), ("shift", shift))
+    ]
     for column in columns:
         if column.shape != x.shape[1:]:
             raise ValueError(f"expected shape {x.shape[1:]} for {x.shape[1]} columns, "

@@ -32,7 +32,7 @@ from skbn.kernels.pointers cimport matrix_pointer
 
 import numpy as np
 
-from skbn.kernels._operands import as_floating
+from skbn.kernels._operands import as_floating, as_real
 
 # Name in the estimators' parameters -> code in a plan; how many gates a unit has.
 CELLS = {"tanh": TANH_CELL, "lstm": LSTM_CELL, "gru": GRU_CELL}
@@ -223,7 +223,7 @@ def _as_step(name, gates, n_gates, optional=(), **states):
     results = [gates]
     for state_name, state in states.items():
         if state is not None or state_name not in optional:
-            state = np.array(state, dtype=gates.dtype, order="C")
+            state = np.array(as_real(state_name, state, gates.dtype))
             if state.shape != shape:
                 raise ValueError(f"{state_name} must have shape {shape}, got {state.shape}")
         results.append(state)

@@ -9,7 +9,7 @@ from libc.math cimport sqrt, sqrtf
 
 import numpy as np
 
-from skbn.kernels._operands import as_floating, check_floating
+from skbn.kernels._operands import as_floating, as_real, check_floating
 
 
 cdef extern from *:
@@ -112,8 +112,8 @@ def gather(x, rows=None, mean=None, invstd=None, dtype=np.float32, *, bint clipp
     if rows.size and not (0 <= rows.min() and rows.max() < x.shape[0]):
         raise ValueError(f"rows must be in 0 to {x.shape[0] - 1}")
     if mean is not None:
-        mean = np.ascontiguousarray(mean, dtype=np.float64)
-        invstd = np.ascontiguousarray(invstd, dtype=np.float64)
+        mean = as_real("mean", mean, np.float64)
+        invstd = as_real("invstd", invstd, np.float64)
         if mean.shape != x.shape[1:] or invstd.shape != x.shape[1:]:
             raise ValueError(f"mean and invstd must have shape {x.shape[1:]}")
     y = np.empty((rows.size, x.shape[1]), dtype=dtype)

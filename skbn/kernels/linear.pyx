@@ -11,7 +11,7 @@ from skbn.kernels.pointers cimport pointer
 
 import numpy as np
 
-from skbn.kernels._operands import as_floating
+from skbn.kernels._operands import as_floating, as_real
 
 
 cdef void linear_forward(
@@ -129,7 +129,7 @@ def backward(dy, x, weights):
         If an operand is empty, or shapes or dtypes do not fit.
     """
     x, weights = _as_layer(x, weights)
-    dy = np.ascontiguousarray(dy, dtype=x.dtype)
+    dy = as_real("dy", dy, x.dtype)
     if dy.shape != (x.shape[0], weights.shape[1]):
         raise ValueError(
             f"dy must have shape {(x.shape[0], weights.shape[1])}, got {dy.shape}"

@@ -15,7 +15,7 @@ from skbn.kernels.exponential cimport exp_nonpositive, log1p_unit
 
 import numpy as np
 
-from skbn.kernels._operands import as_floating
+from skbn.kernels._operands import as_floating, as_real, as_weights, check_weights
 
 # Name -> code in a plan.
 LOSSES = {
@@ -212,18 +212,15 @@ def _loss_and_gradient(z, y, y_shape, sample_weight, loss):
     z = as_floating("z", z, order="C")
     if z.ndim != 2 or z.size == 0:
         raise ValueError(f"z must have shape (n, k) with n, k >= 1, got {z.shape}")
-    y = np.ascontiguousarray(y, dtype=z.dtype)
+    y = as_real("y", y, z.dtype)
     if y.shape != y_shape(z):
         raise ValueError(f"y must have shape {y_shape(z)}, got {y.shape}")
+    sample_weight = as_weights(sample_weight, z.shape[0], "z")
     if sample_weight is not None:
-        sample_weight = np.ascontiguousarray(sample_weight, dtype=np.float64)
-        if sample_weight.shape != z.shape[:1]:
-            raise ValueError(
-                f"sample_weight has shape {sample_weight.shape}, z has {z.shape[0]} rows"
-            )
         total_weight = sample_weight.sum()
         if not total_weight > 0:
             raise ValueError("the weights must have a positive sum")
+        check_weights(sample_weight)
     else:
         total_weight = z.shape[0]
     dz = np.empty_like(z)

@@ -18,7 +18,9 @@ from libc.math cimport NAN, isinf, isnan
 
 import numpy as np
 
-from skbn.kernels._operands import as_floating, check_floating
+from skbn.kernels._operands import (
+    as_floating, as_real, as_weights, check_floating, check_share, check_weights,
+)
 
 # Rows of one block. A block is short enough that its rounding error stays below
 # BLOCK_ROWS * eps even when its first row is an outlier, long enough that the division at
@@ -529,12 +531,8 @@ def weighted_moments(x, sample_weight=None):
     """
     x = _as_matrix(x)
     d = x.shape[1]
-    if sample_weight is not None:
-        sample_weight = np.ascontiguousarray(sample_weight, dtype=np.float64)
-        if sample_weight.shape != (x.shape[0],):
-            raise ValueError(
-                f"sample_weight has shape {sample_weight.shape}, x has {x.shape[0]} rows"
-            )
+    sample_weight = as_weights(sample_weight, x.shape[0], "x")
+    check_weights(sample_weight)
     mean, var, weight = np.zeros(d), np.zeros(d), np.zeros(d)
     if x.size > 0:
         _weighted_moments(mean, var, weight, np.empty(MOMENT_SCRATCH * d), x, sample_weight)
@@ -583,8 +581,8 @@ def without_rounding(mean, var, dtype):
         If the shapes differ, there is no column, or the dtype is another one.
     """
     check_floating("what products are computed in", np.dtype(dtype))
-    mean = np.ascontiguousarray(mean, dtype=np.float64)
-    var = np.array(var, dtype=np.float64, order="C")
+    mean = as_real("mean", mean, np.float64)
+    var = as_real("var", var, np.float64).copy()
     if mean.shape != var.shape or mean.ndim != 1 or mean.size == 0:
         raise ValueError(f"mean and var must be vectors of one size, got {mean.shape}, {var.shape}")
     cdef double[::1] var_view = var
@@ -688,6 +686,7 @@ def update_running(
     ValueError
         If the lengths differ.
     """
+    check_share("momentum", momentum)
     _check_statistics(running_mean, running_var, batch_mean, batch_var)
     if running_mean.shape[0] > 0:
         moments_update_running(&running_mean[0], &running_var[0], &batch_mean[0],

@@ -19,6 +19,8 @@ Tieleman and Hinton (2012), "Neural networks for machine learning", Lecture 6.5 
 from cython cimport floating
 from libc.math cimport isfinite, sqrt, sqrtf
 
+from skbn.kernels._operands import check_at_least_zero, check_share
+
 
 cdef extern from *:
     """
@@ -147,6 +149,15 @@ def _check_sizes(*vectors):
                          + ", ".join(str(vector.shape[0]) for vector in vectors))
 
 
+def _check_adam(beta_1, beta_2, epsilon, step):
+    for name, beta in (("beta_1", beta_1), ("beta_2", beta_2)):
+        if not 0.0 <= beta < 1.0:
+            raise ValueError(f"{name} must be in [0, 1), got {beta}")
+    check_at_least_zero("epsilon", epsilon)
+    if step < 1:
+        raise ValueError(f"step counts from 1, got {step}")
+
+
 def sgd(
     floating[::1] parameters, floating[::1] velocity, const floating[::1] gradient,
     double learning_rate, double momentum=0.0, bint nesterov=False,
@@ -169,8 +180,9 @@ def sgd(
     Raises
     ------
     ValueError
-        If sizes or dtypes differ.
+        If sizes or dtypes differ, or a number is out of its range.
     """
+    check_share("momentum", momentum)
     _check_sizes(parameters, velocity, gradient)
     if parameters.shape[0] > 0:
         sgd_step(&parameters[0], &velocity[0], &gradient[0], parameters.shape[0],
@@ -203,11 +215,10 @@ def adam(
     Raises
     ------
     ValueError
-        If sizes or dtypes differ, or `step` is below 1.
+        If sizes or dtypes differ, `step` is below 1, or another number is out of its range.
     """
+    _check_adam(beta_1, beta_2, epsilon, step)
     _check_sizes(parameters, first_moment, second_moment, gradient)
-    if step < 1:
-        raise ValueError(f"step counts from 1, got {step}")
     if parameters.shape[0] > 0:
         adam_step(&parameters[0], &first_moment[0], &second_moment[0], &gradient[0],
                   parameters.shape[0], learning_rate, beta_1, beta_2, epsilon, step)
@@ -244,11 +255,11 @@ def adamw(
     Raises
     ------
     ValueError
-        If sizes or dtypes differ, `step` is below 1, or `n_weights` is not in 0 to size.
+        If sizes or dtypes differ, `step` is below 1, `n_weights` is not in 0 to size, or
+        another number is out of its range.
     """
+    _check_adam(beta_1, beta_2, epsilon, step)
     _check_sizes(parameters, first_moment, second_moment, gradient)
-    if step < 1:
-        raise ValueError(f"step counts from 1, got {step}")
     if not 0 <= n_weights <= parameters.shape[0]:
         raise ValueError(f"n_weights must be in 0 to {parameters.shape[0]}, got {n_weights}")
     if parameters.shape[0] > 0:
@@ -282,8 +293,11 @@ def rmsprop(
     Raises
     ------
     ValueError
-        If sizes or dtypes differ.
+        If sizes or dtypes differ, or a number is out of its range.
     """
+    check_share("decay", decay)
+    check_share("momentum", momentum)
+    check_at_least_zero("epsilon", epsilon)
     _check_sizes(parameters, velocity, square_average, gradient)
     if parameters.shape[0] > 0:
         rmsprop_step(&parameters[0], &velocity[0], &square_average[0], &gradient[0],

@@ -19,7 +19,7 @@ from skbn.kernels.pointers cimport pointer
 import numpy as np
 from scipy.sparse import issparse
 
-from skbn.kernels._operands import check_floating
+from skbn.kernels._operands import as_real, check_floating
 
 
 cdef void sparse_linear_forward(
@@ -111,8 +111,8 @@ def _as_table(X, rows, mean, invstd):
     if (mean is None) != (invstd is None):
         raise ValueError("mean and invstd belong together: give both or none")
     if mean is not None:
-        mean = np.ascontiguousarray(mean, dtype=np.float64)
-        invstd = np.ascontiguousarray(invstd, dtype=np.float64)
+        mean = as_real("mean", mean, np.float64)
+        invstd = as_real("invstd", invstd, np.float64)
         if mean.shape != (X.shape[1],) or invstd.shape != (X.shape[1],):
             raise ValueError(f"mean and invstd must have shape {(X.shape[1],)}")
     return rows, mean, invstd
