@@ -12,12 +12,13 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call
 from skbn.estimators import random_sequence, solvers
 from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
-from skbn.estimators.columns import column_moments, merged
+from skbn.estimators.columns import NON_FINITE, column_moments, merged
 from skbn.estimators.fitted import FittedNetwork
 from skbn.estimators.inputs import CLIPPED
 from skbn.estimators.memory import initial_plan
 from skbn.estimators.rows import as_table, checked_data, given_validation_rows, training_rows
 from skbn.estimators.scoring import Validation, split_off
+from skbn.estimators.state import STATE_FORMAT
 from skbn.estimators.statistics_weight import statistics_weight
 from skbn.estimators.transaction import draft_of, published
 from skbn.network.batch_variance import share_within_batches
@@ -28,11 +29,6 @@ from skbn.training.batches import batch_bounds
 from skbn.training.epochs import INTERRUPTED, History, NonFiniteLoss, no_hook, run_epochs
 from skbn.training.stopping import LossPlateau, ValidationPlateau, ValidationRecord
 from skbn.training.threads import blas_limit
-
-NON_FINITE = (
-    "Solver produced non-finite parameter weights. The input data may contain large values and"
-    " need to be preprocessed."
-)
 
 # The share of the variance of all rows that mini-batches in the order of the rows should have: in
 # random order they have 0.7 and more, in the order of time or sorted by class 0 to 0.5.
@@ -167,6 +163,7 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             self._is_plain = self._has_plain_parameters()
             normalized = self.batch_norm is not None
         else:
+            self._check_state()
             normalized = (self._plan["kind"] == BATCH_NORM).any()
         # A row has no variance: with batch norm a fit needs two. A call of partial_fit does
         # not, it then normalizes by the running statistics.
@@ -291,6 +288,7 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             vars(self).pop(name, None)
         self._forget_training()
         self._random_sequence = self._split_place = None
+        self._state_format = STATE_FORMAT
         self.n_outputs_ = self._count_outputs(rows.targets)
         # With the inputs and the outputs.
         self.n_layers_ = len(self._hidden_units()) + 2

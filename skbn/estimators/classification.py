@@ -12,6 +12,7 @@ from sklearn.utils.validation import column_or_1d
 
 from skbn.estimators.arguments import in_the_name_of, refuse_masked
 from skbn.estimators.fitted import refuse_non_finite
+from skbn.estimators.state import check_count
 
 
 class ClassTargets(ClassifierMixin):
@@ -69,6 +70,16 @@ class ClassTargets(ClassifierMixin):
         """
         refuse_masked(X=X, y=y, sample_weight=sample_weight)
         return super().score(X, y, sample_weight)
+
+    def _check_targets_state(self):
+        if np.ndim(self.classes_) != 1:
+            raise ValueError("The fitted state is damaged: classes_ is no vector.")
+        n_classes = len(self.classes_)
+        if self._is_multilabel or self.n_outputs_ > 1:
+            check_count("the number of classes", n_classes, self.n_outputs_)
+        elif not 1 <= n_classes <= 2:
+            check_count("the number of classes", n_classes, 2)
+        check_count("out_activation_", self._loss, self._loss_name())
 
     def _predicted_codes(self, z):
         if self._is_multilabel:

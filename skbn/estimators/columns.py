@@ -10,6 +10,12 @@ from skbn.kernels import moments
 
 EPS = np.finfo(np.float64).eps
 
+# scikit-learn's words, which callers may look for.
+NON_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and"
+    " need to be preprocessed."
+)
+
 
 # Smaller variances, of smaller means, may have lost digits beneath the smallest double, or be 0.
 LEAST_VARIANCE, LEAST_MEAN = 1e-290, 1e-140
@@ -107,10 +113,12 @@ def refuse_extremes(name, mean, var, X=None):
     extreme = np.flatnonzero(huge if X is None else huge | too_small(mean, var, X))
     if len(extreme):
         columns = "" if len(mean) == 1 else f" in column {extreme[0]}"
+        is_huge = huge[extreme[0]]
+        size = "large or too far apart" if is_huge else "small or too close together"
         raise ValueError(
-            f"{name} has numbers{columns} that are too {'large' if huge[extreme[0]] else 'small'} "
-            "or too far apart: their squares leave the range of float64. Give them in another "
-            "unit, so that they lie between 1e-140 and 1e150."
+            (f"{NON_FINITE} The loss was not taken: " if is_huge else "")
+            + f"{name} has numbers{columns} that are too {size}, and their squares leave the range "
+            "of float64. Try other units, so that they lie between 1e-140 and 1e150."
         )
 
 

@@ -9,6 +9,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state
 
 from skbn.estimators import solvers
+from skbn.estimators.state import STATE_FORMAT
 from skbn.network import optimizer as optimizers
 from skbn.network.folding import activation_of, flattened, folded, plain_network
 from skbn.network.plan import layer_units_of
@@ -158,6 +159,7 @@ def from_sklearn(cls, plain, plain_parameters):
         estimator.validation_loss_curve_ = None
     estimator._is_plain = True
     estimator._random_sequence = estimator._split_place = None
+    estimator._state_format = STATE_FORMAT
     # The network's own, which a parameter may have been changed from since.
     estimator._loss = losses[plain.out_activation_]
     network = plain_network(

@@ -14,9 +14,28 @@ from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.columns import divisor
 from skbn.estimators.inputs import input_table
 from skbn.estimators.rows import prediction_rows
+from skbn.estimators.state import check_count, check_numbers, records, refuse_other_format
 from skbn.estimators.transaction import draft_of
 from skbn.network import views
 from skbn.network.network import Network
+from skbn.network.optimizer import OPTIMIZER, check_optimizer
+from skbn.network.plan import OPERATION, Sizes
+
+# Without which there is no prediction and no further training.
+STATE = (
+    "_plan",
+    "_loss",
+    "_parameters",
+    "_statistics",
+    "_n_batches_tracked",
+    "_n_steps_tracked",
+    "n_outputs_",
+    "n_features_in_",
+)
+
+
+# Attributes that are records, and their layouts.
+LAYOUTS = {"_plan": OPERATION, "_optimizer": OPTIMIZER}
 
 
 class FittedNetwork:
@@ -76,6 +95,7 @@ class FittedNetwork:
         state = vars(self).copy()
         if "_plan" not in state:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        Sizes.of(state["_plan"])  # which checks it
         return view(state["_plan"], state[memory])
 
     def __sklearn_is_fitted__(self):
@@ -100,7 +120,64 @@ class FittedNetwork:
         fitted = draft_of(self)
         if "_plan" not in vars(fitted):
             check_is_fitted(fitted)  # raises, and takes its time
+        refuse_other_format(type(self).__name__, vars(fitted))
         return fitted
+
+    def __getstate__(self):
+        # Records as bytes: NumPy takes the layout of a record from a file as it is, and a damaged
+        # one crashes it.
+        state = dict(super().__getstate__())
+        for name in state.keys() & LAYOUTS.keys():
+            state[name] = np.frombuffer(state[name].tobytes(), np.uint8)
+        return state
+
+    def __setstate__(self, state):
+        super().__setstate__(dict(state))
+        if not self.__sklearn_is_fitted__():
+            return
+        refuse_other_format(type(self).__name__, vars(self))
+        for name in vars(self).keys() & LAYOUTS.keys():
+            setattr(self, name, records(name, vars(self)[name], LAYOUTS[name]))
+        self._check_state(numbers=True)
+
+    def _check_state(self, numbers=False):
+        """Refuse a fitted state that is not whole; `numbers`: look at every number, too.
+
+        Raises
+        ------
+        ValueError
+            Saying what is wrong.
+        """
+        refuse_other_format(type(self).__name__, vars(self))
+        missing = [name for name in STATE if name not in vars(self)]
+        if missing:
+            raise ValueError(f"The fitted state is damaged: it has no {missing[0]}.")
+        self._fitted_network()
+        n_features = int(self._plan["n_in"][0])
+        for name, least in (("input_mean_", -np.inf), ("input_var_", 0.0), ("_input_weight", 0.0)):
+            if "input_mean_" in vars(self):
+                check_numbers(name, vars(self).get(name), (n_features,), least)
+        if numbers:
+            if not np.isfinite(self._parameters).all():
+                raise ValueError("The fitted state is damaged: weights are not finite.")
+            check_numbers("statistics of batch norm", self._statistics, self._statistics.shape)
+            for var in views.running_vars(self._plan, self._statistics):
+                check_numbers("running_vars_", var, var.shape, 0.0)
+            if "_optimizer" in vars(self):
+                check_optimizer(self._optimizer)
+
+    def _fitted_network(self):
+        """The network, which checks its plan and arrays, of as many outputs as there are targets.
+
+        This is all that a prediction can afford to look at.
+        """
+        network = Network(self._plan, self._loss, self._parameters, self._statistics)
+        check_count("n_outputs_", self.n_outputs_, network.sizes.n_outputs)
+        self._check_targets_state()
+        return network
+
+    def _check_targets_state(self):
+        """Refuse what is known of the targets, where it does not fit the network."""
 
     def _raw_outputs(self, X):
         """Outputs of the network before any link, float64, and the dtype results have.
@@ -109,8 +186,7 @@ class FittedNetwork:
         """
         refuse_masked(X=X)
         X = self._prediction_rows(X)
-        network = Network(self._plan, self._loss, self._parameters, self._statistics)
-        network = self._for_prediction(network, X.shape[0])
+        network = self._for_prediction(self._fitted_network(), X.shape[0])
         z = self._infer(network, self._input_table(X))
         refuse_non_finite(z)
         return z.astype(np.float64, copy=False), np.result_type(X.dtype, z.dtype)
@@ -142,8 +218,17 @@ class FittedNetwork:
         mean = getattr(self, "input_mean_", None)
         if mean is None:
             return None, None, False
+        is_clipped = self._input_clipped
+        for values in (mean, self.input_var_, self._input_weight):
+            if getattr(values, "dtype", None) != np.float64 or values.shape != mean.shape:
+                raise ValueError(
+                    "The fitted state is damaged: input_mean_, input_var_ and _input_weight are "
+                    "not three arrays of float64 of one shape."
+                )
+        if is_clipped is not True and is_clipped is not False:
+            raise ValueError(f"The fitted state is damaged: _input_clipped is {is_clipped!r}.")
         spread = divisor(mean, self.input_var_, self._input_weight, epsilon=0.0)
-        return mean, 1.0 / spread, getattr(self, "_input_clipped", False)
+        return mean, 1.0 / spread, is_clipped
 
     def _output_affine(self):
         """What raw outputs are multiplied by, and what is added then, to be predictions."""

@@ -5,6 +5,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from skbn.estimators.base import BaseWithBatchNorm
 from skbn.estimators.conversion import from_sklearn, to_sklearn
+from skbn.estimators.state import check_count
 from skbn.network import views
 from skbn.network.folding import folded_network, folds_precisely
 from skbn.network.plan import feed_forward, layer_units_of, placement_of
@@ -59,6 +60,10 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
             if bias.flags.writeable:
                 bias[:] = drawn
 
+    def _check_state(self, numbers=False):
+        super()._check_state(numbers)
+        check_count("n_layers_", self.n_layers_, len(layer_units_of(self._plan)))
+
     def _for_prediction(self, network, n_rows):
         if n_rows >= FOLDING_ROWS and network.is_normalized and folds_precisely(network):
             return folded_network(network)
@@ -105,6 +110,7 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
             If this estimator is not fitted.
         """
         fitted = self._look()
+        fitted._check_state()
         mean, invstd, is_clipped = fitted._input_normalization()
         if is_clipped:
             raise ValueError(

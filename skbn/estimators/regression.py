@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_array, column_or_1d
 from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.columns import column_moments, merged
 from skbn.estimators.fitted import refuse_non_finite
+from skbn.estimators.state import check_numbers
 from skbn.network import views
 
 # Datetimes of pandas, too.
@@ -85,6 +86,27 @@ class RealTargets(RegressorMixin):
         """
         refuse_masked(X=X, y=y, sample_weight=sample_weight)
         return super().score(X, y, sample_weight)
+
+    def _check_targets_state(self):
+        if self._loss not in ("squared_error", "absolute_error", "poisson"):
+            raise ValueError(
+                f"The fitted state is damaged: the loss {self._loss!r} is no regressor's."
+            )
+        moments = self._target_moments
+        if moments is not None and not (
+            len(moments) == 3
+            and all(getattr(values, "shape", None) == (self.n_outputs_,) for values in moments)
+        ):
+            raise ValueError(
+                "The fitted state is damaged: the moments of the target are not three arrays of "
+                f"{self.n_outputs_}."
+            )
+
+    def _check_state(self, numbers=False):
+        super()._check_state(numbers)
+        if self._target_moments is not None:
+            for values, least in zip(self._target_moments, (-np.inf, 0.0, 0.0), strict=True):
+                check_numbers("a moment of the target", values, values.shape, least)
 
     def _predictions(self, z):
         scale, shift = self._output_affine()

@@ -18,6 +18,7 @@ from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
 from skbn.estimators.columns import divisor, may_be_too_small, too_small
 from skbn.estimators.row_parts import a_part_for_each_thread, side_by_side
 from skbn.estimators.running_moments import RunningMoments, as_matrices
+from skbn.estimators.state import STATE_FORMAT, check_numbers, refuse_other_format
 from skbn.estimators.transaction import draft_of, fitted_draft, published
 from skbn.kernels import batchnorm
 
@@ -401,6 +402,7 @@ class BatchNormTransformer(
     def _merge(self, other):
         for one in (self, other):
             check_is_fitted(one)
+            one._check_state()
             if one.momentum is not None or not one._running_moments().exact:
                 raise ValueError(
                     "Exponential running averages cannot be merged: they depend on the order "
@@ -433,7 +435,42 @@ class BatchNormTransformer(
         """This transformer as it is now, whatever becomes of it."""
         fitted = draft_of(self)
         check_is_fitted(fitted)
+        refuse_other_format(type(self).__name__, vars(fitted))
         return fitted
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "_moments" in vars(self):
+            self._check_state()
+
+    def _check_state(self):
+        """Refuse a fitted state that is not whole.
+
+        Raises
+        ------
+        ValueError
+            Saying what is wrong.
+        """
+        refuse_other_format(type(self).__name__, vars(self))
+        mean, moments, d = self.running_mean_, self._moments, self.n_features_in_
+        shape = np.shape(mean)
+        if len(shape) not in (1, 2) or shape[-1] != d:
+            raise ValueError(
+                f"The fitted state is damaged: running_mean_ has shape {shape} for {d} features."
+            )
+        arrays = {
+            "running_mean_": (mean, shape),
+            "running_var_": (self.running_var_, shape),
+            "gamma_": (self.gamma_, (d,)),
+            "beta_": (self.beta_, (d,)),
+        }
+        m = int(np.prod(shape))
+        for name, pair in (("mean", (2, m)), ("var", (2, m)), ("weight", (m,))):
+            arrays[f"the moments' {name}"] = moments.get(name), pair
+        for name, (values, expected) in arrays.items():
+            # NaN stand where there was no entry, infinity where a warning was given.
+            if getattr(values, "dtype", None) != np.float64 or values.shape != expected:
+                check_numbers(name, values, expected)
 
     @contextmanager
     def _fitting(self, X, y, sample_weight):
@@ -557,6 +594,8 @@ class BatchNormTransformer(
                     f"partial_fit_transform got 1 sample{'' if n == 1 else ' of positive weight'}"
                     ", which has no variance to normalize by: at least 2 are needed."
                 )
+        if not first:
+            self._check_state()
         if first:
             self.gamma_ = self._per_feature("gamma")
             self.beta_ = self._per_feature("beta")
@@ -635,6 +674,7 @@ class BatchNormTransformer(
     def _store(self, moments, shape, n_batches):
         seen = moments.n_samples_seen()
         vars(self).update(
+            _state_format=STATE_FORMAT,
             # As plain arrays, so that loading the state asks for no class but this one.
             _moments=dict(vars(moments)),
             running_mean_=moments.running_mean().reshape(shape),
@@ -654,6 +694,11 @@ class BatchNormTransformer(
 
     def _tiled(self, values, mean):
         # gamma and beta of every time step.
+        if values.shape != (self.n_features_in_,):
+            raise ValueError(
+                f"The fitted state is damaged: gamma_ or beta_ has shape {values.shape} for "
+                f"{self.n_features_in_} features."
+            )
         return np.tile(values, mean.shape[0] // values.shape[0])
 
     def _affine(self, X, mean, scale, shift):

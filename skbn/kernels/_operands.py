@@ -47,8 +47,10 @@ def as_weights(sample_weight, n, of):
 def check_weights(sample_weight):
     """Refuse negative and infinite weights, and NaN; ``None`` is fine."""
     # NaN is in no interval.
-    if sample_weight is not None and sample_weight.size and not (
-        0.0 <= sample_weight.min() <= sample_weight.max() < np.inf
+    if (
+        sample_weight is not None
+        and sample_weight.size
+        and not (0.0 <= sample_weight.min() <= sample_weight.max() < np.inf)
     ):
         raise ValueError("sample_weight must be >= 0 and finite")
 

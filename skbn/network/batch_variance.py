@@ -4,10 +4,12 @@ import numpy as np
 
 from skbn.network import optimizer, views
 from skbn.network.network import Network
-from skbn.network.plan import DROPOUT
 
 # So many mini-batches, evenly spread over the rows, tell enough.
 MOST_BATCHES = 256
+
+# A rate of dropout, which a plan with dropout has to have, that drops nothing.
+NO_RATE = 1e-300
 
 # Of the units of a layer, that share has less variance within mini-batches than is reported: what
 # tells classes or times apart is in a few units only.
@@ -46,8 +48,8 @@ def share_within_batches(network, table, bounds):
     momentum = 2.0 / (m + 1)
     left = (1.0 - momentum) ** m
     plan = network.plan.copy()
-    plan["momentum"] = momentum
-    plan["rate"][plan["kind"] == DROPOUT] = 0.0
+    plan["momentum"][plan["momentum"] >= 0.0] = momentum
+    plan["rate"][plan["rate"] > 0.0] = NO_RATE
     walk = Network(
         plan,
         network.loss,

@@ -12,6 +12,7 @@ from scipy.sparse import issparse
 from skbn.kernels import losses as loss_kernels
 from skbn.kernels.losses import LOSSES
 from skbn.network import blas_buffer, block, inference, views
+from skbn.network import optimizer as optimizers
 from skbn.network.plan import BATCH_NORM, LINEAR, NO_PART, Sizes, without_inputs
 from skbn.network.recurrent_plan import is_recurrent
 
@@ -83,6 +84,15 @@ class Table:
         return self.X.reshape(len(self.X), -1), NO_INDEX, NO_INDEX
 
 
+def check_vector(name, vector, dtypes):
+    """Refuse what a kernel cannot walk as a vector of one of these dtypes."""
+    if not isinstance(vector, np.ndarray) or vector.dtype not in dtypes or vector.ndim != 1:
+        kind = getattr(vector, "dtype", type(vector).__name__)
+        raise ValueError(f"{name} of {kind} and shape {np.shape(vector)} are no network's")
+    if not (vector.flags.c_contiguous and vector.flags.aligned):
+        raise ValueError(f"{name} are not contiguous and aligned in memory")
+
+
 class Network:
     """Plan and memory of a network.
 
@@ -114,15 +124,21 @@ class Network:
         self._n_steps_tracked = np.array([n_steps_tracked], np.int64)
         self.sizes = Sizes.of(plan)
         self._training_memory = None
+        self._checked_classes = None
         # Blocks walk pointers, also those of an unpickled or half-replaced state.
+        if loss not in LOSSES:
+            raise ValueError(f"the loss {loss!r} of the network is unknown")
+        if plan["x"][0] != 0:
+            raise ValueError("the plan of the network is damaged: it has no place for inputs")
+        check_vector("parameters", parameters, (np.float32, np.float64))
+        check_vector("statistics", statistics, (np.float64,))
         if parameters.shape != (self.sizes.n_parameters,):
             raise ValueError(
                 f"parameters of shape {parameters.shape} for a plan of {self.sizes.n_parameters}"
             )
-        if statistics.shape != (self.sizes.n_statistics,) or statistics.dtype != np.float64:
+        if statistics.shape != (self.sizes.n_statistics,):
             raise ValueError(
-                f"statistics of shape {statistics.shape} and dtype {statistics.dtype} for a plan "
-                f"of {self.sizes.n_statistics}"
+                f"statistics of shape {statistics.shape} for a plan of {self.sizes.n_statistics}"
             )
 
     @classmethod
@@ -228,9 +244,14 @@ class Network:
         """
         losses = np.empty((len(bounds) - 1, 2))
         self._check(table)
-        if moments.shape != (2, self.sizes.n_parameters):
+        optimizers.check_optimizer(optimizer)
+        if getattr(moments, "shape", None) != (2, self.sizes.n_parameters) or (
+            moments.dtype != self.parameters.dtype
+        ):
             raise ValueError(
-                f"moments of shape {moments.shape} for {self.sizes.n_parameters} parameters"
+                f"moments of shape {np.shape(moments)} and dtype "
+                f"{getattr(moments, 'dtype', type(moments).__name__)} for "
+                f"{self.sizes.n_parameters} parameters of {self.parameters.dtype}"
             )
         n_trained = block.train(
             losses, self.parameters, moments, optimizer, self.statistics,
@@ -384,6 +405,16 @@ class Network:
             return
         if table.y.shape != (table.n_rows, n_targets):
             raise ValueError(f"y has shape {table.y.shape}, not {(table.n_rows, n_targets)}")
+        # Once for a table: blocks of mini-batches are many.
+        if self.loss == "softmax_log_loss" and table.y is not self._checked_classes:
+            k = self.sizes.n_outputs
+            # NaN is in no interval.
+            if table.y.size and not 0 <= table.y.min() <= table.y.max() < k:
+                raise ValueError(
+                    f"y has the class numbers {table.y.min():g} to {table.y.max():g}, but the "
+                    f"network has {k} outputs: they must be in 0 to {k - 1}"
+                )
+            self._checked_classes = table.y
         if table.sample_weight is None and table.statistics_weight is not None:
             raise ValueError("statistics_weight belongs to sample_weight: give both or none")
         for weight in (table.sample_weight, table.statistics_weight):

@@ -25,6 +25,23 @@ OPTIMIZER = np.dtype(
 )
 
 
+def check_optimizer(optimizer):
+    """Refuse what is no record of an optimizer, or of an unknown one.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not isinstance(optimizer, np.ndarray) or optimizer.dtype != OPTIMIZER:
+        raise ValueError("the record of the optimizer is damaged: it has other fields")
+    if optimizer.shape != (1,) or not optimizer.flags.aligned:
+        raise ValueError(f"the record of the optimizer is damaged: its shape is {optimizer.shape}")
+    if optimizer["kind"][0] not in KINDS.values():
+        raise ValueError(f"the code {optimizer['kind'][0]} of an optimizer is unknown")
+    if optimizer["step"][0] < 0:
+        raise ValueError(f"an optimizer of {optimizer['step'][0]} steps is damaged")
+
+
 def _record(**fields):
     record = np.zeros(1, OPTIMIZER)
     for name, value in fields.items():

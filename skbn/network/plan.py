@@ -66,7 +66,15 @@ class Sizes(NamedTuple):
 
     @classmethod
     def of(cls, plan):
-        """Sizes of a plan; ``ValueError`` where BLAS could not count the weights."""
+        """Sizes of a plan, which is checked.
+
+        Raises
+        ------
+        ValueError
+            If it is no plan (``skbn.network.plan_check``), or if BLAS could not count the weights.
+        """
+        if not isinstance(plan, np.ndarray) or plan.dtype != OPERATION or plan.ndim != 1:
+            raise ValueError("the plan of the network is damaged: it is no vector of operations")
         return _sizes_of(plan.tobytes())
 
     @classmethod
@@ -100,7 +108,12 @@ class Sizes(NamedTuple):
 
 @lru_cache(maxsize=128)
 def _sizes_of(plan):
-    return Sizes.computed(np.frombuffer(plan, OPERATION))
+    # The check makes plans again, by this file and by that of recurrent ones, which takes from it.
+    from skbn.network.plan_check import check_plan
+
+    plan = np.frombuffer(plan, OPERATION)
+    check_plan(plan)
+    return Sizes.computed(plan)
 
 
 def feed_forward(layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=0.1, dropout=0.0):
