@@ -3,6 +3,9 @@
 ``SKBN_DEBUG=1`` builds with Cython's bounds, ``None``, wraparound and overflow
 checks on and without optimization: the same suite then runs on checked kernels.
 
+``SKBN_SANITIZE=1`` builds with GCC's address and undefined-behaviour sanitizers, which see what the
+loops over pointers do. Their libraries must be loaded before Python: docs/contributing.rst.
+
 ``SKBN_SIMD`` set to ``baseline``, ``avx2`` or ``avx512`` builds for that level alone, where a
 build has several otherwise (GCC on x86-64 Linux) and the processor chooses.
 """
@@ -19,6 +22,10 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, PlatformError
 
 DEBUG = os.environ.get("SKBN_DEBUG", "0") not in ("", "0")
+
+SANITIZE = os.environ.get("SKBN_SANITIZE", "0") not in ("", "0")
+# The first finding ends the process: none is lost in the output of the tests.
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"] if SANITIZE else []
 
 LEVELS = {
     "": [],
@@ -83,11 +90,12 @@ def compile_arguments():
     if sys.platform == "win32":
         return ["/Od", "/DSKBN_DEBUG"] if DEBUG else ["/O2"]
     if DEBUG:
-        return ["-O1", "-g", "-DSKBN_DEBUG", *LEVELS[level]]
+        return ["-O1", "-g", "-DSKBN_DEBUG", *SANITIZERS, *LEVELS[level]]
     # Neither errno nor the floating point exception flags are ever read: without the one sqrt
     # vectorizes, without the other comparisons do. NaN and infinity keep their meaning.
     # Debug information would double the time and the size of the build.
-    return ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", *LEVELS[level]]
+    optimized = ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math"]
+    return [*optimized, *SANITIZERS, *LEVELS[level]]
 
 
 def extensions():
@@ -103,6 +111,7 @@ def extensions():
             libraries=libraries,
             include_dirs=["skbn/kernels"],
             extra_compile_args=compile_arguments(),
+            extra_link_args=SANITIZERS,
             depends=[stamp.as_posix(), "skbn/kernels/simd.h"],
         )
         for path in sorted(Path("skbn").rglob("*.pyx"))

@@ -85,6 +85,19 @@ def test_debug_build(monkeypatch, value, debug):
     )
 
 
+@pytest.mark.parametrize(("value", "sanitized"), [("", False), ("0", False), ("1", True)])
+def test_sanitizers(monkeypatch, value, sanitized):
+    monkeypatch.setenv("SKBN_SANITIZE", value)
+    for debug in ("0", "1"):
+        monkeypatch.setenv("SKBN_DEBUG", debug)
+        namespace = runpy.run_path(str(ROOT / "setup.py"))
+        options = namespace["compile_arguments"]()
+        if sys.platform != "win32":
+            assert ("-fsanitize=address,undefined" in options) is sanitized
+            # A finding must not be overlooked.
+            assert ("-fno-sanitize-recover=all" in options) is sanitized
+
+
 @pytest.mark.skipif(_simd.level() == "baseline", reason="one version of each loop")
 @pytest.mark.skipif(shutil.which("readelf") is None, reason="needs readelf")
 @pytest.mark.parametrize(

@@ -191,7 +191,9 @@ class TestFormat:
         from sklearn.neural_network import MLPRegressor
 
         X = rows_for(MLPWithBatchNormRegressor)
-        theirs = MLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs", max_iter=20, tol=1.0).fit(X, X[:, 0])
+        theirs = MLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs", max_iter=20, tol=1.0).fit(
+            X, X[:, 0]
+        )
         ours = MLPWithBatchNormRegressor.from_sklearn(theirs)
         loaded = pickle.loads(pickle.dumps(ours))
         np.testing.assert_array_equal(loaded.predict(X), ours.predict(X))

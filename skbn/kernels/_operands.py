@@ -23,15 +23,22 @@ def as_floating(name, x, order=None):
     return x if x.flags.aligned else x.copy()
 
 
+def as_contiguous(values, dtype=None):
+    """`values` as a C-ordered, aligned array, copied only where it is none."""
+    values = np.ascontiguousarray(values, dtype)
+    return values if values.flags.aligned else values.copy()
+
+
 def as_real(name, values, dtype):
-    """`values` as a C-ordered array of a floating dtype.
+    """`values` as a C-ordered, aligned array of a floating dtype.
 
     Complex numbers are refused: a cast would drop their imaginary parts.
     """
     values = np.asarray(values)
     if values.dtype.kind == "c":
         raise ValueError(f"{name} must be real numbers, got {values.dtype}")
-    return np.asarray(values, dtype, order="C")
+    values = np.asarray(values, dtype, order="C")
+    return values if values.flags.aligned else values.copy()
 
 
 def as_weights(sample_weight, n, of):

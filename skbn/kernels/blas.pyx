@@ -13,6 +13,8 @@ from scipy.linalg.cython_blas cimport (
 
 import numpy as np
 
+from skbn.kernels._operands import as_contiguous
+
 
 cdef void gemm(
     floating* c, int ldc,
@@ -75,8 +77,8 @@ def _check_countable(*sizes):
 
 def _product_matrices(a, b, transpose_a, transpose_b):
     # Copies only where memory is not C-ordered: op() is BLAS's own and moves nothing.
-    a = np.ascontiguousarray(a)
-    b = np.ascontiguousarray(b)
+    a = as_contiguous(a)
+    b = as_contiguous(b)
     if a.ndim != 2 or b.ndim != 2:
         raise ValueError(f"A and B must be matrices, got {a.ndim} and {b.ndim} dimensions")
     m, k = a.shape[::-1] if transpose_a else a.shape
@@ -151,8 +153,8 @@ def matvec(a, x, bint transpose=False, double alpha=1.0):
     ValueError
         If the shapes do not fit, or the dtypes differ.
     """
-    a = np.ascontiguousarray(a)
-    x = np.ascontiguousarray(x)
+    a = as_contiguous(a)
+    x = as_contiguous(x)
     if a.ndim != 2 or x.ndim != 1:
         raise ValueError(f"A and x must have 2 and 1 dimensions, got {a.ndim} and {x.ndim}")
     rows, columns = a.shape[::-1] if transpose else a.shape

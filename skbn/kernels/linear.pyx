@@ -11,7 +11,7 @@ from skbn.kernels.pointers cimport pointer
 
 import numpy as np
 
-from skbn.kernels._operands import as_floating, as_real
+from skbn.kernels._operands import as_contiguous, as_floating, as_real
 
 
 cdef void linear_forward(
@@ -52,8 +52,8 @@ cdef void linear_backward(
 
 
 def _as_layer(x, weights):
-    x = np.ascontiguousarray(as_floating("x", x))
-    weights = np.ascontiguousarray(weights)
+    x = as_contiguous(as_floating("x", x))
+    weights = as_contiguous(weights)
     if x.ndim != 2 or weights.ndim != 2 or x.shape[1] != weights.shape[0]:
         raise ValueError(
             f"x must have shape (n, n_in) and weights (n_in, n_out), "
@@ -87,7 +87,7 @@ def forward(x, weights, bias=None):
     """
     x, weights = _as_layer(x, weights)
     if bias is not None:
-        bias = np.ascontiguousarray(bias)
+        bias = as_contiguous(bias)
         if bias.shape != weights.shape[1:]:
             raise ValueError(f"bias must have shape {weights.shape[1:]}, got {bias.shape}")
     y = np.empty((x.shape[0], weights.shape[1]), dtype=x.dtype)

@@ -16,7 +16,7 @@ import sys
 
 import numpy as np
 
-from skbn.kernels._operands import as_floating, check_target
+from skbn.kernels._operands import as_contiguous, as_floating, check_target
 
 
 cdef void sequences_pack(
@@ -119,7 +119,7 @@ cdef void sequences_last_backward(
 
 
 def _as_lengths(lengths):
-    lengths = np.ascontiguousarray(lengths, dtype=np.intp)
+    lengths = as_contiguous(lengths, dtype=np.intp)
     if lengths.ndim != 1 or lengths.size == 0 or lengths.min() < 1:
         raise ValueError("lengths must be a vector of numbers >= 1, at least one")
     return lengths
@@ -257,7 +257,7 @@ def write(y, x, lengths, *, bint reverse=False):
     check_target("y", y)
     lengths, n_rows = _as_sorted(lengths)
     _check_packed("y", y, n_rows)
-    x = np.ascontiguousarray(as_floating("x", x))
+    x = as_contiguous(as_floating("x", x))
     if x.shape != y.shape or x.dtype != y.dtype:
         raise ValueError(f"x has shape {x.shape} and dtype {x.dtype}, y has {y.shape} and "
                          f"{y.dtype}")
@@ -302,7 +302,7 @@ def last(x, lengths, Py_ssize_t n_directions=1):
         If the lengths are not sorted, or shapes or dtypes do not fit.
     """
     lengths, n_rows = _as_sorted(lengths)
-    x = np.ascontiguousarray(as_floating("x", x))
+    x = as_contiguous(as_floating("x", x))
     _check_packed("x", x, n_rows)
     _check_directions(x, n_directions)
     y = np.empty((lengths.size, x.shape[1]), x.dtype)
@@ -333,7 +333,7 @@ def last_backward(dy, lengths, Py_ssize_t n_directions=1):
         If the lengths are not sorted, or shapes or dtypes do not fit.
     """
     lengths, n_rows = _as_sorted(lengths)
-    dy = np.ascontiguousarray(as_floating("dy", dy))
+    dy = as_contiguous(as_floating("dy", dy))
     _check_packed("dy", dy, lengths.size)
     _check_directions(dy, n_directions)
     dx = np.empty((n_rows, dy.shape[1]), dy.dtype)

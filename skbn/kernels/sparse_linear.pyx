@@ -19,7 +19,7 @@ from skbn.kernels.pointers cimport pointer
 import numpy as np
 from scipy.sparse import issparse
 
-from skbn.kernels._operands import as_real, check_floating
+from skbn.kernels._operands import as_contiguous, as_real, check_floating
 
 
 cdef void sparse_linear_forward(
@@ -105,7 +105,7 @@ def _as_table(X, rows, mean, invstd):
     check_floating("X", X.data.dtype)
     if rows is None:
         rows = np.arange(X.shape[0], dtype=np.intp)
-    rows = np.ascontiguousarray(rows, dtype=np.intp)
+    rows = as_contiguous(rows, dtype=np.intp)
     if rows.size == 0 or not (0 <= rows.min() and rows.max() < X.shape[0]):
         raise ValueError(f"rows must be one or more of 0 to {X.shape[0] - 1}")
     if (mean is None) != (invstd is None):
@@ -144,12 +144,12 @@ def forward(X, weights, bias=None, rows=None, mean=None, invstd=None):
         If `X` is not CSR, there is no row or column, or shapes or dtypes do not fit.
     """
     rows, mean, invstd = _as_table(X, rows, mean, invstd)
-    weights = np.ascontiguousarray(weights)
+    weights = as_contiguous(weights)
     check_floating("weights", weights.dtype)
     if weights.ndim != 2 or weights.shape[0] != X.shape[1] or weights.size == 0:
         raise ValueError(f"weights must have shape ({X.shape[1]}, n_out), got {weights.shape}")
     if bias is not None:
-        bias = np.ascontiguousarray(bias)
+        bias = as_contiguous(bias)
         if bias.shape != weights.shape[1:]:
             raise ValueError(f"bias must have shape {weights.shape[1:]}, got {bias.shape}")
     y = np.empty((rows.size, weights.shape[1]), dtype=weights.dtype)
@@ -203,7 +203,7 @@ def backward(dy, X, rows=None, mean=None, invstd=None):
         If `X` is not CSR, there is no row or column, or shapes or dtypes do not fit.
     """
     rows, mean, invstd = _as_table(X, rows, mean, invstd)
-    dy = np.ascontiguousarray(dy)
+    dy = as_contiguous(dy)
     check_floating("dy", dy.dtype)
     if dy.ndim != 2 or dy.shape[0] != rows.size or dy.size == 0:
         raise ValueError(f"dy must have shape ({rows.size}, n_out), got {dy.shape}")
