@@ -164,6 +164,22 @@ class TestSparse:
         np.testing.assert_allclose(var, expected, rtol=1e-12, atol=1e-14 + 30 * rounding**2)
         np.testing.assert_allclose(total, n if weight is None else weight.sum(), rtol=1e-15)
 
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_columns_far_from_zero(self, weighted):
+        # Every row has an entry. Rounding of the mean and of the total weight would be 1e-8 and
+        # more of the variance.
+        rng = np.random.default_rng(0)
+        X = 1e12 + rng.standard_normal((1000, 2))
+        weight = rng.uniform(0.1, 5.0, 1000) if weighted else None
+        mean, var, _ = column_moments(csr_array(X), weight)
+        wide = X.astype(np.longdouble)
+        shares = (np.ones(1000) if weight is None else weight).astype(np.longdouble)[:, np.newaxis]
+        shares /= shares.sum()
+        expected = (shares * wide).sum(axis=0)
+        np.testing.assert_allclose(mean, expected.astype(float), rtol=1e-15)
+        expected = (shares * (wide - expected) ** 2).sum(axis=0)
+        np.testing.assert_allclose(var, expected.astype(float), rtol=1e-11)
+
     def test_explicit_zeros(self):
         sparse = csr_array(np.array([[1.0, 2.0], [3.0, 0.0], [5.0, 4.0]]))
         sparse.data[1] = 0.0

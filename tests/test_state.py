@@ -19,6 +19,7 @@ from skbn import (
     RNNWithBatchNormClassifier,
     RNNWithBatchNormRegressor,
 )
+from skbn.network.plan import without_inputs
 
 NETWORKS = [
     MLPWithBatchNormClassifier,
@@ -91,6 +92,15 @@ def test_plans(cls, damage, message):
     ):
         with pytest.raises(ValueError, match=message):
             call(X)
+
+
+@each_network
+def test_a_plan_without_a_place_for_inputs(cls):
+    # Networks make it of theirs, for sparse tables.
+    model, X = fitted(cls)
+    model._plan = without_inputs(model._plan)
+    with pytest.raises(ValueError, match="the plan of the network is damaged"):
+        model.predict(X)
 
 
 @each_network
