@@ -23,8 +23,8 @@ def refuse_masked(**arguments):
             raise ValueError(
                 f"{name} is a masked array, whose mask scikit-learn does not look at. Where it "
                 f"stands behind the end of shorter sequences, or for missing values of a "
-                f"BatchNormTransformer, give {name}.filled(np.nan); otherwise leave out, or fill, "
-                "what is masked."
+                f"BatchNormTransformer, give {name}.filled(np.nan); otherwise leave the masked "
+                "entries out, or fill them."
             )
 
 

@@ -177,7 +177,7 @@ class FittedNetwork:
         return network
 
     def _check_targets_state(self):
-        """Refuse what is known of the targets, where it does not fit the network."""
+        """Refuse attributes about the targets that do not fit the network."""
 
     def _raw_outputs(self, X):
         """Outputs of the network before any link, float64, and the dtype results have.

@@ -159,7 +159,7 @@ class RealTargets(RegressorMixin):
         """Scale and shift from the normalized target, or its logarithm, to the target.
 
         The scale is 0 for a target that was the same in all rows, which is then predicted exactly.
-        Its variance is exactly 0: the moments are those of deviations from a target that occurs.
+        Its variance is exactly 0: moments are taken of deviations from a target that occurs.
         """
         if self._target_moments is None:
             return 1.0, 0.0
