@@ -52,14 +52,14 @@ def measure(name, options, peers):
         reference = make_pipeline(StandardScaler(), theirs(random_state=seed))
         samples["sklearn"].append(fit_seconds(reference, X, y))
         goal = reference.score(X_test, y_test)
-        for max_iter in EPOCHS:
-            mlp = ours(max_iter=max_iter, random_state=seed, **SETTINGS[name])
+        for n_epochs in EPOCHS:
+            mlp = ours(n_epochs=n_epochs, random_state=seed, **SETTINGS[name])
             seconds = fit_seconds(mlp, X, y)
             score = mlp.score(X_test, y_test)
             if score >= goal:
                 break
         else:
-            raise LeftOut(f"{score:.4f} after {max_iter} epochs is below scikit-learn's {goal:.4f}")
+            raise LeftOut(f"{score:.4f} after {n_epochs} epochs is below scikit-learn's {goal:.4f}")
         samples[OWN].append(seconds)
         worst = max(worst, goal - score)
     return Measurement(samples, {"sklearn": Check("score missing", max(worst, 0.0), 0.0)})

@@ -91,7 +91,7 @@ def search_learning_rates(X, y, task, arguments):
                     hidden_layer_sizes=(64, 64, 64),
                     solver="sgd",
                     batch_size=min(64, len(X) // 2),
-                    max_iter=arguments.max_iter,
+                    n_epochs=arguments.max_iter,
                     random_state=0,
                 ),
             ),
