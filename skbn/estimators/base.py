@@ -16,23 +16,18 @@ from skbn.estimators.columns import NON_FINITE, column_moments, merged
 from skbn.estimators.fitted import FittedNetwork
 from skbn.estimators.inputs import CLIPPED
 from skbn.estimators.memory import initial_plan
+from skbn.estimators.row_order import warn_of_order
 from skbn.estimators.rows import as_table, checked_data, given_validation_rows, training_rows
 from skbn.estimators.scoring import Validation, split_off
 from skbn.estimators.state import STATE_FORMAT
 from skbn.estimators.statistics_weight import statistics_weight
 from skbn.estimators.transaction import draft_of, published
-from skbn.network.batch_variance import share_within_batches
 from skbn.network.network import Network
 from skbn.network.plan import BATCH_NORM
 from skbn.network.statistics import set_exact_statistics
-from skbn.training.batches import batch_bounds
 from skbn.training.epochs import INTERRUPTED, History, NonFiniteLoss, no_hook, run_epochs
 from skbn.training.stopping import LossPlateau, ValidationPlateau, ValidationRecord
 from skbn.training.threads import blas_limit
-
-# The share of the variance of all rows that mini-batches in the order of the rows should have: in
-# random order they have 0.7 and more, in the order of time or sorted by class 0 to 0.5.
-LEAST_SHARE_WITHIN = 0.6
 
 # What a stream of partial_fit goes on from beside the network, and what training records.
 TRAINING = ("_optimizer", "_moments", "_learning_rate", "_schedule")
@@ -398,7 +393,7 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
                 network.restore(record.best)
             self._finish_statistics(network, table, history)
             if not self.shuffle and network.is_normalized and not history.interrupted:
-                self._warn_of_order(network, table, batch_size)
+                warn_of_order(network, table, batch_size, self._smallest_of(batch_size))
         if diverged:
             # Moments of a training gone astray are nothing to go on from.
             for name in TRAINING:
@@ -436,21 +431,6 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
                 raise
             history.interrupted = True
             warnings.warn(INTERRUPTED, stacklevel=7)
-
-    def _warn_of_order(self, network, table, batch_size):
-        """Warn where mini-batches in the order of the rows are unlike all rows."""
-        bounds = batch_bounds(table.n_rows, batch_size, self._smallest_of(batch_size))
-        share = share_within_batches(network, table, bounds)
-        if share < LEAST_SHARE_WITHIN:
-            warnings.warn(
-                "shuffle=False, and the rows of a mini-batch are much alike: in a layer a tenth of "
-                f"the units have {share:.0%} or less of their variance within mini-batches. Batch "
-                "norm removes what differs from one mini-batch to the next, so predictions may be "
-                "poor, on the training rows too. Rows in the order of time or sorted by class need "
-                "shuffle=True; larger mini-batches or batch_norm=None may help as well.",
-                UserWarning,
-                stacklevel=7,
-            )
 
     def _smallest_of(self, batch_size):
         # Rows that a last mini-batch must have under batch norm, not to join the one before it.

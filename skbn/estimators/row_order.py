@@ -1,0 +1,40 @@
+"""Whether rows that are trained on in their own order make mini-batches that are like the whole."""
+
+import warnings
+
+from skbn.network.batch_variance import share_within_batches
+from skbn.training.batches import batch_bounds
+
+# The share of the variance of all rows that mini-batches in the order of the rows should have: in
+# random order they have 0.7 and more, in the order of time or sorted by class 0 to 0.5.
+LEAST_SHARE_WITHIN = 0.6
+
+
+def warn_of_order(network, table, batch_size, smallest):
+    """Warn where mini-batches in the order of the rows are unlike all rows.
+
+    Parameters
+    ----------
+    network : Network
+        Normalized, by the exact statistics of the rows.
+    table : Table
+        The rows.
+    batch_size, smallest : int
+        Rows of a mini-batch, and rows that the last one must have to stand by itself.
+
+    Warns
+    -----
+    UserWarning
+        Once, at the line that has called ``fit``.
+    """
+    share = share_within_batches(network, table, batch_bounds(table.n_rows, batch_size, smallest))
+    if share < LEAST_SHARE_WITHIN:
+        warnings.warn(
+            "shuffle=False, and the rows of a mini-batch are much alike: in a layer a tenth of "
+            f"the units have {share:.0%} or less of their variance within mini-batches. Batch "
+            "norm removes what differs from one mini-batch to the next, so predictions may be "
+            "poor, on the training rows too. Rows in the order of time or sorted by class need "
+            "shuffle=True; larger mini-batches or batch_norm=None may help as well.",
+            UserWarning,
+            stacklevel=7,
+        )
