@@ -15,7 +15,7 @@ from skbn import (
     RNNWithBatchNormRegressor,
 )
 from skbn.estimators import columns
-from skbn.estimators.columns import column_moments, merged
+from skbn.estimators.columns import column_moments, divisor, merged
 
 SMALL = {"hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0}
 
@@ -93,6 +93,31 @@ def test_calls_that_lie_too_far_apart():
     np.testing.assert_array_equal(model.predict(X), before)
 
 
+@pytest.mark.parametrize("cls", [MLPWithBatchNormRegressor, RNNWithBatchNormRegressor])
+def test_calls_that_lie_too_close_together(cls):
+    X, y = rows_for(cls)
+    tiny = np.full(60, 1e-170)
+    for first, second in (((X, tiny), (X, -tiny)), ((0.0 * X + 1e-170, y), (0.0 * X, y))):
+        model = cls(**SMALL).partial_fit(*first).partial_fit(*first)
+        before = model.predict(X)
+        with pytest.raises(ValueError, match=r"up to now has numbers .*too small or too close"):
+            model.partial_fit(*second)
+        np.testing.assert_array_equal(model.predict(X), before)
+
+
+@pytest.mark.parametrize("unit", [1e-170, 1e-3, 1e9])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_calls_of_one_value_are_none_of_it(unit, weighted):
+    values = unit * np.linspace(1.0, 2.0, 20)
+    for kind in (np.asarray, csr_array):
+        total = None
+        for n in (7, 60, 13, 33):
+            weight = np.random.default_rng(n).uniform(0.1, 3.0, n) if weighted else None
+            total = merged(total, column_moments(kind(np.tile(values, (n, 1))), weight))
+        np.testing.assert_array_equal(total[0], values)
+        np.testing.assert_array_equal(divisor(*total, epsilon=0.0), 1.0)
+
+
 @pytest.mark.parametrize("value", [0.0, 1e-170, 1e-200, 5.0, 1e100])
 def test_constant_columns_are_none_of_it(value):
     X, y = rows_for(MLPWithBatchNormClassifier)
@@ -117,6 +142,29 @@ class TestTransformer:
         with pytest.warns(RuntimeWarning, match=words) as said:
             getattr(transformer, method)(X)
         assert said[0].filename == __file__
+
+    @pytest.mark.parametrize(
+        ("first", "second", "words"),
+        [(1e160, -1e160, "largest"), (1e-170, -1e-170, "squares are none"), (1e-170, 0.0, "none")],
+    )
+    def test_calls_and_merges_too_far_apart_or_too_close(self, first, second, words):
+        one, other = np.full((5, 2), first), np.full((5, 2), second)
+        one[:, 1], other[:, 1] = 1.0, 2.0
+        transformer = BatchNormTransformer().fit(one).partial_fit(one)
+        with pytest.warns(RuntimeWarning, match=words) as said:
+            transformer.partial_fit(other)
+        assert said[0].filename == __file__
+        with pytest.warns(RuntimeWarning, match=words) as said:
+            BatchNormTransformer().fit(one).merge(BatchNormTransformer().fit(other))
+        assert said[0].filename == __file__
+        # Warnings are errors: equal numbers, and averages of batches, have a variance.
+        BatchNormTransformer().fit(one).merge(BatchNormTransformer().fit(one))
+        BatchNormTransformer(momentum=0.5).fit(one).partial_fit(other)
+
+    def test_a_column_that_has_entries_from_the_second_call_on(self):
+        X = np.full((5, 2), 1e-170)
+        X[:, 1] = np.nan
+        BatchNormTransformer().fit(X).partial_fit(X[:, ::-1]).partial_fit(X)
 
     def test_columns_without_entries_or_of_one_value_are_none_of_it(self):
         X = np.random.default_rng(0).standard_normal((30, 4))
@@ -163,6 +211,16 @@ class TestSparse:
         rounding = 1e-15 * np.abs(X).max(initial=0.0)
         np.testing.assert_allclose(var, expected, rtol=1e-12, atol=1e-14 + 30 * rounding**2)
         np.testing.assert_allclose(total, n if weight is None else weight.sum(), rtol=1e-15)
+
+    def test_tiny_entries_beside_empty_columns(self):
+        table = np.zeros((6, 3))
+        table[1, 1], table[:, 2] = 1e-170, 1e-170
+        with pytest.raises(ValueError, match=r"X has numbers in column 1 that are too small"):
+            column_moments(csr_array(table))
+        table[1, 1] = 1.0
+        mean, var, _ = column_moments(csr_array(table))
+        np.testing.assert_allclose(mean, [0.0, 1 / 6, 1e-170], rtol=1e-14)
+        np.testing.assert_allclose(var, [0.0, 5 / 36, 0.0], rtol=1e-14)
 
     @pytest.mark.parametrize("weighted", [False, True])
     def test_columns_far_from_zero(self, weighted):

@@ -20,6 +20,9 @@ NON_FINITE = (
 # Smaller variances, of smaller means, may have lost digits beneath the smallest double, or be 0.
 LEAST_VARIANCE, LEAST_MEAN = 1e-290, 1e-140
 
+# More than any entry of such a column, of up to 1e18 rows.
+LEAST_ENTRY = 1e-130
+
 # Entries of a sparse table that are looked at together: some megabytes.
 ENTRIES = 1 << 20
 
@@ -52,7 +55,7 @@ def column_moments(X, sample_weight=None, name="X"):
 
         parts = side_by_side(moments_of, fixed_parts(X.shape[0], X.nbytes))
         mean, var, weight = reduce(_merged, parts)
-    refuse_extremes(name, mean, var, X)
+    _refuse_extremes(name, mean, var, too_small(mean, var, X))
     return mean, var, weight
 
 
@@ -65,26 +68,29 @@ def _sparse_moments(X, sample_weight):
     """
     n, d = X.shape
     total = float(n) if sample_weight is None else sample_weight.sum()
-    lengths = np.diff(X.indptr)
+    # Whole rows, whose weights are repeated, of about so many entries.
+    ends = np.searchsorted(X.indptr, np.arange(ENTRIES, X.nnz, ENTRIES))
+    bounds = np.unique(np.concatenate([[0], ends, [n]]))
 
     def over_entries(function):
         result = np.zeros(d)
-        for start in range(0, X.nnz, ENTRIES):
-            entries = slice(start, min(start + ENTRIES, X.nnz))
+        for rows in map(slice, bounds[:-1], bounds[1:]):
+            starts = X.indptr[rows.start : rows.stop + 1]
+            entries = slice(starts[0], starts[-1])
             columns = X.indices[entries]
             values = function(X.data[entries].astype(np.float64), columns)
             if sample_weight is not None:
-                # The rows of these entries: the first whose end is behind each.
-                numbers = np.arange(entries.start, entries.stop)
-                values *= sample_weight[np.searchsorted(X.indptr[1:], numbers, side="right")]
+                values *= np.repeat(sample_weight[rows], np.diff(starts))
             result += np.bincount(columns, values, minlength=d)
         return result
 
+    counts = np.bincount(X.indices, minlength=d)
     with np.errstate(over="ignore", invalid="ignore"):
-        present = over_entries(lambda x, columns: np.ones(len(x)))
         # Exactly none where every row has an entry: what rounding left would multiply m^2.
-        full = np.bincount(X.indices, minlength=d) == len(lengths)
-        absent = np.where(full, 0.0, np.maximum(total - present, 0.0))
+        present = counts
+        if sample_weight is not None:
+            present = over_entries(lambda x, columns: np.ones(len(x)))
+        absent = np.where(counts == n, 0.0, np.maximum(total - present, 0.0))
         mean = over_entries(lambda x, columns: x) / total
         left = (over_entries(lambda x, columns: x - mean[columns]) - absent * mean) / total
         squares = over_entries(lambda x, columns: np.square(x - mean[columns]))
@@ -92,25 +98,10 @@ def _sparse_moments(X, sample_weight):
     return mean + left, var, np.full(d, total)
 
 
-def refuse_extremes(name, mean, var, X=None):
-    """Raise where the squares of a column leave the range of float64.
-
-    Parameters
-    ----------
-    name : str
-        The argument that the columns are of.
-    mean, var : ndarray of shape (d,)
-        Its moments.
-    X : ndarray of shape (n, d) or CSR, default=None
-        The columns, to tell one without variance from one whose variance is too small a number;
-        ``None``: they are known not to be too small.
-
-    Raises
-    ------
-    ValueError
-    """
+def _refuse_extremes(name, mean, var, tiny):
+    # `tiny`: a mask of the columns whose squares are too small, from `too_small` or `lost`.
     huge = ~(np.isfinite(mean) & np.isfinite(var))
-    extreme = np.flatnonzero(huge if X is None else huge | too_small(mean, var, X))
+    extreme = np.flatnonzero(huge | tiny)
     if len(extreme):
         columns = "" if len(mean) == 1 else f" in column {extreme[0]}"
         is_huge = huge[extreme[0]]
@@ -133,6 +124,8 @@ def too_small(mean, var, X):
     suspects = may_be_too_small(mean, var, X.dtype)
     if not suspects.any():
         return suspects
+    if issparse(X) and not _has_tiny_entry(X.data):
+        return np.zeros_like(suspects)
     columns = X[:, np.flatnonzero(suspects)]
     if issparse(columns):
         varies = columns.max(axis=0).toarray() != columns.min(axis=0).toarray()
@@ -144,6 +137,26 @@ def too_small(mean, var, X):
     return suspects
 
 
+def _has_tiny_entry(entries):
+    # Of a column that is too small none is larger. Most tables have empty columns, and none of it.
+    sizes = np.abs(entries)
+    return bool(((sizes > 0.0) & (sizes < LEAST_ENTRY)).any())
+
+
+def lost(mean, var, before):
+    """Columns that varied only from call to call, by numbers whose squares are none: a mask.
+
+    Parameters
+    ----------
+    mean, var : ndarray of shape (m,)
+        Moments of all calls.
+    before : ndarray of shape (m,)
+        The means without the last call.
+    """
+    # The mean of equal numbers is that number exactly, of sparse columns too.
+    return may_be_too_small(mean, var, np.dtype(np.float64)) & (mean != before)
+
+
 def merged(previous, batch):
     """Moments of the rows of both; `previous` is ``None`` or as from `column_moments`.
 
@@ -152,14 +165,14 @@ def merged(previous, batch):
     ValueError
         If squares of their difference leave the range of float64.
     """
-    result = _merged(previous, batch)
-    refuse_extremes("What was given up to now", *result[:2])
-    return result
+    if previous is None:
+        return batch
+    mean, var, weight = _merged(previous, batch)
+    _refuse_extremes("What was given up to now", mean, var, lost(mean, var, previous[0]))
+    return mean, var, weight
 
 
 def _merged(previous, batch):
-    if previous is None:
-        return batch
     result = tuple(array.copy() for array in previous)
     moments.merge(*result, *batch)
     return result

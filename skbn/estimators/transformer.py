@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
-from skbn.estimators.columns import divisor, may_be_too_small, too_small
+from skbn.estimators.columns import divisor, lost, may_be_too_small, too_small
 from skbn.estimators.row_parts import a_part_for_each_thread, side_by_side
 from skbn.estimators.running_moments import RunningMoments, as_matrices
 from skbn.estimators.state import STATE_FORMAT, check_numbers, refuse_other_format
@@ -425,11 +425,10 @@ class BatchNormTransformer(
                 "Statistics of different time steps cannot be merged: shape "
                 f"{self.running_mean_.shape} here, {other.running_mean_.shape} in the other."
             )
-        self._store(
-            self._running_moments().merged(other._running_moments()),
-            self.running_mean_.shape,
-            self.n_batches_seen_ + other.n_batches_seen_,
-        )
+        before = self._running_moments()
+        moments = before.merged(other._running_moments())
+        _warn_of_extremes(moments, _lost(moments, before), stacklevel=4)
+        self._store(moments, self.running_mean_.shape, self.n_batches_seen_ + other.n_batches_seen_)
 
     def _look(self):
         """This transformer as it is now, whatever becomes of it."""
@@ -604,6 +603,7 @@ class BatchNormTransformer(
         else:
             shape = self.running_mean_.shape
             moments, n_batches = self._running_moments(), self.n_batches_seen_
+        before = moments
         for rows in self._batches(n, batch_size):
             weight = None if sample_weight is None else sample_weight[rows]
             if weight is not None and not weight.any():
@@ -616,31 +616,10 @@ class BatchNormTransformer(
             else:
                 moments = moments.averaged(batch, self.momentum)
             n_batches += 1
-        if not moments.is_finite:
-            warnings.warn(
-                "Mean or variance of a column is beyond the largest float64: transform gives beta "
-                "or NaN for it. Scale the column, or the weights, first.",
-                RuntimeWarning,
-                stacklevel=4,
-            )
-        self._warn_of_tiny_numbers(moments, X, shared)
+        tiny = _lost(moments, before) or _has_tiny_numbers(moments, X, shared)
+        _warn_of_extremes(moments, tiny, stacklevel=5)
         self._store(moments, shape, n_batches)
         return X, batch
-
-    def _warn_of_tiny_numbers(self, moments, X, shared):
-        # Rows as one matrix are a copy, in general: it is made for those that may be meant only.
-        mean, var = moments.mean[0], moments.var[0]
-        if not may_be_too_small(mean, var, X.dtype).any():
-            return
-        columns = X.reshape(-1, X.shape[-1]) if shared else X.reshape(X.shape[0], -1)
-        m = columns.shape[1]
-        if too_small(mean[:m], var[:m], columns).any():
-            warnings.warn(
-                "Numbers of a column are so small that their squares are none: transform gives "
-                "beta for it. Scale the column first.",
-                RuntimeWarning,
-                stacklevel=5,
-            )
 
     def _is_shared(self, X, first):
         # A fitted transformer keeps to the layout of the statistics it has.
@@ -738,6 +717,43 @@ class BatchNormTransformer(
 def _computable(X):
     # No kernel computes in float16, and float32 holds all of its numbers.
     return X.astype(np.float32) if X.dtype == np.float16 else X
+
+
+def _has_tiny_numbers(moments, X, shared):
+    """Whether a column of `X` varies by numbers whose squares are none."""
+    mean, var = moments.mean[0], moments.var[0]
+    # Rows as one matrix are a copy, in general: it is made for those that may be meant only.
+    if not may_be_too_small(mean, var, X.dtype).any():
+        return False
+    columns = X.reshape(-1, X.shape[-1]) if shared else X.reshape(X.shape[0], -1)
+    m = columns.shape[1]
+    return bool(too_small(mean[:m], var[:m], columns).any())
+
+
+def _lost(moments, before):
+    """Whether rows of a later call differ from those before by numbers whose squares are none."""
+    if not moments.exact:
+        return False
+    mask = lost(moments.mean[0], moments.var[0], before.mean[0])
+    return bool((mask & (before.weight > 0.0)).any())
+
+
+def _warn_of_extremes(moments, tiny, stacklevel):
+    """Warn of columns whose squares leave float64's range; `tiny`: some are too small."""
+    if not moments.is_finite:
+        warnings.warn(
+            "Mean or variance of a column is beyond the largest float64: transform gives beta "
+            "or NaN for it. Scale the column, or the weights, first.",
+            RuntimeWarning,
+            stacklevel=stacklevel,
+        )
+    if tiny:
+        warnings.warn(
+            "Numbers of a column are so small that their squares are none: transform gives "
+            "beta for it. Scale the column first.",
+            RuntimeWarning,
+            stacklevel=stacklevel,
+        )
 
 
 def _affine(X, mean, scale, shift, out):
