@@ -71,6 +71,48 @@ def test_targets(cls, loss, unit, several):
 
 
 @pytest.mark.parametrize("cls", [MLPWithBatchNormRegressor, RNNWithBatchNormRegressor])
+class TestTargetsOfValidation:
+    @pytest.mark.parametrize(
+        ("unit", "dtype", "words"),
+        [
+            (1e50, "float32", "too large for a network of float32"),
+            (1e160, "float32", "too large or too far apart"),
+            (1e160, "float64", "too large or too far apart"),
+            (1e-170, "float32", "too small or too close together"),
+        ],
+    )
+    def test_given(self, cls, unit, dtype, words):
+        X, _ = rows_for(cls)
+        y = X.reshape(60, -1)[:, 0]
+        for method, options in (("fit", {"early_stopping": True}), ("partial_fit", {})):
+            model = cls(**SMALL, **options, dtype=dtype)
+            with pytest.raises(ValueError, match=rf"y_val has numbers that are {words}"):
+                getattr(model, method)(X, y, X_val=X, y_val=unit * y)
+            getattr(model, method)(X, y, X_val=X, y_val=0.0 * y)
+
+    def test_held_out(self, cls):
+        X, _ = rows_for(cls)
+        y = X.reshape(60, -1)[:, 0].copy()
+        # One huge target: in the training rows of some seeds, held out in others.
+        y[7] = 1e160
+        for seed in range(12):
+            model = cls(**SMALL | {"random_state": seed}, early_stopping=True)
+            with pytest.raises(ValueError, match=r"y has numbers that are too large"):
+                model.fit(X, y)
+
+
+@pytest.mark.parametrize("cls", [MLPWithBatchNormRegressor, RNNWithBatchNormRegressor])
+def test_targets_as_they_are_beyond_the_network(cls):
+    X, _ = rows_for(cls)
+    y = X.reshape(60, -1)[:, 0]
+    for method in ("fit", "partial_fit"):
+        model = cls(**SMALL, normalize_target=False)
+        with pytest.raises(ValueError, match=r"y has .* a network of float32.*normalize_target="):
+            getattr(model, method)(X, 1e50 * y)
+        getattr(model, method)(X, y)
+
+
+@pytest.mark.parametrize("cls", [MLPWithBatchNormRegressor, RNNWithBatchNormRegressor])
 @pytest.mark.parametrize("unit", [1e140, 1e-130])
 def test_units_within_the_range_make_no_difference(cls, unit):
     X, _ = rows_for(cls, 200)

@@ -225,7 +225,9 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             else:
                 validation = None
                 if validation_rows is not None:
-                    validation = self._validation(network, table, validation_rows, random_state)
+                    validation = self._validation(
+                        network, table, validation_rows, random_state, "y_val" if is_given else "y"
+                    )
                 unconverged = self._train(
                     network, table, validation, early_stopping, random_state, callbacks
                 )
@@ -314,19 +316,17 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
     def _network_dtype(self, X):
         return np.dtype(X.dtype if self.dtype is None else self.dtype)
 
-    def _table(self, rows):
-        targets = self._normalized_targets(rows.targets)
+    def _table(self, rows, targets="y"):
+        """A table of `rows`, whose targets an error calls by the name `targets`."""
         return self._input_table(
-            rows.X,
-            np.ascontiguousarray(targets, dtype=self._parameters.dtype),
-            rows.sample_weight,
+            rows.X, self._network_targets(rows.targets, targets), rows.sample_weight
         )
 
-    def _validation(self, network, table, rows, random_state):
+    def _validation(self, network, table, rows, random_state, targets):
         return Validation(
             network,
             table,
-            self._table(rows),
+            self._table(rows, targets),
             lambda z: self._score_outputs(z.astype(np.float64, copy=False), rows),
             random_state,
         )
@@ -521,6 +521,6 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         """Weights of the rows by their class, or None."""
         return None
 
-    def _normalized_targets(self, targets):
-        """Targets as the network learns them."""
-        return targets
+    def _network_targets(self, targets, name):
+        """Targets as the network learns them, in its dtype; `name`: what an error calls them."""
+        return np.ascontiguousarray(targets, dtype=self._parameters.dtype)

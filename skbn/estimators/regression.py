@@ -8,7 +8,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_array, column_or_1d
 
 from skbn.estimators.arguments import refuse_masked
-from skbn.estimators.columns import column_moments, merged
+from skbn.estimators.columns import NON_FINITE, column_moments, merged
 from skbn.estimators.fitted import refuse_non_finite
 from skbn.estimators.state import check_numbers
 from skbn.network import views
@@ -168,6 +168,22 @@ class RealTargets(RegressorMixin):
             with np.errstate(divide="ignore"):  # where all of it is 0
                 return np.where(var > 0.0, 1.0, 0.0), np.log(mean)
         return np.sqrt(var), mean
+
+    def _network_targets(self, targets, name):
+        with np.errstate(over="ignore", invalid="ignore"):
+            targets = super()._network_targets(self._normalized_targets(targets), name)
+        if not np.isfinite(targets).all():
+            raise ValueError(
+                f"{NON_FINITE} The loss was not taken: {name} has numbers that are too large for "
+                f"a network of {targets.dtype}. Try other units"
+                + ("." if self._target_moments is not None else ", or normalize_target=True.")
+            )
+        return targets
+
+    def _validation(self, network, table, rows, random_state, targets):
+        # R2 is made of squares: rows that have none would have no score.
+        column_moments(rows.targets, name=targets)
+        return super()._validation(network, table, rows, random_state, targets)
 
     def _normalized_targets(self, targets):
         if self._target_moments is None:
