@@ -171,6 +171,35 @@ def test_constant_columns_are_none_of_it(value):
     assert model.input_mean_[1] == pytest.approx(value, rel=1e-14)
 
 
+@pytest.mark.parametrize(
+    "cls",
+    [
+        MLPWithBatchNormClassifier,
+        MLPWithBatchNormRegressor,
+        RNNWithBatchNormClassifier,
+        RNNWithBatchNormRegressor,
+    ],
+)
+def test_weights_without_a_sum(cls):
+    X, y = rows_for(cls)
+    weight = np.full(60, 1e307)
+    cls(**SMALL).fit(X, y, weight / 100)
+    first = {"classes": [0, 1]} if hasattr(cls, "predict_proba") else {}
+    for method, data in (("fit", {}), ("partial_fit", first)):
+        with pytest.raises(ValueError, match=r"^sample_weight has a sum beyond"):
+            getattr(cls(**SMALL), method)(X, y, weight, **data)
+        with pytest.raises(ValueError, match=r"^sample_weight_val has a sum beyond"):
+            getattr(cls(**SMALL, early_stopping=method == "fit"), method)(
+                X, y, **data, X_val=X, y_val=y, sample_weight_val=weight
+            )
+    if first:
+        model = cls(**SMALL, class_weight={0: 1e307, 1: 1e307})
+        with pytest.raises(ValueError, match=r"^class_weight has a sum beyond"):
+            model.fit(X, y)
+        with pytest.raises(ValueError, match=r"^sample_weight times class_weight has a sum"):
+            model.fit(X, y, np.full(60, 1e300))
+
+
 class TestTransformer:
     @pytest.mark.parametrize("momentum", [None, 0.5])
     @pytest.mark.parametrize("method", ["fit", "partial_fit", "partial_fit_transform"])

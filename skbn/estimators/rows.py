@@ -113,7 +113,13 @@ def training_rows(estimator, X, y, sample_weight, *, fresh, incremental, smalles
             X, y, sample_weight = _of_positive_weight(estimator, X, y, sample_weight, smallest)
     class_weight = estimator._class_weight(y, incremental)
     if class_weight is not None:
-        sample_weight = class_weight if sample_weight is None else sample_weight * class_weight
+        if sample_weight is None:
+            sample_weight = class_weight
+            _refuse_endless("class_weight", sample_weight)
+        else:
+            with np.errstate(over="ignore"):
+                sample_weight = sample_weight * class_weight
+            _refuse_endless("sample_weight times class_weight", sample_weight)
         if not keep_all:
             X, y, sample_weight = _of_positive_weight(estimator, X, y, sample_weight, smallest)
     return Rows(X, estimator._encode(y, fresh, incremental), sample_weight)
@@ -155,11 +161,23 @@ def given_validation_rows(estimator, X, y, sample_weight):
 def _checked_weight(sample_weight, X, ensure_non_negative, name="sample_weight"):
     # Of `X`, which need not be an array, nothing but the length is looked at.
     with in_the_name_of(name, instead_of="sample_weight"):
-        return _check_sample_weight(
+        sample_weight = _check_sample_weight(
             sample_weight,
             np.empty(X.shape[0]),
             dtype=np.float64,
             ensure_non_negative=ensure_non_negative,
+        )
+    _refuse_endless(name, sample_weight)
+    return sample_weight
+
+
+def _refuse_endless(name, sample_weight):
+    # Means divide by the sum.
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = sample_weight.sum()
+    if not np.isfinite(total):
+        raise ValueError(
+            f"{name} has a sum beyond the largest float64: divide them all by the largest"
         )
 
 
