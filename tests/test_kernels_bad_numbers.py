@@ -12,6 +12,7 @@ from skbn.kernels import (
     losses,
     moments,
     optimizers,
+    sequences,
     sparse_linear,
 )
 
@@ -83,6 +84,8 @@ def test_valid_arguments_are_taken(door):
         ],
         *[(door, "momentum", (-0.1, 1.1, np.nan)) for door in ("update_running", "sgd", "rmsprop")],
         ("rmsprop", "decay", (-0.1, 1.1, np.nan)),
+        *[(door, "learning_rate", (-0.1, np.nan)) for door in ("sgd", "adam", "adamw", "rmsprop")],
+        ("adamw", "weight_decay", (-0.1, np.nan)),
     ],
 )
 def test_numbers_out_of_range(door, name, values):
@@ -107,6 +110,46 @@ def test_weights(door):
     with pytest.raises(ValueError, match=r"^sample_weight must be real"):
         DOORS[door](sample_weight=np.ones(4, complex))
     DOORS[door](sample_weight=[1, 2, 3, 0])
+
+
+@pytest.mark.parametrize("value", [np.nan, -1.0])
+def test_total_weights(value):
+    good, bad = np.ones(2), np.array([1.0, value])
+    pair = np.ones((2, 2))
+    for door, values in ((moments.merge, good), (moments.merge_pairs, pair)):
+        door(values, values, good.copy(), values, values, np.array([0.0, 2.0]))
+        with pytest.raises(ValueError, match=f"^weight must be >= 0, got {value} in column 1"):
+            door(values, values, bad, values, values, good)
+        with pytest.raises(ValueError, match=f"^batch_weight must be >= 0, got {value} in column"):
+            door(values, values, good, values, values, bad)
+
+
+@pytest.mark.parametrize("values", [[1.5, 1.0], [1.0, np.nan], [1 + 1j, 1], [True, False]])
+def test_what_is_no_row_number(values):
+    from scipy.sparse import csr_array
+
+    values = np.array(values)
+    table = csr_array(X)
+    for door in (
+        lambda rows: gather.gather(X, rows),
+        lambda rows: sparse_linear.forward(table, np.eye(2), rows=rows),
+        lambda rows: sparse_linear.backward(X[:2], table, rows=rows),
+    ):
+        door([1, 2])
+        door(np.array([1, 2], np.uint8))
+        with pytest.raises(ValueError, match=f"^rows must be whole numbers, got {values.dtype}"):
+            door(values)
+    assert gather.gather(X, []).shape == (0, 2)
+    for door in (
+        sequences.pack,
+        lambda lengths: sequences.reverse(X, lengths),
+        lambda lengths: sequences.write(X.copy(), X, lengths),
+        lambda lengths: sequences.last(X, lengths),
+        lambda lengths: sequences.last_backward(X[:2], lengths),
+    ):
+        door([3, 1])
+        with pytest.raises(ValueError, match=f"^lengths must be whole numbers, got {values.dtype}"):
+            door(values)
 
 
 @pytest.mark.parametrize(

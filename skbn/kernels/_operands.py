@@ -29,6 +29,17 @@ def as_contiguous(values, dtype=None):
     return values if values.flags.aligned else values.copy()
 
 
+def as_whole(name, values):
+    """`values` as a C-ordered, aligned array of row numbers, or of numbers of rows.
+
+    Other numbers are refused: a cast would cut them. So are masks, which are no row numbers.
+    """
+    values = np.asarray(values)
+    if values.dtype.kind not in "iu" and values.size > 0:
+        raise ValueError(f"{name} must be whole numbers, got {values.dtype}")
+    return as_contiguous(values, np.intp)
+
+
 def as_real(name, values, dtype):
     """`values` as a C-ordered, aligned array of a floating dtype.
 

@@ -9,7 +9,7 @@ from libc.math cimport sqrt, sqrtf
 
 import numpy as np
 
-from skbn.kernels._operands import as_contiguous, as_floating, as_real, check_floating
+from skbn.kernels._operands import as_floating, as_real, as_whole, check_floating
 
 
 cdef extern from *:
@@ -108,7 +108,7 @@ def gather(x, rows=None, mean=None, invstd=None, dtype=np.float32, *, bint clipp
         raise ValueError("mean and invstd belong together: give both or none")
     if rows is None:
         rows = np.arange(x.shape[0], dtype=np.intp)
-    rows = as_contiguous(rows, dtype=np.intp)
+    rows = as_whole("rows", rows)
     if rows.size and not (0 <= rows.min() and rows.max() < x.shape[0]):
         raise ValueError(f"rows must be in 0 to {x.shape[0] - 1}")
     if mean is not None:

@@ -559,6 +559,15 @@ def _check_statistics(*arrays):
                          + ", ".join(str(array.shape[0]) for array in arrays))
 
 
+cdef int _check_totals(name, const double[::1] weight) except -1:
+    # NaN is not at least 0.
+    cdef Py_ssize_t j
+    for j in range(weight.shape[0]):
+        if not weight[j] >= 0.0:
+            raise ValueError(f"{name} must be >= 0, got {weight[j]} in column {j}")
+    return 0
+
+
 def without_rounding(mean, var, dtype):
     """Variances without those that rounding alone can have left behind.
 
@@ -607,13 +616,15 @@ def merge(
     Raises
     ------
     ValueError
-        If the lengths differ.
+        If the lengths differ, or a weight is negative or NaN.
 
     References
     ----------
     Chan, Golub and LeVeque (1983), equation 2.1.
     """
     _check_statistics(mean, var, weight, batch_mean, batch_var, batch_weight)
+    _check_totals("weight", weight)
+    _check_totals("batch_weight", batch_weight)
     if mean.shape[0] > 0:
         moments_merge(&mean[0], &var[0], &weight[0], &batch_mean[0], &batch_var[0],
                       &batch_weight[0], mean.shape[0])
@@ -643,7 +654,7 @@ def merge_pairs(
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If the shapes differ, or a weight is negative or NaN.
 
     References
     ----------
@@ -654,6 +665,8 @@ def merge_pairs(
     cdef Py_ssize_t[4] rows = [mean.shape[0], var.shape[0], batch_mean.shape[0],
                                batch_var.shape[0]]
     _check_statistics(weight, batch_weight, mean[0], var[0], batch_mean[0], batch_var[0])
+    _check_totals("weight", weight)
+    _check_totals("batch_weight", batch_weight)
     for i in range(4):
         if rows[i] != 2:
             raise ValueError(f"a pair of statistics has 2 rows, got {rows[i]}")

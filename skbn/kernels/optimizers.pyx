@@ -149,7 +149,8 @@ def _check_sizes(*vectors):
                          + ", ".join(str(vector.shape[0]) for vector in vectors))
 
 
-def _check_adam(beta_1, beta_2, epsilon, step):
+def _check_adam(learning_rate, beta_1, beta_2, epsilon, step):
+    check_at_least_zero("learning_rate", learning_rate)
     for name, beta in (("beta_1", beta_1), ("beta_2", beta_2)):
         if not 0.0 <= beta < 1.0:
             raise ValueError(f"{name} must be in [0, 1), got {beta}")
@@ -182,6 +183,7 @@ def sgd(
     ValueError
         If sizes or dtypes differ, or a number is out of its range.
     """
+    check_at_least_zero("learning_rate", learning_rate)
     check_share("momentum", momentum)
     _check_sizes(parameters, velocity, gradient)
     if parameters.shape[0] > 0:
@@ -217,7 +219,7 @@ def adam(
     ValueError
         If sizes or dtypes differ, `step` is below 1, or another number is out of its range.
     """
-    _check_adam(beta_1, beta_2, epsilon, step)
+    _check_adam(learning_rate, beta_1, beta_2, epsilon, step)
     _check_sizes(parameters, first_moment, second_moment, gradient)
     if parameters.shape[0] > 0:
         adam_step(&parameters[0], &first_moment[0], &second_moment[0], &gradient[0],
@@ -258,8 +260,9 @@ def adamw(
         If sizes or dtypes differ, `step` is below 1, `n_weights` is not in 0 to size, or
         another number is out of its range.
     """
-    _check_adam(beta_1, beta_2, epsilon, step)
+    _check_adam(learning_rate, beta_1, beta_2, epsilon, step)
     _check_sizes(parameters, first_moment, second_moment, gradient)
+    check_at_least_zero("weight_decay", weight_decay)
     if not 0 <= n_weights <= parameters.shape[0]:
         raise ValueError(f"n_weights must be in 0 to {parameters.shape[0]}, got {n_weights}")
     if parameters.shape[0] > 0:
@@ -295,6 +298,7 @@ def rmsprop(
     ValueError
         If sizes or dtypes differ, or a number is out of its range.
     """
+    check_at_least_zero("learning_rate", learning_rate)
     check_share("decay", decay)
     check_share("momentum", momentum)
     check_at_least_zero("epsilon", epsilon)

@@ -16,7 +16,7 @@ import sys
 
 import numpy as np
 
-from skbn.kernels._operands import as_contiguous, as_floating, check_target
+from skbn.kernels._operands import as_contiguous, as_floating, as_whole, check_target
 
 
 cdef void sequences_pack(
@@ -119,7 +119,7 @@ cdef void sequences_last_backward(
 
 
 def _as_lengths(lengths):
-    lengths = as_contiguous(lengths, dtype=np.intp)
+    lengths = as_whole("lengths", lengths)
     if lengths.ndim != 1 or lengths.size == 0 or lengths.min() < 1:
         raise ValueError("lengths must be a vector of numbers >= 1, at least one")
     return lengths

@@ -19,7 +19,7 @@ from skbn.kernels.pointers cimport pointer
 import numpy as np
 from scipy.sparse import issparse
 
-from skbn.kernels._operands import as_contiguous, as_real, check_floating
+from skbn.kernels._operands import as_contiguous, as_real, as_whole, check_floating
 
 
 cdef void sparse_linear_forward(
@@ -105,7 +105,7 @@ def _as_table(X, rows, mean, invstd):
     check_floating("X", X.data.dtype)
     if rows is None:
         rows = np.arange(X.shape[0], dtype=np.intp)
-    rows = as_contiguous(rows, dtype=np.intp)
+    rows = as_whole("rows", rows)
     if rows.size == 0 or not (0 <= rows.min() and rows.max() < X.shape[0]):
         raise ValueError(f"rows must be one or more of 0 to {X.shape[0] - 1}")
     if (mean is None) != (invstd is None):
