@@ -1,28 +1,46 @@
-"""How much of the variance of all rows the mini-batches of an order of rows have."""
+"""How much of the variance of the rows lies within the mini-batches of an order of rows."""
 
 import numpy as np
 
+from skbn.kernels import moments
 from skbn.network import optimizer, views
 from skbn.network.network import Network
+from skbn.network.normalization import own_steps
 
 # So many mini-batches, evenly spread over the rows, tell enough.
 MOST_BATCHES = 256
 
-# A rate of dropout, which a plan with dropout has to have, that drops nothing.
+# A plan with dropout must have a rate of dropout. This one drops nothing.
 NO_RATE = 1e-300
 
-# Of the units of a layer, that share has less variance within mini-batches than is reported: what
-# tells classes or times apart is in a few units only.
+# A tenth of the units of a layer have the share that is reported, or less. Only a few units of a
+# layer may tell classes or times apart.
 QUANTILE = 0.1
+
+# The share of few rows in random order has a wide spread. So many standard errors are added to it.
+ERRORS = 3.0
 
 
 def share_within_batches(network, table, bounds):
-    """Variance within mini-batches, divided by that of all rows, in the worst layer.
+    """Variance within mini-batches, divided by the variance of the same rows, in the worst layer.
+
+    Mini-batch b has the rows i with weights w_i, the sum W_b, the mean m_b and the biased variance
+    v_b. All mini-batches together have the sum W, the mean m and the biased variance
+
+        V = sum_b W_b (v_b + (m_b - m)^2) / W.
+
+    Both variances are estimated without bias, as in a one-way analysis of variance:
+
+        within = sum_b W_b v_b / sum_b (W_b - sum_i w_i^2 / W_b),
+        whole = W V / (W - sum w_i^2 / W).
+
+    In random order their quotient is 1 on average, whatever the rows hold: a single row far from
+    the others adds as much to one variance as to the other.
 
     Parameters
     ----------
     network : Network
-        Normalized, and its running statistics are the exact ones of the rows. Not changed.
+        Normalized. Not changed.
     table : Table
         The rows, in the order in which they are trained on.
     bounds : ndarray of shape (n_batches + 1,), intp
@@ -31,46 +49,103 @@ def share_within_batches(network, table, bounds):
     Returns
     -------
     share : float
-        About 1 for rows in random order, 0 where the rows of a mini-batch are all alike: the
-        smallest of all layers, of each a low quantile of its units.
+        At least about 1 for rows in random order, about 0 where the rows of a mini-batch are all
+        alike. Each layer and time step has a low quantile of its units, and a standard error that
+        normal rows in random order would have; `ERRORS` of them are added. The smallest sum of all
+        layers and steps is returned, 1 at most.
     """
-    # A last one of few rows says little.
+    # A last mini-batch of few rows says little.
     full = np.flatnonzero(np.diff(bounds) >= bounds[1] - bounds[0])
     chosen = full[np.linspace(0, len(full) - 1, min(len(full), MOST_BATCHES)).round().astype(int)]
-    starts, stops = bounds[chosen], bounds[chosen + 1]
-    rows = np.concatenate(
-        [np.arange(start, stop) for start, stop in zip(starts, stops, strict=True)]
-    )
-    sizes = stops - starts
-    # Training at a rate of 0 is a walk over the mini-batches that changes the running statistics
-    # alone. These begin with the exact ones, of which `left` is left at the end.
-    m = len(chosen)
-    momentum = 2.0 / (m + 1)
-    left = (1.0 - momentum) ** m
+    walk = _walk(network)
+    idle, kept, step = optimizer.sgd(), walk.new_moments(), np.zeros(1)
+    parts = [
+        _Parts(*pair)
+        for pair in zip(
+            views.running_means(walk.plan, walk.statistics),
+            views.running_vars(walk.plan, walk.statistics),
+            strict=True,
+        )
+    ]
+    for batch in chosen:
+        rows = np.arange(bounds[batch], bounds[batch + 1])
+        # Without statistics before it, a mini-batch sets them. At a rate of 0 nothing else changes.
+        walk.forget_statistics()
+        walk.train(table, idle, kept, rows, np.array([0, len(rows)]), step)
+        for part in parts:
+            part.add(*_weights_of_steps(table, rows, len(part.mean)))
+    return min(part.share() for part in parts)
+
+
+def _walk(network):
+    # A copy that can be trained on a mini-batch to read the statistics of that mini-batch.
     plan = network.plan.copy()
-    plan["momentum"][plan["momentum"] >= 0.0] = momentum
     plan["rate"][plan["rate"] > 0.0] = NO_RATE
-    walk = Network(
-        plan,
-        network.loss,
-        network.parameters.copy(),
-        network.statistics.copy(),
-        network.n_batches_tracked,
-        network.n_steps_tracked,
-    )
-    edges = np.append(0, np.cumsum(sizes))
-    walk.train(table, optimizer.sgd(), walk.new_moments(), rows, edges, np.zeros(m))
-    # The variance of n rows is biased by (n - 1) / n.
-    unbiased = np.mean(sizes / (sizes - 1.0))
-    shares = [1.0]
-    pairs = zip(
-        views.running_vars(plan, walk.statistics),
-        views.running_vars(network.plan, network.statistics),
-        strict=True,
-    )
-    for walked, exact in pairs:
-        varied = exact > 0.0
-        if varied.any():
-            within = (walked[varied] - left * exact[varied]) / (1.0 - left)
-            shares.append(float(np.quantile(unbiased * within / exact[varied], QUANTILE)))
-    return min(shares)
+    return Network(plan, network.loss, network.parameters.copy(), network.statistics.copy())
+
+
+def _weights_of_steps(table, rows, n_steps):
+    # Sum of the weights, and of their squares, of the rows that set the statistics of each step;
+    # 0 for a step without statistics of its own. Sequences are counted once where all their steps
+    # have one set of statistics: neighbouring steps are too much alike to count as rows.
+    weight = table.weight_in_statistics
+    weight = np.ones(len(rows)) if weight is None else weight[rows]
+    if table.lengths is None:
+        return np.array([weight.sum()]), np.array([(weight**2).sum()])
+    lengths = table.lengths[rows]
+    if n_steps == 1:
+        weight = weight * lengths
+        return np.array([weight.sum()]), np.array([(weight**2).sum()])
+    order = np.argsort(-lengths, kind="stable")
+    counts = (lengths > np.arange(lengths.max())[:, np.newaxis]).sum(axis=1)
+    own = min(own_steps(counts, weight[order]), n_steps)
+    sums, squares = np.zeros(n_steps), np.zeros(n_steps)
+    for s in range(own):
+        alive = weight[lengths > s]
+        sums[s], squares[s] = alive.sum(), (alive**2).sum()
+    return sums, squares
+
+
+class _Parts:
+    """Variances of one layer, taken apart mini-batch by mini-batch.
+
+    Parameters
+    ----------
+    mean, var : ndarray of shape (t, d)
+        Statistics of the newest mini-batch: views.
+    """
+
+    def __init__(self, mean, var):
+        self.mean, self.var = mean, var
+        self.of_all = [np.zeros(mean.size) for _ in range(3)]
+        self.within = np.zeros(mean.shape)
+        n_steps = len(mean)
+        self.weight, self.squares, self.freedom = (np.zeros(n_steps) for _ in range(3))
+
+    def add(self, sums, squares):
+        """Add the newest mini-batch, of these sums of weights and of squared weights, (t,)."""
+        weight = np.repeat(sums, self.mean.shape[1])
+        own = sums > 0.0
+        moments.merge(*self.of_all, self.mean.ravel(), self.var.ravel(), weight)
+        self.within[own] += sums[own, np.newaxis] * self.var[own]
+        self.freedom[own] += sums[own] - squares[own] / sums[own]
+        self.weight += sums
+        self.squares += squares
+
+    def share(self):
+        """The smallest share of a time step with its standard errors, 1 at most."""
+        smallest = 1.0
+        var = self.of_all[1].reshape(self.mean.shape)
+        for s in np.flatnonzero(self.weight):
+            varied = var[s] > 0.0
+            # Weights w count as (sum w)^2 / sum w^2 rows.
+            rows = self.weight[s] ** 2 / self.squares[s]
+            freedom = rows * self.freedom[s] / self.weight[s]
+            if freedom <= 0.0 or rows - 1.0 <= freedom or not varied.any():
+                continue  # a mini-batch of one row, or one mini-batch, or rows that are all alike
+            within = self.within[s][varied] / self.freedom[s]
+            whole = var[s][varied] * rows / (rows - 1.0)
+            error = np.sqrt(2.0 / freedom - 2.0 / (rows - 1.0))
+            bound = np.quantile(within / whole, QUANTILE) + ERRORS * error
+            smallest = min(smallest, float(bound))
+        return smallest

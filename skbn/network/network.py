@@ -209,6 +209,10 @@ class Network:
         self._n_batches_tracked[0] = max(1, self._n_batches_tracked[0])
         self._n_steps_tracked[0] = n_steps
 
+    def forget_statistics(self):
+        """Note that the running statistics stand for no rows: a next batch sets them."""
+        self._n_batches_tracked[0] = self._n_steps_tracked[0] = 0
+
     def restore(self, snapshot):
         """Back to a `snapshot`, in place: views stay views."""
         self.parameters[:], self.statistics[:], batches, steps = snapshot
