@@ -5,8 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from skbn.network import optimizer, views
-from skbn.network.network import Network, Table
+from skbn.network.network import Network
 from skbn.network.plan import feed_forward
+from skbn.network.table import Table
+from skbn.training.batches import Batches
 from skbn.training.epochs import History, run_epochs
 from skbn.training.schedules import Constant
 from skbn.training.stopping import LossPlateau
@@ -66,8 +68,7 @@ class OwnTraining:
         self.network = network
         self.batch_size = batch_size
         self.table = Table(X, y.astype(np.float32).reshape(-1, 1), lengths=lengths)
-        self.optimizer = optimizer.adam()
-        self.moments = network.new_moments()
+        self.training = optimizer.Training(optimizer.adam(), network.new_moments())
 
     def epoch(self):
         """Train on all batches in the order of the rows; their mean loss."""
@@ -75,16 +76,12 @@ class OwnTraining:
         run_epochs(
             self.network,
             self.table,
-            self.optimizer,
-            self.moments,
+            self.training,
             Constant(LEARNING_RATE),
             LossPlateau(0.0, np.inf, np.inf, None),
             history,
             max_epochs=1,
-            batch_size=self.batch_size,
-            smallest_batch=2,
-            shuffle=False,
-            random_state=None,
+            batches=Batches(self.batch_size, 2, shuffle=False),
             verbose=False,
         )
         return history.loss_curve[0]

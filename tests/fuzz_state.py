@@ -108,8 +108,7 @@ def changed_plans(model):
         for field in OPERATION.names:
             value = plan[field][position]
             if plan[field].dtype.kind == "f":
-                # Another epsilon is another plan, and a whole one.
-                others = [np.nan, np.inf, -2.5]
+                others = [np.nan, np.inf, -2.5, np.nextafter(value, 1.0), 0.25]
             else:
                 others = [value + 1, -(10**9), 10**9, 0]
                 others += [2**62] if plan[field].dtype.itemsize == 8 else []

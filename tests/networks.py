@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 from scipy.sparse import csr_array
 
-from skbn.network.network import Network, Table
+from skbn.network.network import Network
 from skbn.network.plan import feed_forward
+from skbn.network.table import Table
 
 ACTIVATIONS = ("identity", "logistic", "tanh", "relu", "silu", "gelu")
 LOSSES = ("softmax_log_loss", "logistic_log_loss", "squared_error", "absolute_error", "poisson")
@@ -27,8 +28,8 @@ def random_network(
     rng = np.random.default_rng(seed)
     plan = feed_forward(layer_units, activation, batch_norm, dropout=dropout)
     network = Network.initial(plan, loss, dtype)
-    network.parameters[:] = scale * rng.standard_normal(network.sizes.n_parameters)
-    network.statistics[:] = 0.5 + rng.random(network.sizes.n_statistics)
+    network.parameters[:] = scale * rng.standard_normal(network.layout.n_parameters)
+    network.statistics[:] = 0.5 + rng.random(network.layout.n_statistics)
     return network
 
 

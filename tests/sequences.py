@@ -1,12 +1,13 @@
 """Random recurrent networks and sequences for tests."""
 
 import numpy as np
-from skbn.network.operations import PARTS
+from skbn.network.operations.registry import PARTS
 
 from skbn.network import views
-from skbn.network.network import Network, Table
+from skbn.network.network import Network
 from skbn.network.plan import BATCH_NORM
 from skbn.network.recurrent_plan import recurrent
+from skbn.network.table import Table
 
 CELLS = ("lstm", "gru", "tanh")
 NORMS = ("full", "input", None)
@@ -43,8 +44,8 @@ def random_recurrent(
         epsilon=epsilon,
     )
     network = Network.initial(plan, loss, dtype)
-    network.parameters[:] = scale * rng.standard_normal(network.sizes.n_parameters)
-    network.statistics[:] = 0.5 + rng.random(network.sizes.n_statistics)
+    network.parameters[:] = scale * rng.standard_normal(network.layout.n_parameters)
+    network.statistics[:] = 0.5 + rng.random(network.layout.n_statistics)
     for view in (views.running_means, views.running_vars):
         norms = zip(plan[plan["kind"] == BATCH_NORM], view(plan, network.statistics), strict=True)
         for row, running in norms:

@@ -10,6 +10,7 @@ import pytest
 import sklearn
 from networks import random_network
 from scipy.sparse import csr_array
+from skbn.kernels.optimizers import OPTIMIZERS as KINDS
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils.fixes import parse_version
@@ -18,7 +19,6 @@ from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
 from skbn.estimators import perceptron
 from skbn.network import views
 from skbn.network.folding import folds_precisely
-from skbn.network.optimizer import KINDS
 
 # Early stopping with strings for classes came to scikit-learn with 1.7.1.
 KNOWS_STRINGS = parse_version(sklearn.__version__) >= parse_version("1.7.1")

@@ -6,8 +6,9 @@ from scipy.sparse import csr_array, csr_matrix
 from sklearn.base import clone
 
 from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
-from skbn.network.network import Network, Table
+from skbn.network.network import Network
 from skbn.network.plan import feed_forward
+from skbn.network.table import Table
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((120, 4)) * [1.0, 1e3, 1.0, 1.0] + [0.0, 1e6, 3.0, 0.0]

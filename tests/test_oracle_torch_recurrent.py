@@ -259,7 +259,7 @@ class Reference:
             views.running_vars(plan, network.statistics.copy()),
             strict=True,
         )
-        epsilon = float(plan["epsilon"][1])
+        epsilon = float(plan["epsilon"].max())
         self.norms = [
             Norm(gamma, beta, [torch.from_numpy(r) for r in pair], epsilon)
             for gamma, beta, pair in zip(gammas, betas, running, strict=True)

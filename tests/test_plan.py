@@ -4,7 +4,8 @@ import pickle
 
 import numpy as np
 import pytest
-from skbn.network.normalization import scratch_of
+from skbn.kernels.activations import ACTIVATIONS
+from skbn.network.operations.normalization import scratch_of
 
 from skbn.network import views
 from skbn.network.network import Network
@@ -12,10 +13,11 @@ from skbn.network.plan import (
     ACTIVATION,
     BATCH_NORM,
     DROPOUT,
+    INPUTS,
     LINEAR,
-    Sizes,
+    SPARSE_LINEAR,
+    Layout,
     feed_forward,
-    without_inputs,
 )
 
 UNITS = [5, 7, 6, 3]
@@ -25,7 +27,7 @@ UNITS = [5, 7, 6, 3]
 @pytest.mark.parametrize("units", [UNITS, [5, 3], [2, 1, 1]])
 def test_every_parameter_belongs_to_one_layer(units, batch_norm):
     plan = feed_forward(units, "relu", batch_norm)
-    sizes = Sizes.of(plan)
+    sizes = Layout.of(plan)
     counts = np.zeros(sizes.n_parameters)
     for view in (views.weights, views.biases, views.gammas, views.betas):
         for array in view(plan, counts):
@@ -42,22 +44,22 @@ def test_every_parameter_belongs_to_one_layer(units, batch_norm):
 
 @pytest.mark.parametrize("batch_norm", ["before", "after", None])
 @pytest.mark.parametrize("units", [UNITS, [5, 3], [2, 1, 1]])
-def test_every_scratch_belongs_to_one_layer_and_some_to_none(units, batch_norm):
+def test_every_scratch_belongs_to_one_operation(units, batch_norm):
     plan = feed_forward(units, "relu", batch_norm)
-    counts = np.zeros(Sizes.of(plan).scratch)
-    for row in plan[plan["kind"] == BATCH_NORM]:
+    layout = Layout.of(plan)
+    counts = np.zeros(layout.scratch)
+    for row in layout.sparse[layout.sparse["kind"] == BATCH_NORM]:
         counts[row["scratch"] :][: scratch_of(row["n_steps"]) * row["n_out"]] += 1
-    # The first product of a sparse table has the row in front to itself.
-    np.testing.assert_array_equal(counts[: units[1]], 0)
-    np.testing.assert_array_equal(counts[units[1] :], 1)
+    counts[layout.sparse["scratch"][0] :][: units[1]] += 1
+    np.testing.assert_array_equal(counts, 1)
 
 
 def test_weights_come_first():
     plan = feed_forward(UNITS, "relu", "before")
-    marks = np.zeros(Sizes.of(plan).n_parameters)
+    marks = np.zeros(Layout.of(plan).n_parameters)
     for weight in views.weights(plan, marks):
         weight += 1
-    n_weights = Sizes.of(plan).n_weights
+    n_weights = Layout.of(plan).n_weights
     np.testing.assert_array_equal(marks[:n_weights], 1)
     np.testing.assert_array_equal(marks[n_weights:], 0)
 
@@ -72,7 +74,7 @@ def test_weights_come_first():
 )
 def test_order_of_operations(batch_norm, hidden):
     plan = feed_forward(UNITS, "relu", batch_norm)
-    assert plan["kind"].tolist() == [*hidden, *hidden, LINEAR]
+    assert plan["kind"].tolist() == [INPUTS, *hidden, *hidden, LINEAR]
     # Below a batch norm there is no bias; the output layer always has one.
     assert (plan[plan["kind"] == LINEAR]["bias"] >= 0).tolist() == [
         batch_norm != "before",
@@ -85,8 +87,9 @@ def test_order_of_operations(batch_norm, hidden):
 def test_dropout_comes_last_in_every_hidden_layer(batch_norm):
     plain = feed_forward(UNITS, "relu", batch_norm)["kind"].tolist()
     plan = feed_forward(UNITS, "relu", batch_norm, dropout=0.25)
-    hidden = plain[: len(plain) // 2]
-    assert plan["kind"].tolist() == [*hidden, DROPOUT, *hidden, DROPOUT, LINEAR]
+    hidden = plain[1 : len(plain) // 2]
+    assert plan["kind"].tolist() == [INPUTS, *hidden, DROPOUT, *hidden, DROPOUT, LINEAR]
+    assert len(set(plan["key"][plan["kind"] == DROPOUT])) == 2
     np.testing.assert_array_equal(plan["rate"][plan["kind"] == DROPOUT], 0.25)
 
 
@@ -107,7 +110,7 @@ each_plan = pytest.mark.parametrize(
 @each_plan
 def test_what_the_backward_pass_looks_at_is_not_overwritten(plan):
     # Who wrote to a column last, as the forward pass leaves it.
-    writer = np.full(Sizes.of(plan).work_columns, -1)
+    writer = np.full(Layout.of(plan).work_columns, -1)
     for position, row in enumerate(plan):
         assert row["x"] == (0 if position == 0 else plan["y"][position - 1])
         writer[row["y"] : row["y"] + row["n_out"]] = position
@@ -120,23 +123,45 @@ def test_what_the_backward_pass_looks_at_is_not_overwritten(plan):
 
 
 @each_plan
-def test_without_inputs_everything_moves_up_by_them(plan):
+def test_of_a_sparse_table_the_first_map_reads_the_inputs(plan):
     before = plan.copy()
-    moved = without_inputs(plan)
+    layout = Layout.read(plan)
     assert plan.tobytes() == before.tobytes()
-    assert moved["y"][0] == 0
-    # The inputs have no place; nobody but the first operation looks for them.
-    assert (moved["x"][1:] >= 0).all()
-    np.testing.assert_array_equal(moved["x"][1:], plan["x"][1:] - UNITS[0])
-    np.testing.assert_array_equal(moved["y"], plan["y"] - UNITS[0])
-    assert Sizes.of(moved).work_columns == Sizes.of(plan).work_columns - UNITS[0]
-    rest = [name for name in plan.dtype.names if name not in ("x", "y")]
-    assert (moved[rest] == plan[rest]).all()
+    moved = layout.sparse
+    assert (moved["kind"][0], moved["x"][0], moved["y"][0]) == (SPARSE_LINEAR, 0, 0)
+    # Everything moves up by the inputs, which have no place.
+    dense = layout.dense[1:]
+    np.testing.assert_array_equal(moved["x"][1:], dense["x"][1:] - UNITS[0])
+    np.testing.assert_array_equal(moved["y"], dense["y"] - UNITS[0])
+    rest = [name for name in plan.dtype.names if name not in ("kind", "x", "y", "scratch")]
+    assert (moved[rest] == dense[rest]).all()
+
+
+@each_plan
+def test_a_relu_behind_a_batch_norm_becomes_one_operation_with_it(plan):
+    run = Layout.read(plan).dense
+    fused = (run["kind"] == BATCH_NORM) & (run["activation"] >= 0)
+    relu = plan[(plan["kind"] == ACTIVATION) & (plan["activation"] == ACTIVATIONS["relu"])]
+    behind = plan["kind"][np.flatnonzero(plan["kind"] == ACTIVATION) - 1] == BATCH_NORM
+    assert fused.sum() == (len(relu) > 0) * behind.sum()
+    assert len(run) == len(plan) - fused.sum()
+    assert (run["activation"][fused] == ACTIVATIONS["relu"]).all()
+
+
+def test_segments_are_all_parameters_in_their_order():
+    layout = Layout.of(feed_forward(UNITS, "relu", "before"))
+    segments = layout.segments
+    assert segments["start"][0] == 0
+    assert segments["stop"][-1] == layout.n_parameters
+    np.testing.assert_array_equal(segments["start"][1:], segments["stop"][:-1])
+    assert segments["decay"].tolist() == [1.0, 0.0]
+    assert segments["rate"].tolist() == [1.0, 1.0]
+    assert segments["stop"][0] == layout.n_weights
 
 
 def test_a_layer_without_bias_shows_zeros_that_cannot_be_written():
     plan = feed_forward(UNITS, "relu", "before")
-    hidden, _, output = views.biases(plan, np.ones(Sizes.of(plan).n_parameters))
+    hidden, _, output = views.biases(plan, np.ones(Layout.of(plan).n_parameters))
     np.testing.assert_array_equal(hidden, 0)
     with pytest.raises(ValueError, match="read-only"):
         hidden[0] = 1
@@ -165,4 +190,4 @@ def test_snapshot_and_restore():
 
 def test_more_weights_than_blas_counts_are_refused():
     with pytest.raises(ValueError, match="2500000000 weights are more than BLAS can count"):
-        Sizes.of(feed_forward([50_000, 50_000], "relu", None))
+        Layout.of(feed_forward([50_000, 50_000], "relu", None))

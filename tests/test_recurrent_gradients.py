@@ -7,7 +7,7 @@ import pytest
 from networks import LOSSES
 from sequences import CELLS, NORMS, lengths_of, random_recurrent, random_sequences
 from skbn.kernels.sequences import pack
-from skbn.network.normalization import own_steps
+from skbn.network.operations.normalization import own_steps
 from test_network_gradients import assert_gradient
 
 from skbn.network import views

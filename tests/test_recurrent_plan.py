@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from sequences import CELLS, NORMS, random_recurrent, random_sequences
 from skbn.kernels.cells import GATES
-from skbn.network.normalization import scratch_of
-from skbn.network.recurrent import state_columns
+from skbn.network.operations.normalization import scratch_of
+from skbn.network.operations.recurrent import state_columns
 
 from skbn.network import views
-from skbn.network.network import Table
-from skbn.network.plan import BATCH_NORM, DROPOUT, LAST, LINEAR, NO_PART, RECURRENT, Sizes
+from skbn.network.plan import BATCH_NORM, DROPOUT, INPUTS, LAST, LINEAR, NO_PART, RECURRENT, Layout
 from skbn.network.recurrent_plan import is_recurrent, lengthened, recurrent, steps_of
+from skbn.network.table import Table
 
 N_STEPS = 6
 
@@ -38,7 +38,7 @@ each_plan = pytest.mark.parametrize(
 
 @each_plan
 def test_every_parameter_belongs_to_one_part(plan):
-    sizes = Sizes.of(plan)
+    sizes = Layout.of(plan)
     counts = np.zeros(sizes.n_parameters)
     for view in (views.weights, views.biases, views.gammas, views.betas):
         for array in view(plan, counts):
@@ -49,7 +49,7 @@ def test_every_parameter_belongs_to_one_part(plan):
 
 @each_plan
 def test_every_statistic_belongs_to_one_part(plan):
-    statistics = np.zeros(Sizes.of(plan).n_statistics)
+    statistics = np.zeros(Layout.of(plan).n_statistics)
     norms = plan[plan["kind"] == BATCH_NORM]
     for view in (views.running_means, views.running_vars):
         for array, row in zip(view(plan, statistics), norms, strict=True):
@@ -60,17 +60,15 @@ def test_every_statistic_belongs_to_one_part(plan):
 
 @each_plan
 def test_every_scratch_belongs_to_one_part(plan):
-    counts = np.zeros(Sizes.of(plan).scratch)
+    counts = np.zeros(Layout.of(plan).scratch)
     for row in plan[plan["kind"] == BATCH_NORM]:
         counts[row["scratch"] :][: scratch_of(row["n_steps"]) * row["n_out"]] += 1
-    front = plan["n_out"][0]
-    np.testing.assert_array_equal(counts[:front], 0)
-    np.testing.assert_array_equal(counts[front:], 1)
+    np.testing.assert_array_equal(counts, 1)
 
 
 @each_plan
 def test_state_columns_do_not_overlap(plan):
-    counts = np.zeros(Sizes.of(plan).state_columns)
+    counts = np.zeros(Layout.of(plan).state_columns)
     columns = state_columns(plan)
     for row, n in zip(plan, columns, strict=True):
         assert (n > 0) == (row["kind"] == RECURRENT)
@@ -82,8 +80,7 @@ def test_state_columns_do_not_overlap(plan):
 @each_plan
 def test_work_columns_belong_to_one_operation_or_two_directions(plan):
     # One chain, but for two directions, which read one x and share the columns of one y.
-    columns = np.zeros(Sizes.of(plan).work_columns)
-    columns[: plan["n_in"][0]] += 1
+    columns = np.zeros(Layout.of(plan).work_columns)
     source = 0
     for row in plan[plan["part"] == NO_PART]:
         assert row["x"] == source
@@ -96,10 +93,10 @@ def test_work_columns_belong_to_one_operation_or_two_directions(plan):
 
 @each_plan
 def test_weights_come_first(plan):
-    marks = np.zeros(Sizes.of(plan).n_parameters)
+    marks = np.zeros(Layout.of(plan).n_parameters)
     for weight in views.weights(plan, marks):
         weight += 1
-    n_weights = Sizes.of(plan).n_weights
+    n_weights = Layout.of(plan).n_weights
     np.testing.assert_array_equal(marks[:n_weights], 1)
     np.testing.assert_array_equal(marks[n_weights:], 0)
 
@@ -116,11 +113,11 @@ def test_parts_stand_behind_each_direction_in_one_order(cell, batch_norm, bidire
         + (cell == "lstm") * [BATCH_NORM],
     }[batch_norm]
     directions = 2 if bidirectional else 1
-    assert plan["kind"].tolist() == 2 * directions * direction + [LAST, LINEAR]
+    assert plan["kind"].tolist() == [INPUTS] + 2 * directions * direction + [LAST, LINEAR]
     assert plan["direction"][plan["kind"] == RECURRENT].tolist() == 2 * list(range(directions))
     # Of a layer with two directions the one above reads both.
     width = GATES[cell]
-    assert [weight.shape for weight in views.weights(plan, np.zeros(Sizes.of(plan).n_parameters))][
+    assert [weight.shape for weight in views.weights(plan, np.zeros(Layout.of(plan).n_parameters))][
         ::2
     ] == [(5, 4 * width)] * directions + [(4 * directions, 3 * width)] * directions + [
         (3 * directions, 2)
@@ -130,7 +127,7 @@ def test_parts_stand_behind_each_direction_in_one_order(cell, batch_norm, bidire
 def test_dropout_comes_behind_each_recurrent_layer():
     plan = recurrent([5, 4, 3, 2], "gru", None, N_STEPS, bidirectional=True, dropout=0.25)
     layer = 2 * [RECURRENT, LINEAR, LINEAR] + [DROPOUT]
-    assert plan["kind"].tolist() == 2 * layer + [LAST, LINEAR]
+    assert plan["kind"].tolist() == [INPUTS] + 2 * layer + [LAST, LINEAR]
     np.testing.assert_array_equal(plan["rate"][plan["kind"] == DROPOUT], 0.25)
 
 
@@ -143,7 +140,7 @@ def assert_read_only_zeros(array, shape):
 
 def test_what_would_be_redundant_is_zeros_that_cannot_be_written():
     plan = recurrent([5, 4, 2], "lstm", "full", N_STEPS)
-    parameters = np.ones(Sizes.of(plan).n_parameters)
+    parameters = np.ones(Layout.of(plan).n_parameters)
     # The shift is the input norm's alone, and the cell norm has its own.
     input_beta, recurrent_beta, cell_beta = views.betas(plan, parameters)
     np.testing.assert_array_equal(input_beta, np.ones(16))
@@ -158,7 +155,7 @@ def test_what_would_be_redundant_is_zeros_that_cannot_be_written():
 @pytest.mark.parametrize("batch_norm", NORMS)
 def test_a_gru_has_an_intercept_that_the_reset_gate_multiplies(batch_norm):
     plan = recurrent([5, 4, 2], "gru", batch_norm, N_STEPS)
-    parameters = np.ones(Sizes.of(plan).n_parameters)
+    parameters = np.ones(Layout.of(plan).n_parameters)
     input_bias, recurrent_bias, _ = views.biases(plan, parameters)
     np.testing.assert_array_equal(recurrent_bias, np.ones(4))
     if batch_norm is None:
@@ -171,7 +168,7 @@ def test_a_gru_has_an_intercept_that_the_reset_gate_multiplies(batch_norm):
 @pytest.mark.parametrize("shared", [False, True])
 def test_steps_of_statistics(batch_norm, shared):
     plan = recurrent([5, 4, 2], "lstm", batch_norm, N_STEPS, shared=shared)
-    means = views.running_means(plan, np.zeros(Sizes.of(plan).n_statistics))
+    means = views.running_means(plan, np.zeros(Layout.of(plan).n_statistics))
     # Those of the state and of the cell are of each step in any case.
     expected = [1 if shared else N_STEPS] + [N_STEPS, N_STEPS] * (batch_norm == "full")
     assert [len(mean) for mean in means] == expected
@@ -224,7 +221,7 @@ def test_more_steps_than_blas_counts_are_refused(monkeypatch):
     network = random_recurrent([3, 4, 2], "tanh", None, 9, "squared_error")
     table = random_sequences(10, 9, 3, "squared_error", 2)
     table.lengths = np.full(10, 2**29)
-    monkeypatch.setattr("skbn.network.network._check_sequences", lambda table: None)
+    monkeypatch.setattr("skbn.network.table.check_sequences", lambda table: None)
     with pytest.raises(ValueError, match="5368709120 time steps is more than BLAS can count"):
         network.loss_and_gradient(table)
 

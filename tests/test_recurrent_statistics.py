@@ -18,11 +18,13 @@ from rnns import (
 from sklearn.metrics import log_loss
 
 from skbn import RNNWithBatchNormClassifier, RNNWithBatchNormRegressor
+from skbn.network import inference, views
 from skbn.network import network as networks
-from skbn.network import sequence_statistics, views
-from skbn.network.network import Network, Table
+from skbn.network.network import Network
+from skbn.network.plan import Layout
 from skbn.network.recurrent_plan import lengthened, recurrent
 from skbn.network.statistics import set_exact_statistics
+from skbn.network.table import Table
 
 CELLS = ["lstm", "gru", "tanh"]
 KINDS = [
@@ -39,8 +41,8 @@ def random_network(units, cell, kind, dtype=np.float64, n_steps=9, dropout=0.0):
     rng = np.random.default_rng(0)
     plan = recurrent(units, cell, n_steps=n_steps, dropout=dropout, **kind)
     network = Network.initial(plan, "softmax_log_loss", dtype)
-    network.parameters[:] = 0.5 * rng.standard_normal(network.sizes.n_parameters)
-    network.statistics[:] = 0.5 + rng.random(network.sizes.n_statistics)
+    network.parameters[:] = 0.5 * rng.standard_normal(network.layout.n_parameters)
+    network.statistics[:] = 0.5 + rng.random(network.layout.n_statistics)
     return network
 
 
@@ -86,19 +88,6 @@ class TestOneBatch:
         loss = network.loss_and_gradient(table)[0][0, 0]
         set_exact_statistics(network, table)
         assert network.loss_of(network.infer(table), table) == pytest.approx(loss, rel=1e-5)
-
-    @pytest.mark.parametrize("kind", KINDS, ids=named)
-    @pytest.mark.parametrize("cell", CELLS)
-    @pytest.mark.parametrize("weighted", [False, True])
-    def test_blocks(self, kind, cell, weighted, monkeypatch):
-        network = random_network(UNITS[1], cell, kind)
-        table = random_table(weighted=weighted)
-        set_exact_statistics(network, table)
-        whole = network.statistics.copy()
-        monkeypatch.setattr(sequence_statistics, "BLOCK_ROWS", 7)
-        network.statistics[:] = 1.0
-        set_exact_statistics(network, table)
-        np.testing.assert_allclose(network.statistics, whole, rtol=1e-9, atol=1e-12)
 
     @pytest.mark.parametrize("cell", CELLS)
     def test_some_rows(self, cell):
@@ -159,21 +148,18 @@ class TestOneBatch:
             desired = np.average((x - desired) ** 2, axis=0, weights=weight)
             np.testing.assert_allclose(var[step], desired, rtol=1e-10)
 
-    @pytest.mark.parametrize("part", ["advance", "_set_shared"])
-    def test_interrupted_ones_change_nothing(self, part, monkeypatch):
-        network = random_network(UNITS[1], "gru", {"batch_norm": "full", "shared": True})
+    @pytest.mark.parametrize("kind", KINDS, ids=named)
+    def test_interrupted_ones_change_nothing(self, kind, monkeypatch):
+        network = random_network(UNITS[1], "gru", kind)
         before = network.statistics
         values = before.copy()
-        calls = []
-        original = getattr(sequence_statistics.Direction, part)
+        original = inference.collect_sequences
 
-        def interrupted(self, *arguments):
-            calls.append(1)
-            if len(calls) == 2:
-                raise KeyboardInterrupt
-            return original(self, *arguments)
+        def interrupted(*arguments):
+            original(*arguments)
+            raise KeyboardInterrupt
 
-        monkeypatch.setattr(sequence_statistics.Direction, part, interrupted)
+        monkeypatch.setattr(inference, "collect_sequences", interrupted)
         with pytest.raises(KeyboardInterrupt):
             set_exact_statistics(network, random_table())
         assert network.statistics is before
@@ -257,6 +243,7 @@ class TestStepsFewReach:
         longer = sequences(30, n_steps=10, ragged=True, seed=3)
         by_hand = copy.deepcopy(reg)
         by_hand._plan = reg._recurrent(10)
+        by_hand._plan_digest = Layout.of(by_hand._plan).digest
         by_hand._statistics = np.full(
             sum(2 * len(m) * m.shape[1] for m in map(_to_ten_steps, reg.running_means_)), np.nan
         )
@@ -331,8 +318,7 @@ class TestStreams:
         batch = copy.deepcopy(reg)
         network = Network(batch._plan, batch._loss, batch._parameters, batch._statistics)
         table = Table(X, lengths=np.full(60, 8))
-        rows = np.arange(60)
-        network.statistics[:], _ = sequence_statistics.exact_statistics(network, table, rows)
+        set_exact_statistics(network, table)
         for now, before, of_batch in zip(
             reg.running_means_, short, batch.running_means_, strict=True
         ):

@@ -8,7 +8,7 @@ rows are equal behind a matrix product is a matter of rounding, which differs wi
 import numpy as np
 import pytest
 from sequences import CELLS, random_recurrent, random_sequences
-from skbn.network.operations import PARTS
+from skbn.network.operations.registry import PARTS
 from threadpoolctl import threadpool_limits
 
 from skbn.network import optimizer as optimizers

@@ -48,7 +48,7 @@ class Orders:
 
         def recorded(network, table, optimizer, moments, rows, *others):
             self.epochs.append(tuple(rows))
-            self.seed = int(optimizer["seed"][0])
+            self.seed = others[3]
             return train(network, table, optimizer, moments, rows, *others)
 
         monkeypatch.setattr(Network, "train", recorded)

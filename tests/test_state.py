@@ -19,7 +19,7 @@ from skbn import (
     RNNWithBatchNormClassifier,
     RNNWithBatchNormRegressor,
 )
-from skbn.network.plan import without_inputs
+from skbn.network.plan import ACTIVATION, Layout
 
 NETWORKS = [
     MLPWithBatchNormClassifier,
@@ -94,12 +94,34 @@ def test_plans(cls, damage, message):
             call(X)
 
 
-@each_network
-def test_a_plan_without_a_place_for_inputs(cls):
-    # Networks make it of theirs, for sparse tables.
-    model, X = fitted(cls)
-    model._plan = without_inputs(model._plan)
+@pytest.mark.parametrize("run", ["dense", "sparse"])
+def test_a_plan_as_it_is_run(run):
+    model, X = fitted(MLPWithBatchNormClassifier, activation="relu")
+    model._plan = getattr(Layout.of(model._plan), run)
     with pytest.raises(ValueError, match="the plan of the network is damaged"):
+        model.predict(X)
+
+
+@each_network
+@pytest.mark.parametrize(("field", "other"), [("epsilon", 1e-4), ("momentum", 0.2)])
+def test_another_plan_that_is_whole(cls, field, other):
+    model, X = fitted(cls)
+    model._plan[field][model._plan[field] >= 0] = other
+    for call in (
+        model.predict,
+        lambda X: model.coefs_,
+        lambda X: model.partial_fit(X, [0, 1, 2] * 10),
+        lambda X: pickle.loads(pickle.dumps(model)),
+    ):
+        with pytest.raises(ValueError, match="its plan is not the plan that was fitted"):
+            call(X)
+
+
+def test_another_activation():
+    model, X = fitted(MLPWithBatchNormClassifier, activation="tanh")
+    chosen = model._plan["kind"] == ACTIVATION
+    model._plan["activation"][chosen] -= 1
+    with pytest.raises(ValueError, match="its plan is not the plan that was fitted"):
         model.predict(X)
 
 
@@ -108,7 +130,7 @@ def test_a_plan_without_a_place_for_inputs(cls):
 def test_unknown_codes(cls, field):
     model, X = fitted(cls)
     plan = model._plan
-    if field == "activation" and (plan["kind"] == 2).sum() == 0:
+    if field == "activation" and (plan["kind"] == ACTIVATION).sum() == 0:
         pytest.skip("no activation of its own")
     used = plan[field] >= 0
     if field == "cell" and not used.any():
@@ -173,7 +195,7 @@ def test_targets_are_bounded_where_they_enter_a_network(number):
 
 class TestFormat:
     @each_class
-    @pytest.mark.parametrize("number", [0, 2, None])
+    @pytest.mark.parametrize("number", [1, 3, None])
     def test_another_one_is_refused(self, cls, number):
         model, X = fitted(cls)
         before = use(model, X)
@@ -182,7 +204,7 @@ class TestFormat:
         if number is None:
             del model._state_format
         words = "no format number" if number is None else f"the format {number}"
-        message = rf"fitted state of this {cls.__name__} has {words}, .* reads the format 1"
+        message = rf"fitted state of this {cls.__name__} has {words}, .* reads the format 2"
         with pytest.raises(ValueError, match=message):
             use(model, X)
         stored = pickle.dumps(model)

@@ -73,23 +73,25 @@ def test_loss_plateau():
 
 def train(network, table, *, optimizer=None, max_epochs=5, learning_rate=0.05, **options):
     history = History()
-    options = {
-        "batch_size": 8,
-        "smallest_batch": 2,
-        "shuffle": True,
-        "random_state": np.random.RandomState(0),
-        "verbose": False,
-    } | options
+    order = {"batch_size": 8, "smallest_batch": 2, "shuffle": True} | {
+        name: options.pop(name)
+        for name in ("batch_size", "smallest_batch", "shuffle", "random_state")
+        if name in options
+    }
+    order = {"random_state": np.random.RandomState(0)} | order
+    optimizer = optimizers.adam() if optimizer is None else optimizer
     run_epochs(
         network,
         table,
-        optimizers.adam() if optimizer is None else optimizer,
-        network.new_moments(),
+        optimizers.Training(optimizer, network.new_moments(), seed=options.pop("seed", 0)),
         schedules.Constant(learning_rate),
         LossPlateau(0.0, np.inf),
         history,
         max_epochs=max_epochs,
-        **options,
+        batches=batches.Batches(
+            order["batch_size"], order["smallest_batch"], order["shuffle"], order["random_state"]
+        ),
+        **{"verbose": False} | options,
     )
     return history
 
@@ -105,7 +107,7 @@ def test_blocks_change_no_bit(batch_norm, dropout, sparse, monkeypatch):
         monkeypatch.setattr(batches, "BLOCK_FLOPS", flops)
         monkeypatch.setattr(batches, "BATCH_FLOPS", 0)
         network = random_network(UNITS, "tanh", batch_norm, LOSS, dtype=np.float32, dropout=dropout)
-        history = train(network, table, optimizer=optimizers.adam(seed=3))
+        history = train(network, table, seed=3)
         results.append((network.parameters, network.statistics, history.loss_curve))
     for parameters, statistics, loss_curve in results[1:]:
         np.testing.assert_array_equal(parameters, results[0][0])
@@ -157,9 +159,9 @@ def test_weight_decay_shrinks_weights_alone():
     network = random_network(UNITS, "tanh", "before", "squared_error")
     table = random_table(2, UNITS, "squared_error")
     table.y[:] = 0.0
-    for array in (network.parameters[network.sizes.n_weights :],):
+    for array in (network.parameters[network.layout.n_weights :],):
         array[:] = 0.0
-    weights = network.parameters[: network.sizes.n_weights].copy()
+    weights = network.parameters[: network.layout.n_weights].copy()
     train(
         network,
         table,
@@ -169,6 +171,6 @@ def test_weight_decay_shrinks_weights_alone():
     )
     # gamma and beta are 0, so the hidden layer is 0, the outputs are 0: no gradient.
     np.testing.assert_allclose(
-        network.parameters[: network.sizes.n_weights], weights * 0.95, rtol=1e-12
+        network.parameters[: network.layout.n_weights], weights * 0.95, rtol=1e-12
     )
-    np.testing.assert_array_equal(network.parameters[network.sizes.n_weights :], 0.0)
+    np.testing.assert_array_equal(network.parameters[network.layout.n_weights :], 0.0)

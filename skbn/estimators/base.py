@@ -23,14 +23,15 @@ from skbn.estimators.state import STATE_FORMAT
 from skbn.estimators.statistics_weight import statistics_weight
 from skbn.estimators.transaction import draft_of, published
 from skbn.network.network import Network
-from skbn.network.plan import BATCH_NORM
+from skbn.network.plan import BATCH_NORM, Layout
 from skbn.network.statistics import set_exact_statistics
+from skbn.training.batches import Batches
 from skbn.training.epochs import INTERRUPTED, History, NonFiniteLoss, no_hook, run_epochs
 from skbn.training.stopping import LossPlateau, ValidationPlateau, ValidationRecord
 from skbn.training.threads import blas_limit
 
 # What a stream of partial_fit goes on from beside the network, and what training records.
-TRAINING = ("_optimizer", "_moments", "_learning_rate", "_schedule")
+TRAINING = ("_optimizer", "_moments", "_learning_rate", "_schedule", "_dropout_seed")
 RECORDS = (
     "loss_curve_",
     "learning_rate_curve_",
@@ -177,6 +178,7 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             self._initialize(rows, random_state)
         else:
             self._renew_plan(rows)
+            self._plan_digest = Layout.of(self._plan).digest
         validation_rows = None
         if is_given:
             validation_rows = self._given_validation_rows(*given_validation)
@@ -291,6 +293,7 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         self.n_layers_ = len(self._hidden_units()) + 2
         self.out_activation_ = self._out_activation()
         self._plan = initial_plan(self, rows)
+        self._plan_digest = Layout.of(self._plan).digest
         self._loss = self._loss_name()
         network = Network.initial(self._plan, self._loss, self._network_dtype(rows.X))
         self._draw_weights(network, random_state)
@@ -335,14 +338,12 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         incremental = callbacks is None
         n_epochs = 1 if incremental else solvers.n_epochs(self)
         if incremental and hasattr(self, "_optimizer"):
-            optimizer = solvers.resumed_optimizer(self, random_state)
-            moments = self._moments.copy()
+            training = solvers.resumed_training(self, random_state)
             schedule_settings = self._schedule
             schedule = solvers.schedule_of(schedule_settings, n_epochs)
             schedule.learning_rate = self._learning_rate
         else:
-            optimizer = solvers.new_optimizer(self, random_state)
-            moments = network.new_moments()
+            training = solvers.new_training(self, network, random_state)
             schedule_settings = solvers.schedule_settings(self, incremental)
             schedule = solvers.schedule_of(schedule_settings, n_epochs)
         record = None if validation is None else self._record(network, validation, incremental)
@@ -360,16 +361,17 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             run_epochs(
                 network,
                 table,
-                optimizer,
-                moments,
+                training,
                 schedule,
                 stopping,
                 history,
                 max_epochs=n_epochs,
-                batch_size=batch_size,
-                smallest_batch=self._smallest_of(batch_size) if network.is_normalized else 1,
-                shuffle=self.shuffle,
-                random_state=random_state,
+                batches=Batches(
+                    batch_size,
+                    self._smallest_of(batch_size) if network.is_normalized else 1,
+                    self.shuffle,
+                    random_state,
+                ),
                 verbose=self.verbose,
                 epoch_hook=no_hook
                 if incremental
@@ -399,7 +401,8 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             for name in TRAINING:
                 vars(self).pop(name, None)
         else:
-            self._optimizer, self._moments = optimizer, moments
+            self._optimizer, self._moments = training.optimizer, training.moments
+            self._dropout_seed = training.seed
             if schedule.runs_to_the_end:
                 schedule_settings = solvers.schedule_settings(self, incremental=True)
                 self._learning_rate = schedule_settings["learning_rate_init"]

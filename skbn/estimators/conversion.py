@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 
 from skbn.estimators import solvers
 from skbn.estimators.state import STATE_FORMAT
-from skbn.network import optimizer as optimizers
+from skbn.kernels.optimizers import OPTIMIZERS
 from skbn.network.folding import activation_of, flattened, folded, plain_network
 from skbn.network.plan import layer_units_of
 
@@ -166,6 +166,7 @@ def from_sklearn(cls, plain, plain_parameters):
         plain.coefs_, plain.intercepts_, plain.activation, estimator._loss, np.float64
     )
     estimator._plan = network.plan
+    estimator._plan_digest = network.layout.digest
     estimator._parameters = network.parameters
     estimator._statistics = network.statistics
     estimator._n_batches_tracked = estimator._n_steps_tracked = 0
@@ -177,13 +178,13 @@ def from_sklearn(cls, plain, plain_parameters):
 
 def _bring_optimizer(estimator, theirs):
     """The state that ``partial_fit`` goes on from; upstream keeps a list of arrays a moment."""
-    optimizer = solvers.new_optimizer(estimator, None)
+    optimizer = solvers.new_optimizer(estimator)
     schedule = solvers.schedule_settings(estimator, incremental=True)
     moments = np.zeros((2, estimator._parameters.size))
     rate = theirs.learning_rate
     if hasattr(theirs, "velocities"):
         moments[0] = flattened(theirs.velocities, [])
-        optimizer["kind"] = optimizers.KINDS["sgd"]
+        optimizer["kind"] = OPTIMIZERS["sgd"]
         optimizer["momentum"], optimizer["nesterov"] = theirs.momentum, theirs.nesterov
         schedule = {
             "kind": theirs.lr_schedule,
@@ -194,11 +195,12 @@ def _bring_optimizer(estimator, theirs):
         # Upstream keeps the rate of the last step there, its bias correction multiplied in.
         rate = theirs.learning_rate_init
         moments[0], moments[1] = flattened(theirs.ms, []), flattened(theirs.vs, [])
-        optimizer["kind"] = optimizers.KINDS["adam"]
+        optimizer["kind"] = OPTIMIZERS["adam"]
         optimizer["step"] = theirs.t
         schedule |= {"kind": "constant", "learning_rate_init": float(rate)}
         optimizer["beta_1"], optimizer["beta_2"] = theirs.beta_1, theirs.beta_2
         optimizer["epsilon"] = theirs.epsilon
     estimator._optimizer, estimator._moments = optimizer, moments
     estimator._learning_rate = float(rate)
+    estimator._dropout_seed = solvers.NO_SEED
     estimator._schedule = schedule

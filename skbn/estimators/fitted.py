@@ -19,11 +19,12 @@ from skbn.estimators.transaction import draft_of
 from skbn.network import views
 from skbn.network.network import Network
 from skbn.network.optimizer import OPTIMIZER, check_optimizer
-from skbn.network.plan import OPERATION, Sizes
+from skbn.network.plan import OPERATION, Layout
 
 # Without which there is no prediction and no further training.
 STATE = (
     "_plan",
+    "_plan_digest",
     "_loss",
     "_parameters",
     "_statistics",
@@ -95,7 +96,7 @@ class FittedNetwork:
         state = vars(self).copy()
         if "_plan" not in state:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        Sizes.of(state["_plan"])  # which checks it
+        _check_digest(Layout.of(state["_plan"]), state.get("_plan_digest"))
         return view(state["_plan"], state[memory])
 
     def __sklearn_is_fitted__(self):
@@ -152,8 +153,8 @@ class FittedNetwork:
         missing = [name for name in STATE if name not in vars(self)]
         if missing:
             raise ValueError(f"The fitted state is damaged: it has no {missing[0]}.")
-        self._fitted_network()
-        n_features = int(self._plan["n_in"][0])
+        network = self._fitted_network()
+        n_features = network.layout.n_inputs
         for name, least in (("input_mean_", -np.inf), ("input_var_", 0.0), ("_input_weight", 0.0)):
             if "input_mean_" in vars(self):
                 check_numbers(name, vars(self).get(name), (n_features,), least)
@@ -172,7 +173,8 @@ class FittedNetwork:
         This is all that a prediction can afford to look at.
         """
         network = Network(self._plan, self._loss, self._parameters, self._statistics)
-        check_count("n_outputs_", self.n_outputs_, network.sizes.n_outputs)
+        check_count("n_outputs_", self.n_outputs_, network.layout.n_outputs)
+        _check_digest(network.layout, self._plan_digest)
         self._check_targets_state()
         return network
 
@@ -243,3 +245,9 @@ def refuse_non_finite(outputs):
             "not a finite number. Other units, normalize_input='smooth_clip' or dtype='float64' "
             "may help."
         )
+
+
+def _check_digest(layout, digest):
+    # One wrong number in a plan can make another plan, which is whole.
+    if layout.digest != digest:
+        raise ValueError("The fitted state is damaged: its plan is not the plan that was fitted.")

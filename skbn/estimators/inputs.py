@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from skbn.kernels.gather import gather
-from skbn.network.network import Table
+from skbn.network.table import Table
 
 # normalize_input, beside None: whether what is far out is drawn in.
 CLIPPED = {"standard": False, "smooth_clip": True}

@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from skbn.estimators import solvers
-from skbn.network.plan import Sizes
+from skbn.network.plan import Layout
 
 # Arrays as long as the parameters while a network is trained: these, their copy that training
 # changes, their gradient, and the two moments of the optimizer.
@@ -36,7 +36,7 @@ def initial_plan(estimator, rows):
     )
     try:
         plan = estimator._initial_plan(rows)
-        sizes = Sizes.of(plan)
+        sizes = Layout.of(plan)
     except OverflowError:
         raise ValueError(f"{asked} more weights than BLAS can count.") from None
     except ValueError as error:

@@ -11,11 +11,12 @@ from skbn.estimators.columns import column_moments, merged
 from skbn.estimators.sequences import checked_sequences
 from skbn.kernels.cells import CELLS, GATES
 from skbn.network import views
-from skbn.network.network import SEQUENCE_ROWS, Table
-from skbn.network.normalization import LEAST_SEQUENCES
-from skbn.network.operations import PARTS
+from skbn.network.network import SEQUENCE_ROWS
+from skbn.network.operations.normalization import LEAST_SEQUENCES
+from skbn.network.operations.registry import PARTS
 from skbn.network.plan import LINEAR
 from skbn.network.recurrent_plan import lengthened, recurrent, steps_of
+from skbn.network.table import Table
 from skbn.training.threads import blas_limit
 
 # The forget gate of an LSTM begins nearly open: Jozefowicz, Zaremba and Sutskever (2015), "An

@@ -11,6 +11,7 @@ from sklearn.utils.fixes import parse_version, sp_version
 from sklearn.utils.optimize import _check_optimize_result
 
 from skbn.network import optimizer as optimizers
+from skbn.network.optimizer import Training
 from skbn.training import schedules
 from skbn.training.epochs import INTERRUPTED
 
@@ -78,13 +79,21 @@ def stops_early(estimator, n_rows, is_given, incremental):
     return bool(estimator.early_stopping)
 
 
-def new_optimizer(estimator, random_state):
-    """The optimizer's record; draws the seed of the dropout masks where there are any."""
+def new_training(estimator, network, random_state):
+    """A new optimizer; draws the seed of the dropout masks where there are any."""
+    return Training(
+        new_optimizer(estimator),
+        network.new_moments(),
+        estimator.alpha,
+        _dropout_seed(estimator, random_state),
+    )
+
+
+def new_optimizer(estimator):
+    """The record of a new optimizer."""
     common = {
-        "alpha": estimator.alpha,
         "weight_decay": estimator.weight_decay,
         "max_grad_norm": max_grad_norm(estimator),
-        "seed": _dropout_seed(estimator, random_state),
     }
     if estimator.solver == "sgd":
         return optimizers.sgd(
@@ -110,19 +119,19 @@ def _dropout_seed(estimator, random_state):
     return 1 + random_state.randint(2**31 - 2) if estimator.dropout > 0 else NO_SEED
 
 
-def resumed_optimizer(estimator, random_state):
-    """A copy of the optimizer of the call before, for ``partial_fit``.
+def resumed_training(estimator, random_state):
+    """A copy of the training of the call before, for ``partial_fit``.
 
-    As upstream, momentum and betas stay what they were; the penalty does not. Dropout that is
+    As in scikit-learn, momentum and betas stay as they were; the penalty does not. Dropout that is
     switched on in the middle of a stream gets a seed.
     """
     optimizer = estimator._optimizer.copy()
-    if optimizer["seed"] == NO_SEED:
-        optimizer["seed"] = _dropout_seed(estimator, random_state)
-    optimizer["alpha"] = estimator.alpha
+    seed = estimator._dropout_seed
+    if seed == NO_SEED:
+        seed = _dropout_seed(estimator, random_state)
     optimizer["weight_decay"] = estimator.weight_decay
     optimizer["max_grad_norm"] = max_grad_norm(estimator)
-    return optimizer
+    return Training(optimizer, estimator._moments.copy(), estimator.alpha, seed)
 
 
 def max_grad_norm(estimator):

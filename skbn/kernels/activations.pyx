@@ -22,14 +22,28 @@ import numpy as np
 
 from skbn.kernels._operands import as_floating, as_real
 
-# Name in the estimators' parameters -> code in a plan.
-ACTIVATIONS = {
-    "identity": IDENTITY, "logistic": LOGISTIC, "tanh": TANH, "relu": RELU,
-    "silu": SILU, "gelu": GELU,
-}
+# Name in the estimators' parameters -> code in a plan: the activations that are registered below.
+ACTIVATIONS = {}
 
-# Those whose output may overwrite their input.
-IN_PLACE = frozenset({"identity", "logistic", "tanh", "relu"})
+# Activations whose output may overwrite their input.
+IN_PLACE = set()
+
+ctypedef void (*SingleForward)(float*, const float*, Py_ssize_t) noexcept nogil
+ctypedef void (*DoubleForward)(double*, const double*, Py_ssize_t) noexcept nogil
+ctypedef void (*SingleBackward)(float*, const float*, const float*, Py_ssize_t) noexcept nogil
+ctypedef void (*DoubleBackward)(double*, const double*, const double*, Py_ssize_t) noexcept nogil
+
+cdef struct Activation:
+    SingleForward single_forward
+    DoubleForward double_forward
+    SingleBackward single_backward
+    DoubleBackward double_backward
+    bint in_place               # the derivative is a function of the output
+
+cdef enum:
+    MOST = 32
+
+cdef Activation[MOST] TABLE
 
 cdef double INVERSE_ROOT_2 = 0.70710678118654752440
 cdef double INVERSE_ROOT_2_PI = 0.39894228040143267794
@@ -58,6 +72,12 @@ cdef extern from *:
 cdef void identity_forward(floating* y, const floating* x, Py_ssize_t size) noexcept nogil:
     if y != x:
         memcpy(y, x, size * sizeof(floating))
+
+
+cdef void identity_backward(
+    floating* dx, const floating* dy, const floating* y, Py_ssize_t size,
+) noexcept nogil:
+    identity_forward(dx, dy, size)
 
 
 cdef void logistic_forward "skbn_logistic_forward"(
@@ -175,22 +195,42 @@ cdef void gelu_backward(
         ))
 
 
+cdef void _register(
+    str name, bint in_place, SingleForward single_forward, DoubleForward double_forward,
+    SingleBackward single_backward, DoubleBackward double_backward,
+):
+    cdef int code = len(ACTIVATIONS)
+    TABLE[code] = Activation(
+        single_forward, double_forward, single_backward, double_backward, in_place
+    )
+    ACTIVATIONS[name] = code
+    if in_place:
+        IN_PLACE.add(name)
+
+
+# Name, whether the derivative is a function of the output, and the loops for float and double. The
+# order gives the codes.
+_register("identity", True, identity_forward, identity_forward, identity_backward,
+          identity_backward)
+_register("logistic", True, logistic_forward, logistic_forward, logistic_backward,
+          logistic_backward)
+_register("tanh", True, tanh_forward, tanh_forward, tanh_backward, tanh_backward)
+_register("relu", True, relu_forward, relu_forward, relu_backward, relu_backward)
+_register("silu", False, silu_forward, silu_forward, silu_backward, silu_backward)
+_register("gelu", False, gelu_forward, gelu_forward, gelu_backward, gelu_backward)
+
+if ACTIVATIONS["tanh"] != TANH or ACTIVATIONS["relu"] != RELU:
+    raise ImportError("the codes of activations in activations.pxd are others")
+
+
 cdef void activation_forward(
     floating* y, const floating* x, Py_ssize_t size, int activation,
 ) noexcept nogil:
     """y = f(x) for `size` elements; y may be x."""
-    if activation == RELU:
-        relu_forward(y, x, size)
-    elif activation == LOGISTIC:
-        logistic_forward(y, x, size)
-    elif activation == TANH:
-        tanh_forward(y, x, size)
-    elif activation == SILU:
-        silu_forward(y, x, size)
-    elif activation == GELU:
-        gelu_forward(y, x, size)
+    if floating is float:
+        TABLE[activation].single_forward(y, x, size)
     else:
-        identity_forward(y, x, size)
+        TABLE[activation].double_forward(y, x, size)
 
 
 cdef void activation_backward(
@@ -198,18 +238,11 @@ cdef void activation_backward(
     Py_ssize_t size, int activation,
 ) noexcept nogil:
     """dx = f'(x) dy for `size` elements; dx may be dy."""
-    if activation == RELU:
-        relu_backward(dx, dy, y, size)
-    elif activation == LOGISTIC:
-        logistic_backward(dx, dy, y, size)
-    elif activation == TANH:
-        tanh_backward(dx, dy, y, size)
-    elif activation == SILU:
-        silu_backward(dx, dy, x, size)
-    elif activation == GELU:
-        gelu_backward(dx, dy, x, size)
+    cdef const Activation* functions = &TABLE[activation]
+    if floating is float:
+        functions.single_backward(dx, dy, y if functions.in_place else x, size)
     else:
-        identity_forward(dx, dy, size)
+        functions.double_backward(dx, dy, y if functions.in_place else x, size)
 
 
 def _code(activation):

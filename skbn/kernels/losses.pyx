@@ -17,14 +17,30 @@ import numpy as np
 
 from skbn.kernels._operands import as_floating, as_real, as_weights, check_weights
 
-# Name -> code in a plan.
-LOSSES = {
-    "softmax_log_loss": SOFTMAX_LOG_LOSS,
-    "logistic_log_loss": LOGISTIC_LOG_LOSS,
-    "squared_error": SQUARED_ERROR,
-    "absolute_error": ABSOLUTE_ERROR,
-    "poisson": POISSON,
-}
+# Name -> code: the losses that are registered below.
+LOSSES = {}
+
+# Losses that scikit-learn reports as a mean over the outputs. The gradient is the gradient of the
+# sum over the outputs, as there.
+MEAN_OVER_OUTPUTS = set()
+
+# Losses that have a parameter.
+WITH_PARAMETER = set()
+
+ctypedef double (*SingleLoss)(
+    float* dz, const float* z, const float* y, const double* sample_weight,
+    Py_ssize_t n, Py_ssize_t k, double total_weight, double parameter,
+) noexcept nogil
+ctypedef double (*DoubleLoss)(
+    double* dz, const double* z, const double* y, const double* sample_weight,
+    Py_ssize_t n, Py_ssize_t k, double total_weight, double parameter,
+) noexcept nogil
+
+cdef enum:
+    MOST = 32
+
+cdef SingleLoss[MOST] SINGLE
+cdef DoubleLoss[MOST] DOUBLE
 
 
 cdef extern from *:
@@ -71,7 +87,7 @@ cdef double softmax_log_loss_rows(
     floating* dz,
     const floating* z, const floating* y, const double* sample_weight,
     Py_ssize_t n, Py_ssize_t k,
-    double total_weight,
+    double total_weight, double parameter,
 ) noexcept nogil:
     # l_i = log(sum_j exp(z_ij - m)) + m - z_iy with m = max_j z_ij; y (n,) holds the number
     # of the class, exact in float32 up to 2^24 classes.
@@ -114,7 +130,7 @@ cdef double logistic_log_loss_rows(
     floating* dz,
     const floating* z, const floating* y, const double* sample_weight,
     Py_ssize_t n, Py_ssize_t k,
-    double total_weight,
+    double total_weight, double parameter,
 ) noexcept nogil:
     cdef double[CHUNK] terms
     cdef double[CHUNK] errors
@@ -136,7 +152,7 @@ cdef double squared_error_rows(
     floating* dz,
     const floating* z, const floating* y, const double* sample_weight,
     Py_ssize_t n, Py_ssize_t k,
-    double total_weight,
+    double total_weight, double parameter,
 ) noexcept nogil:
     # l_ij = (z - y)^2 / 2.
     cdef Py_ssize_t i, j
@@ -154,7 +170,7 @@ cdef double absolute_error_rows(
     floating* dz,
     const floating* z, const floating* y, const double* sample_weight,
     Py_ssize_t n, Py_ssize_t k,
-    double total_weight,
+    double total_weight, double parameter,
 ) noexcept nogil:
     # l_ij = |z - y|; its derivative at 0 is taken to be 0.
     cdef Py_ssize_t i, j
@@ -172,7 +188,7 @@ cdef double poisson_rows(
     floating* dz,
     const floating* z, const floating* y, const double* sample_weight,
     Py_ssize_t n, Py_ssize_t k,
-    double total_weight,
+    double total_weight, double parameter,
 ) noexcept nogil:
     # Half the Poisson deviance with the log link, mean exp(z):
     # l_ij = y log(y / exp(z)) - y + exp(z), where 0 log 0 is 0.
@@ -190,25 +206,42 @@ cdef double poisson_rows(
     return loss
 
 
+cdef void _register(
+    str name, SingleLoss single, DoubleLoss double_, bint mean_over_outputs=False,
+    bint with_parameter=False,
+):
+    cdef int code = len(LOSSES)
+    SINGLE[code], DOUBLE[code] = single, double_
+    LOSSES[name] = code
+    if mean_over_outputs:
+        MEAN_OVER_OUTPUTS.add(name)
+    if with_parameter:
+        WITH_PARAMETER.add(name)
+
+
+# Name, the loops for float and double, and whether the loss is reported as a mean over the outputs.
+_register("softmax_log_loss", softmax_log_loss_rows, softmax_log_loss_rows)
+_register("logistic_log_loss", logistic_log_loss_rows, logistic_log_loss_rows)
+_register("squared_error", squared_error_rows, squared_error_rows, True)
+_register("absolute_error", absolute_error_rows, absolute_error_rows, True)
+_register("poisson", poisson_rows, poisson_rows)
+
+
 cdef double loss_forward_backward(
     floating* dz,
     const floating* z, const floating* y, const double* sample_weight,
     Py_ssize_t n, Py_ssize_t k,
-    double total_weight, int loss,
+    double total_weight, int loss, double parameter,
 ) noexcept nogil:
-    """The weighted mean loss, and its gradient into dz."""
-    if loss == SOFTMAX_LOG_LOSS:
-        return softmax_log_loss_rows(dz, z, y, sample_weight, n, k, total_weight)
-    if loss == LOGISTIC_LOG_LOSS:
-        return logistic_log_loss_rows(dz, z, y, sample_weight, n, k, total_weight)
-    if loss == ABSOLUTE_ERROR:
-        return absolute_error_rows(dz, z, y, sample_weight, n, k, total_weight)
-    if loss == POISSON:
-        return poisson_rows(dz, z, y, sample_weight, n, k, total_weight)
-    return squared_error_rows(dz, z, y, sample_weight, n, k, total_weight)
+    """The weighted mean loss, and its gradient into dz; `parameter` is the parameter of the loss.
+    """
+    if floating is float:
+        return SINGLE[loss](dz, z, y, sample_weight, n, k, total_weight, parameter)
+    else:
+        return DOUBLE[loss](dz, z, y, sample_weight, n, k, total_weight, parameter)
 
 
-def _loss_and_gradient(z, y, y_shape, sample_weight, loss):
+def _loss_and_gradient(z, y, y_shape, sample_weight, loss, parameter=0.0):
     z = as_floating("z", z, order="C")
     if z.ndim != 2 or z.size == 0:
         raise ValueError(f"z must have shape (n, k) with n, k >= 1, got {z.shape}")
@@ -224,13 +257,14 @@ def _loss_and_gradient(z, y, y_shape, sample_weight, loss):
     else:
         total_weight = z.shape[0]
     dz = np.empty_like(z)
-    value = _rows(dz, z, y.reshape(-1), sample_weight, total_weight, LOSSES[loss])
+    value = _rows(dz, z, y.reshape(-1), sample_weight, total_weight, LOSSES[loss],
+                  parameter)
     return value, dz
 
 
 def _rows(
     floating[:, ::1] dz, const floating[:, ::1] z, const floating[::1] y,
-    const double[::1] sample_weight, double total_weight, int loss,
+    const double[::1] sample_weight, double total_weight, int loss, double parameter,
 ):
     cdef const double* weights = NULL
     cdef double value
@@ -238,7 +272,7 @@ def _rows(
         weights = &sample_weight[0]
     with nogil:
         value = loss_forward_backward(&dz[0, 0], &z[0, 0], &y[0], weights,
-                                      z.shape[0], z.shape[1], total_weight, loss)
+                                      z.shape[0], z.shape[1], total_weight, loss, parameter)
     return value
 
 

@@ -1,5 +1,34 @@
 from cython cimport floating
 
+cdef enum OptimizerKind:
+    SGD = 0
+    ADAM = 1
+    RMSPROP = 2
+
+# Mirrors ``skbn.network.optimizer.OPTIMIZER``: Cython compares the types and places of all
+# fields whenever a record is passed.
+cdef struct Optimizer:
+    int kind                # an OptimizerKind
+    int nesterov
+    double momentum
+    double beta_1
+    double beta_2
+    double epsilon
+    double weight_decay
+    double max_grad_norm    # infinity: no clipping
+    long long step          # steps so far
+
+cdef void optimizer_begin(
+    Optimizer* optimizer, floating* gradient, Py_ssize_t size,
+) noexcept nogil
+
+cdef void optimizer_step(
+    floating* parameters, floating* first_moment, floating* second_moment,
+    const floating* gradient,
+    Py_ssize_t size,
+    double learning_rate, double decay, const Optimizer* optimizer,
+) noexcept nogil
+
 cdef void sgd_step "skbn_sgd_step"(
     floating* parameters, floating* velocity,
     const floating* gradient,

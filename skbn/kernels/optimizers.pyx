@@ -17,9 +17,12 @@ Tieleman and Hinton (2012), "Neural networks for machine learning", Lecture 6.5 
 """
 
 from cython cimport floating
-from libc.math cimport isfinite, sqrt, sqrtf
+from libc.math cimport INFINITY, isfinite, sqrt, sqrtf
 
 from skbn.kernels._operands import check_at_least_zero, check_share
+
+# Name -> code in an optimizer's record.
+OPTIMIZERS = {"sgd": SGD, "adam": ADAM, "rmsprop": RMSPROP}
 
 
 cdef extern from *:
@@ -141,6 +144,35 @@ cdef double clip_norm(
         for i in range(size):
             gradient[i] *= factor
     return norm
+
+
+cdef void optimizer_begin(
+    Optimizer* optimizer, floating* gradient, Py_ssize_t size,
+) noexcept nogil:
+    """Begin a step: count it, and clip the gradient of all parameters."""
+    optimizer.step += 1
+    if optimizer.max_grad_norm != INFINITY:
+        clip_norm(gradient, size, optimizer.max_grad_norm)
+
+
+cdef void optimizer_step(
+    floating* parameters, floating* first_moment, floating* second_moment,
+    const floating* gradient,
+    Py_ssize_t size,
+    double learning_rate, double decay, const Optimizer* optimizer,
+) noexcept nogil:
+    """One step of some of the parameters; `decay` is a factor on the weight decay."""
+    if optimizer.weight_decay * decay > 0.0:
+        decay_step(parameters, size, learning_rate, optimizer.weight_decay * decay)
+    if optimizer.kind == ADAM:
+        adam_step(parameters, first_moment, second_moment, gradient, size, learning_rate,
+                  optimizer.beta_1, optimizer.beta_2, optimizer.epsilon, optimizer.step)
+    elif optimizer.kind == RMSPROP:
+        rmsprop_step(parameters, first_moment, second_moment, gradient, size, learning_rate,
+                     optimizer.beta_2, optimizer.momentum, optimizer.epsilon)
+    else:
+        sgd_step(parameters, first_moment, gradient, size, learning_rate, optimizer.momentum,
+                 optimizer.nesterov)
 
 
 def _check_sizes(*vectors):

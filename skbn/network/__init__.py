@@ -2,13 +2,17 @@
 
 - ``plan``: which operations, at which offsets.
 - ``recurrent_plan``: the same for recurrent networks.
-- ``operations``: what each operation does, forward, backward and at inference.
-- ``normalization``: that of a batch norm, time step by time step.
-- ``recurrent``: that of a recurrent layer, one direction of it.
+- ``plan_check``: whether a plan is one.
+- ``operations``: a file for each kind of operation, and the registry that leads to them.
+- ``run``: the structs of a run: source, memory, batch.
+- ``memory``: NumPy arrays as these structs.
+- ``batch``: the beginning of a batch.
+- ``chain``: the operations of a plan, one after the other.
+- ``block``: the loop over mini-batches, without the GIL.
+- ``inference``: rows through a plan without a backward pass.
 - ``optimizer``: how parameters are stepped.
-- ``block``: the nogil loop over mini-batches.
-- ``inference``: rows through a plan by the running statistics.
-- ``network``: a plan with its memory.
+- ``table``: the rows that a network reads.
+- ``network``: a plan with its parameters and statistics.
 - ``blas_buffer``: OpenBLAS's buffer, written to once.
 - ``statistics``: exact running statistics.
 - ``folding``: normalization folded into the linear maps.

@@ -5,7 +5,7 @@ import numpy as np
 from skbn.kernels import moments
 from skbn.network import optimizer, views
 from skbn.network.network import Network
-from skbn.network.normalization import own_steps
+from skbn.network.operations.normalization import own_steps
 
 # So many mini-batches, evenly spread over the rows, tell enough.
 MOST_BATCHES = 256

@@ -1,305 +1,245 @@
-"""The one training loop of every network: a block of mini-batches without the GIL.
+"""The one loop of every network: mini-batches forward, loss, backward, step.
 
-For each batch: gather (or, from a sparse table, the first product; sequences are sorted by
-length and packed step by step), forward, loss, backward, step, running statistics. Nothing in
-here knows what kind of network the plan describes; printing, schedules, stopping and Ctrl-C live
-in Python between blocks.
+It runs a block of mini-batches without the GIL. Whatever needs Python (printing, schedules,
+stopping, Ctrl-C) happens between two blocks.
 """
 
 from cython cimport floating
-from libc.math cimport INFINITY, isfinite
-from libc.stdint cimport uint64_t
+from libc.math cimport isfinite
+from libc.stdint cimport uint64_t, uintptr_t
 from libc.string cimport memset
 
 from skbn.kernels.blas cimport dot
-from skbn.kernels.gather cimport gather_rows, input_floating
+from skbn.kernels.gather cimport gather_rows
 from skbn.kernels.losses cimport loss_forward_backward
-from skbn.kernels.optimizers cimport adam_step, clip_norm, decay_step, rmsprop_step, sgd_step
-from skbn.kernels.pointers cimport index_pointer, pointer, size_pointer, table_pointer
-from skbn.kernels.sequences cimport Steps, sequences_pack
-from skbn.kernels.sparse_linear cimport (
-    index_t, sparse_linear_backward, sparse_linear_forward,
-)
-from skbn.network.normalization cimport norm_set_own_steps
-from skbn.network.operation cimport BATCH_NORM, Operation, Pass
-from skbn.network.operations cimport (
-    operations_backward, operations_forward, operations_update_running,
-)
-
-# The codes of an optimizer's record, for ``skbn.network.optimizer``.
-KINDS = {"sgd": SGD, "adam": ADAM, "rmsprop": RMSPROP}
+from skbn.kernels.optimizers cimport Optimizer, optimizer_begin, optimizer_step
+from skbn.network.batch cimport batch_begin
+from skbn.network.chain cimport chain_backward, chain_forward, chain_update
+from skbn.network.memory cimport RunMemory, RunSource
+from skbn.network.run cimport TRAINING, Batch, Memory, Source, Sums
 
 
-# Sizes of a network and of the table it is trained on, the same for every batch.
-cdef struct Shape:
-    Py_ssize_t n_operations
-    Py_ssize_t n_parameters
-    Py_ssize_t n_weights
-    Py_ssize_t n_features
-    Py_ssize_t n_targets        # columns of y: 1 for the number of a class
-    Py_ssize_t n_outputs
-    Py_ssize_t capacity
-    Py_ssize_t row_stride       # of a dense X, in elements
-    Py_ssize_t column_stride
-    Py_ssize_t longest          # time steps of X's rows, where they are sequences
-    bint normalized             # whether any operation is a batch norm
+# Mirrors ``skbn.network.plan.SEGMENT``: parameters that lie side by side and are stepped alike.
+cdef struct Segment:
+    Py_ssize_t start
+    Py_ssize_t stop
+    double rate             # factor on the learning rate
+    double decay            # factor on the L2 penalty and on the weight decay
 
 
-cdef Shape _shape(
-    const Operation[::1] plan, Py_ssize_t n_parameters, Py_ssize_t n_weights,
-    Py_ssize_t n_targets, Py_ssize_t capacity, Py_ssize_t row_stride, Py_ssize_t column_stride,
-    Py_ssize_t n_columns,
-) noexcept:
-    cdef Shape shape
-    cdef Py_ssize_t o
-    shape.n_operations = plan.shape[0]
-    shape.n_parameters = n_parameters
-    shape.n_weights = n_weights
-    shape.n_features = plan[0].n_in
-    shape.n_targets = n_targets
-    shape.n_outputs = plan[plan.shape[0] - 1].n_out
-    shape.capacity = capacity
-    shape.row_stride = row_stride
-    shape.column_stride = column_stride
-    shape.longest = n_columns // shape.n_features
-    shape.normalized = False
-    for o in range(plan.shape[0]):
-        if plan[o].kind == BATCH_NORM:
-            shape.normalized = True
-    return shape
+cdef class Objective:
+    """What is minimized: a loss of the outputs and an L2 penalty of the weights.
+
+    Parameters
+    ----------
+    loss : int
+        Code of the loss.
+    parameter : float
+        Of the loss: the quantile of "quantile"; other losses ignore it.
+    alpha : float, default=0.0
+        The penalty is ``alpha / 2 ||W||^2``, divided by the total weight of a batch.
+    seed : int, default=0
+        Of the masks of dropout.
+    """
+
+    cdef int loss
+    cdef double parameter
+    cdef double alpha
+    cdef uint64_t seed
+
+    def __init__(self, int loss, double parameter, double alpha=0.0, long long seed=0):
+        self.loss, self.parameter, self.alpha, self.seed = loss, parameter, alpha, seed
+
+
+cdef double _penalty(
+    floating* gradient, const Memory* memory, const Segment[::1] segments, double alpha,
+    double total_weight, double share,
+) noexcept nogil:
+    # The gradient begins with the gradient of the penalty, or with zeros. Of a penalty that several
+    # processes add up, each has its share.
+    cdef const floating* parameters = <const floating*> memory.parameters
+    cdef Py_ssize_t s, i
+    cdef double factor, penalty = 0.0
+    cdef floating rate
+    for s in range(segments.shape[0]):
+        factor = alpha * segments[s].decay
+        if factor > 0.0:
+            factor = factor / total_weight * share
+            rate = <floating> factor
+            for i in range(segments[s].start, segments[s].stop):
+                gradient[i] = rate * parameters[i]
+            penalty += 0.5 * factor * dot(parameters + segments[s].start,
+                                          parameters + segments[s].start,
+                                          <int> (segments[s].stop - segments[s].start))
+        else:
+            memset(gradient + segments[s].start, 0,
+                   (segments[s].stop - segments[s].start) * sizeof(floating))
+    return penalty
+
+
+cdef void _add_up(
+    floating* gradient, double* losses, const Memory* memory, const Sums* sums,
+) noexcept nogil:
+    # Losses and gradients of all processes.
+    cdef double* values = memory.exchange
+    cdef Py_ssize_t i, n = memory.n_parameters
+    for i in range(n):
+        values[i] = gradient[i]
+    values[n], values[n + 1] = losses[0], losses[1]
+    sums.add(sums.context, values, n + 2)
+    for i in range(n):
+        gradient[i] = <floating> values[i]
+    losses[0], losses[1] = values[n], values[n + 1]
 
 
 cdef void _loss_and_gradient(
-    double* losses, floating* gradient, Steps* steps,
-    floating* work, floating* state, floating* dy, floating* spare, floating* targets,
-    double* weights, double* scratch, Py_ssize_t* packing,
-    const Operation* plan, const floating* parameters, const double* statistics,
-    const input_floating* X, const index_t* indices, const index_t* indptr,
-    const floating* y, const double* sample_weight, const double* statistics_weight,
-    const double* input_mean, const double* input_invstd, bint input_clipped,
-    const Py_ssize_t* lengths, const Py_ssize_t* rows,
-    Py_ssize_t n, const Shape* shape,
-    double alpha, int loss, uint64_t seed, uint64_t step,
+    floating* gradient, double* losses, const Memory* memory, Batch* batch,
+    Objective objective, const Segment[::1] segments,
 ) noexcept nogil:
-    """losses[0] = the weighted mean loss, losses[1] = the penalty; gradient of their sum.
+    # losses[0] = the weighted mean loss, losses[1] = the penalty; the gradient of their sum.
+    cdef const Source* source = batch.source
+    cdef const floating* outputs
+    cdef floating* targets = <floating*> memory.targets
+    cdef Py_ssize_t k = memory.plan[memory.n_operations - 1].n_out
+    gather_rows(targets, <const floating*> source.y, batch.rows, NULL, NULL, False, batch.n,
+                source.n_targets, source.n_targets, 1)
+    chain_forward(memory, batch, 0, memory.n_operations)
+    outputs = (<const floating*> memory.work
+               + memory.plan[memory.n_operations - 1].y * memory.capacity)
+    losses[0] = loss_forward_backward(<floating*> batch.dy, outputs, targets, batch.weights,
+                                      batch.n, k, batch.total_weight, objective.loss,
+                                      objective.parameter)
+    losses[1] = _penalty(gradient, memory, segments, objective.alpha, batch.total_weight,
+                         batch.own_weight / batch.total_weight)
+    chain_backward(memory, batch)
+    if batch.sums != NULL:
+        _add_up(gradient, losses, memory, batch.sums)
 
-    `indptr` of NULL: X is a dense table, otherwise the data of a sparse one. `lengths`, not
-    NULL: its rows are sequences, which are packed into `steps` by way of `packing`. `weights`
-    has room for 2 n: the rows' weights in the loss, then those in the statistics.
-    """
-    cdef Py_ssize_t i, s, first = 0, penalized = 0
-    cdef const Steps* packed = NULL
-    cdef double penalty = 0.0, total_weight = n
-    cdef floating share
-    cdef double* in_statistics = NULL
-    cdef const floating* bias = NULL
-    cdef floating* dbias = NULL
-    cdef const floating* outputs = (
-        work + (plan + shape.n_operations - 1).y * shape.capacity
-    )
-    cdef Pass mode
-    # A single row has no variance: it is normalized by the running statistics.
-    mode.frozen = shape.normalized and n < 2
-    mode.total_weight = n
-    mode.seed = seed
-    mode.step = step
-    steps.n_own = 1
-    if lengths != NULL:
-        # In the order of their lengths from here on; no sum depends on it but by rounding.
-        sequences_pack(steps, packing, packing + n, lengths, rows, n, shape.longest)
-        rows = packing
-        packed = steps
-    if sample_weight != NULL:
-        in_statistics = weights + n
-        total_weight = mode.total_weight = 0.0
-        for i in range(n):
-            weights[i] = sample_weight[rows[i]]
-            in_statistics[i] = statistics_weight[rows[i]]
-            total_weight += weights[i]
-            mode.total_weight += in_statistics[i]
+
+cdef void _begin(
+    Batch* batch, const Memory* memory, const Source* source, const Py_ssize_t* rows,
+    Py_ssize_t n, const Sums* sums,
+) noexcept nogil:
+    cdef double[3] totals
+    batch_begin(batch, memory, source, rows, 0, n, TRAINING)
+    if sums == NULL:
+        return
+    batch.sums = sums
+    totals[0], totals[1], totals[2] = n, batch.total_weight, batch.statistics_total
+    sums.add(sums.context, totals, 3)
+    batch.total_weight, batch.statistics_total = totals[1], totals[2]
+    batch.frozen = memory.normalized and totals[0] < 2.0
+
+
+cdef void _run(
+    double* losses, const Memory* memory, Batch* batch, Objective objective,
+    const Segment[::1] segments,
+) noexcept nogil:
+    if memory.is_double:
+        _loss_and_gradient(<double*> memory.gradient, losses, memory, batch, objective, segments)
     else:
-        weights = NULL
-    if packed != NULL:
-        norm_set_own_steps(steps, in_statistics)
-
-    gather_rows(targets, y, rows, NULL, NULL, False, n, shape.n_targets, shape.n_targets, 1)
-    if packed != NULL:
-        for s in range(steps.n_steps):
-            gather_rows(work + steps.starts[s] * shape.n_features, X + s * shape.n_features, rows,
-                        input_mean, input_invstd, input_clipped, steps.counts[s],
-                        shape.n_features, shape.row_stride, shape.column_stride)
-    elif indptr == NULL:
-        gather_rows(work, X, rows, input_mean, input_invstd, input_clipped, n,
-                    shape.n_features, shape.row_stride, shape.column_stride)
-    else:
-        first = 1
-        if plan.bias >= 0:
-            bias = parameters + plan.bias
-            dbias = gradient + plan.bias
-        sparse_linear_forward(
-            work + plan.y * shape.capacity, scratch, X, indices, indptr, rows,
-            parameters + plan.weights, bias, input_mean, input_invstd,
-            n, plan.n_in, plan.n_out,
-        )
-    operations_forward(work, state, scratch, plan, parameters, statistics, in_statistics, packed,
-                       first, shape.n_operations, n, shape.capacity, shape.capacity, &mode)
-    losses[0] = loss_forward_backward(dy, outputs, targets, weights, n, shape.n_outputs,
-                                      total_weight, loss)
-
-    # What follows adds to the gradient: it begins with the penalty's, or with zeros.
-    if alpha > 0.0:
-        penalty = alpha / total_weight
-        share = <floating> penalty
-        for i in range(shape.n_weights):
-            gradient[i] = share * parameters[i]
-        penalty *= 0.5 * dot(parameters, parameters, <int> shape.n_weights)
-        penalized = shape.n_weights
-    memset(gradient + penalized, 0, (shape.n_parameters - penalized) * sizeof(floating))
-    losses[1] = penalty
-    dy = operations_backward(gradient, dy, spare, state, scratch, plan, parameters, work,
-                             in_statistics, packed, first, shape.n_operations, n, shape.capacity,
-                             &mode)
-    if first == 1:
-        sparse_linear_backward(
-            gradient + plan.weights, dbias, scratch, dy, X, indices, indptr, rows,
-            input_mean, input_invstd, n, plan.n_in, plan.n_out,
-        )
+        _loss_and_gradient(<float*> memory.gradient, losses, memory, batch, objective, segments)
 
 
 cdef void _step(
-    floating* parameters, floating* moments, Optimizer* optimizer, floating* gradient,
-    const Shape* shape,
-    double learning_rate,
+    floating* parameters, floating* moments, const Memory* memory, Optimizer* optimizer,
+    const Segment[::1] segments, double learning_rate,
 ) noexcept nogil:
-    optimizer.step += 1
-    if optimizer.max_grad_norm != INFINITY:
-        clip_norm(gradient, shape.n_parameters, optimizer.max_grad_norm)
-    if optimizer.weight_decay > 0.0:
-        decay_step(parameters, shape.n_weights, learning_rate, optimizer.weight_decay)
-    if optimizer.kind == ADAM:
-        adam_step(parameters, moments, moments + shape.n_parameters, gradient,
-                  shape.n_parameters, learning_rate, optimizer.beta_1, optimizer.beta_2,
-                  optimizer.epsilon, optimizer.step)
-    elif optimizer.kind == RMSPROP:
-        rmsprop_step(parameters, moments, moments + shape.n_parameters, gradient,
-                     shape.n_parameters, learning_rate, optimizer.beta_2, optimizer.momentum,
-                     optimizer.epsilon)
-    else:
-        sgd_step(parameters, moments, gradient, shape.n_parameters, learning_rate,
-                 optimizer.momentum, optimizer.nesterov)
+    cdef floating* gradient = <floating*> memory.gradient
+    cdef Py_ssize_t s, start
+    optimizer_begin(optimizer, gradient, memory.n_parameters)
+    for s in range(segments.shape[0]):
+        start = segments[s].start
+        optimizer_step(parameters + start, moments + start,
+                       moments + memory.n_parameters + start, gradient + start,
+                       segments[s].stop - start, learning_rate * segments[s].rate,
+                       segments[s].decay, optimizer)
 
 
 def train(
-    double[:, ::1] losses,
-    floating[::1] parameters, floating[:, ::1] moments, Optimizer[::1] optimizer,
-    double[::1] statistics,
-    floating[::1] gradient, floating[::1] work, floating[::1] state,
-    floating[:, ::1] data_gradients,
-    floating[::1] targets, double[::1] weights, double[::1] scratch, Py_ssize_t[::1] packing,
-    const Operation[::1] plan, Py_ssize_t n_weights, Py_ssize_t capacity, int loss,
-    const input_floating[:, :] X, const index_t[::1] indices, const index_t[::1] indptr,
-    const floating[:, ::1] y, const double[::1] sample_weight,
-    const double[::1] statistics_weight,
-    const double[::1] input_mean, const double[::1] input_invstd, bint input_clipped,
-    const Py_ssize_t[::1] lengths, const Py_ssize_t[::1] rows, const Py_ssize_t[::1] bounds,
-    const double[::1] learning_rates,
-    long long[::1] n_batches_tracked, long long[::1] n_steps_tracked,
+    double[:, ::1] losses, RunMemory memory, RunSource source, Objective objective,
+    const Segment[::1] segments, Optimizer[::1] optimizer, uintptr_t moments, batches,
+    const double[::1] learning_rates, counts, sums=None,
 ):
-    """Train on mini-batches ``rows[bounds[b]:bounds[b + 1]]``; called by ``Network.train``.
+    """Train on mini-batches; called by ``Network.train``.
 
-    `X` is a dense table and `indptr` empty, or `X` is the data of a CSR table, of shape (1, nnz).
-    Where `lengths` is not empty, its rows are sequences of so many steps, features side by side.
+    Parameters
+    ----------
+    losses : ndarray of shape (n_batches, 2)
+        Mean loss and penalty of each batch; written.
+    memory : RunMemory
+        Its parameters and statistics change.
+    source : RunSource
+        The rows.
+    objective : Objective
+        What is minimized.
+    segments : ndarray of dtype `SEGMENT`
+        The parts of the parameters, in their order and without gaps.
+    optimizer : ndarray of shape (1,), dtype `OPTIMIZER`
+        Changed: its count of steps.
+    moments : int
+        Address of the optimizer's two moments, each as long as the parameters.
+    batches : pair of ndarray of intp
+        Row numbers, and bounds: batch b is ``rows[bounds[b]:bounds[b + 1]]``.
+    learning_rates : ndarray of shape (n_batches,)
+        Of each batch.
+    counts : pair of ndarray of shape (1,), int64
+        Batches and time steps that the running statistics have seen; changed.
+    sums : pair of int, default=None
+        Address of a C function ``add(context, values, n)`` and its context: it replaces n float64
+        numbers by their sums over the processes that train this network together.
 
     Returns
     -------
     n_batches : int
         How many were trained on: fewer than given if the loss of the next is not finite.
     """
-    cdef Shape shape = _shape(
-        plan, parameters.shape[0], n_weights, y.shape[1], capacity,
-        X.strides[0] // <Py_ssize_t> sizeof(input_floating),
-        X.strides[1] // <Py_ssize_t> sizeof(input_floating), X.shape[1],
-    )
-    cdef Py_ssize_t b = 0, n
-    cdef const double* sample_weight_pointer = pointer(sample_weight)
-    cdef const double* statistics_weight_pointer = pointer(statistics_weight)
-    cdef const double* mean_pointer = pointer(input_mean)
-    cdef const double* invstd_pointer = pointer(input_invstd)
-    cdef double* statistics_pointer = <double*> pointer(statistics)
-    cdef double* scratch_pointer = <double*> pointer(scratch)
-    cdef const input_floating* X_pointer = table_pointer(X)
-    cdef const index_t* indices_pointer = index_pointer(indices)
-    cdef const index_t* indptr_pointer = index_pointer(indptr)
-    cdef const Py_ssize_t* lengths_pointer = size_pointer(lengths)
-    cdef Py_ssize_t* packing_pointer = <Py_ssize_t*> size_pointer(packing)
-    cdef floating* state_pointer = <floating*> pointer(state)
-    cdef Steps steps
+    cdef const Py_ssize_t[::1] rows = batches[0]
+    cdef const Py_ssize_t[::1] bounds = batches[1]
+    cdef long long[::1] n_batches_tracked = counts[0]
+    cdef long long[::1] n_steps_tracked = counts[1]
+    cdef Py_ssize_t b = 0
+    cdef Batch batch
+    cdef Sums over_processes
+    cdef const Sums* sums_pointer = NULL
+    cdef void* moments_pointer = <void*> moments
+    if sums is not None:
+        over_processes.add = (
+            <void (*)(void*, double*, Py_ssize_t) noexcept nogil> <uintptr_t> sums[0]
+        )
+        over_processes.context = <void*> <uintptr_t> sums[1]
+        sums_pointer = &over_processes
+        memory.make_room_for_sums()
     with nogil:
         while b < bounds.shape[0] - 1:
-            n = bounds[b + 1] - bounds[b]
-            _loss_and_gradient(
-                &losses[b, 0], &gradient[0], &steps, &work[0], state_pointer,
-                &data_gradients[0, 0], &data_gradients[1, 0], &targets[0], &weights[0],
-                scratch_pointer, packing_pointer, &plan[0], <const floating*> &parameters[0],
-                statistics_pointer,
-                X_pointer, indices_pointer, indptr_pointer, &y[0, 0], sample_weight_pointer,
-                statistics_weight_pointer, mean_pointer, invstd_pointer, input_clipped,
-                lengths_pointer, &rows[bounds[b]], n, &shape,
-                optimizer[0].alpha, loss, optimizer[0].seed, optimizer[0].step,
-            )
+            _begin(&batch, &memory.memory, &source.source, &rows[bounds[b]],
+                   bounds[b + 1] - bounds[b], sums_pointer)
+            batch.seed, batch.step = objective.seed, optimizer[0].step
+            _run(&losses[b, 0], &memory.memory, &batch, objective, segments)
             if not isfinite(losses[b, 0] + losses[b, 1]):
                 break
-            _step(&parameters[0], &moments[0, 0], &optimizer[0], &gradient[0], &shape,
-                  learning_rates[b])
-            if shape.normalized and n > 1:
-                operations_update_running(statistics_pointer, &plan[0], scratch_pointer,
-                                          shape.n_operations, steps.n_own, n_steps_tracked[0])
+            if memory.memory.is_double:
+                _step(<double*> memory.memory.parameters, <double*> moments_pointer,
+                      &memory.memory, &optimizer[0], segments, learning_rates[b])
+            else:
+                _step(<float*> memory.memory.parameters, <float*> moments_pointer,
+                      &memory.memory, &optimizer[0], segments, learning_rates[b])
+            if memory.memory.normalized and not batch.frozen:
+                chain_update(&memory.memory, &batch, n_steps_tracked[0])
                 n_batches_tracked[0] += 1
-                n_steps_tracked[0] = max(n_steps_tracked[0], steps.n_own)
+                n_steps_tracked[0] = max(n_steps_tracked[0], batch.packed.n_own)
             b += 1
     return b
 
 
 def loss_and_gradient(
-    double[:, ::1] losses,
-    const floating[::1] parameters, const double[::1] statistics,
-    floating[::1] gradient, floating[::1] work, floating[::1] state,
-    floating[:, ::1] data_gradients,
-    floating[::1] targets, double[::1] weights, double[::1] scratch, Py_ssize_t[::1] packing,
-    const Operation[::1] plan, Py_ssize_t n_weights, Py_ssize_t capacity, int loss,
-    const input_floating[:, :] X, const index_t[::1] indices, const index_t[::1] indptr,
-    const floating[:, ::1] y, const double[::1] sample_weight,
-    const double[::1] statistics_weight,
-    const double[::1] input_mean, const double[::1] input_invstd, bint input_clipped,
-    const Py_ssize_t[::1] lengths, const Py_ssize_t[::1] rows, double alpha, long long seed,
-    long long step,
+    double[:, ::1] losses, RunMemory memory, RunSource source, Objective objective,
+    const Segment[::1] segments, const Py_ssize_t[::1] rows, long long step,
 ):
-    """Loss and gradient of one batch, nothing changed; called by ``Network.loss_and_gradient``.
+    """Loss of one batch, and its gradient in the memory; called by ``Network.loss_and_gradient``.
     """
-    cdef Shape shape = _shape(
-        plan, parameters.shape[0], n_weights, y.shape[1], capacity,
-        X.strides[0] // <Py_ssize_t> sizeof(input_floating),
-        X.strides[1] // <Py_ssize_t> sizeof(input_floating), X.shape[1],
-    )
-    cdef const double* sample_weight_pointer = pointer(sample_weight)
-    cdef const double* statistics_weight_pointer = pointer(statistics_weight)
-    cdef const double* mean_pointer = pointer(input_mean)
-    cdef const double* invstd_pointer = pointer(input_invstd)
-    cdef const double* statistics_pointer = pointer(statistics)
-    cdef double* scratch_pointer = <double*> pointer(scratch)
-    cdef const input_floating* X_pointer = table_pointer(X)
-    cdef const index_t* indices_pointer = index_pointer(indices)
-    cdef const index_t* indptr_pointer = index_pointer(indptr)
-    cdef const Py_ssize_t* lengths_pointer = size_pointer(lengths)
-    cdef Py_ssize_t* packing_pointer = <Py_ssize_t*> size_pointer(packing)
-    cdef floating* state_pointer = <floating*> pointer(state)
-    cdef Steps steps
+    cdef Batch batch
     with nogil:
-        _loss_and_gradient(
-            &losses[0, 0], &gradient[0], &steps, &work[0], state_pointer, &data_gradients[0, 0],
-            &data_gradients[1, 0], &targets[0], &weights[0], scratch_pointer, packing_pointer,
-            &plan[0], &parameters[0], statistics_pointer, X_pointer, indices_pointer,
-            indptr_pointer, &y[0, 0], sample_weight_pointer, statistics_weight_pointer,
-            mean_pointer, invstd_pointer, input_clipped, lengths_pointer, &rows[0], rows.shape[0],
-            &shape, alpha, loss, seed, step,
-        )
+        _begin(&batch, &memory.memory, &source.source, &rows[0], rows.shape[0], NULL)
+        batch.seed, batch.step = objective.seed, step
+        _run(&losses[0, 0], &memory.memory, &batch, objective, segments)

@@ -9,56 +9,80 @@ import numpy as np
 from skbn.kernels.activations import ACTIVATIONS
 from skbn.network import views
 from skbn.network.network import Network
+from skbn.network.operations.registry import MODULES
 from skbn.network.plan import ACTIVATION, BATCH_NORM, LINEAR, feed_forward
 
 # What folding may add to the rounding of a normalized value, whose standard deviation is 1.
 ROUNDING = 1e-5
 
 
+class LinearMaps:
+    """Linear maps of a plain network, made operation by operation.
+
+    An affine map waits for the linear map behind it, unless it can go into the one before it.
+
+    Parameters
+    ----------
+    scale, shift : ndarray of shape (n_features,), or None
+        An affine map in front of the network.
+    """
+
+    def __init__(self, scale=None, shift=None):
+        self.coefs, self.intercepts = [], []
+        self.waiting = None if scale is None else (scale, shift)
+        self.is_open = False
+
+    def add_linear(self, weight, bias):
+        weight, bias = weight.astype(np.float64), bias.astype(np.float64)
+        if self.waiting is not None:
+            scale, shift = self.waiting
+            bias = bias + shift @ weight
+            weight = scale[:, np.newaxis] * weight
+        self.coefs.append(weight)
+        self.intercepts.append(bias)
+        self.waiting, self.is_open = None, True
+
+    def add_affine(self, scale, shift):
+        if self.is_open:
+            self.coefs[-1] = self.coefs[-1] * scale
+            self.intercepts[-1] = self.intercepts[-1] * scale + shift
+        elif self.waiting is None:
+            self.waiting = scale, shift
+        else:
+            self.waiting = self.waiting[0] * scale, self.waiting[1] * scale + shift
+
+    def close(self):
+        """Nothing more goes into the last linear map: an activation stands behind it."""
+        self.is_open = False
+
+
+def folds(plan):
+    """Whether all operations of a plan know how to be folded."""
+    return all(hasattr(MODULES[kind], "fold") for kind in plan["kind"].tolist())
+
+
 def folded(plan, parameters, statistics, input_scale=None, input_shift=None):
     """Weights and intercepts, float64, of the plain network with the same raw outputs.
 
-    `input_scale` and `input_shift` are those of the fixed map in front of the network.
+    `input_scale` and `input_shift` are the fixed map in front of the network. The plan `folds`.
     """
-    views_of = {
-        name: iter(view(plan, memory))
-        for name, view, memory in (
-            ("weight", views.weights, parameters),
-            ("bias", views.biases, parameters),
-            ("gamma", views.gammas, parameters),
-            ("beta", views.betas, parameters),
-            ("mean", views.running_means, statistics),
-            ("var", views.running_vars, statistics),
-        )
+    maps = LinearMaps(input_scale, input_shift)
+    arrays = {
+        LINEAR: zip(views.weights(plan, parameters), views.biases(plan, parameters), strict=True),
+        BATCH_NORM: zip(
+            views.gammas(plan, parameters),
+            views.betas(plan, parameters),
+            (mean[0] for mean in views.running_means(plan, statistics)),
+            (var[0] for var in views.running_vars(plan, statistics)),
+            strict=True,
+        ),
     }
-    coefs, intercepts = [], []
-    # The affine map that the next linear map still has to take in.
-    scale, shift = input_scale, input_shift
-    previous = None
-    for operation in plan:
-        if operation["kind"] == LINEAR:
-            weight = next(views_of["weight"]).astype(np.float64)
-            bias = next(views_of["bias"]).astype(np.float64)
-            if scale is not None:
-                bias = bias + shift @ weight
-                weight = scale[:, np.newaxis] * weight
-                scale = shift = None
-            coefs.append(weight)
-            intercepts.append(bias)
-        elif operation["kind"] == BATCH_NORM:
-            gamma, beta = next(views_of["gamma"]), next(views_of["beta"])
-            mean, var = next(views_of["mean"])[0], next(views_of["var"])[0]
-            # As in inference: a unit whose statistics have no variance gives beta.
-            invstd = np.where(var > 0.0, 1.0 / np.sqrt(var + operation["epsilon"]), 0.0)
-            s = gamma.astype(np.float64) * invstd
-            c = beta - mean * s
-            if previous == LINEAR:
-                coefs[-1] = coefs[-1] * s
-                intercepts[-1] = intercepts[-1] * s + c
-            else:
-                scale, shift = s, c
-        previous = operation["kind"]
-    return coefs, intercepts
+    names = {LINEAR: ("weights", "bias"), BATCH_NORM: ("gamma", "beta", "mean", "var")}
+    for row in plan:
+        kind = int(row["kind"])
+        of_row = dict(zip(names[kind], next(arrays[kind]), strict=True)) if kind in names else {}
+        MODULES[kind].fold(maps, row, of_row)
+    return maps.coefs, maps.intercepts
 
 
 def activation_of(plan):
@@ -85,12 +109,14 @@ def flattened(coefs, intercepts):
 
 
 def folds_precisely(network):
-    """Whether the folded network rounds no worse than this one, within `ROUNDING`.
+    """Whether a network can be folded, and rounds no worse then, within `ROUNDING`.
 
     Where a mean is m standard deviations from 0, the products and the folded intercept are both
     about m and cancel. The folded weights, rounded anew, then leave an error of m roundings.
-    Those of the network itself are in the means, which were taken of its own products.
+    The network itself has such errors in the means, which were taken of its own products.
     """
+    if not folds(network.plan):
+        return False
     bound = ROUNDING / np.finfo(network.parameters.dtype).eps
     norms = network.plan[network.plan["kind"] == BATCH_NORM]
     return all(

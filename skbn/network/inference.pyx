@@ -1,102 +1,148 @@
-"""Rows through a plan by the running statistics, block by block, without the GIL."""
+"""Rows through a plan without a backward pass: inference, and the collection of statistics."""
 
-from cython cimport floating
 from libc.string cimport memcpy
 
-from skbn.kernels.gather cimport gather_rows, input_floating
-from skbn.kernels.pointers cimport index_pointer, pointer, table_pointer
-from skbn.kernels.sequences cimport Steps, sequences_pack
-from skbn.kernels.sparse_linear cimport index_t, sparse_linear_forward
-from skbn.network.operation cimport Operation
-from skbn.network.operations cimport operations_infer
+from skbn.network.batch cimport batch_begin
+from skbn.network.chain cimport chain_forward, chain_update
+from skbn.network.memory cimport RunMemory, RunSource, address_of
+from skbn.network.operation cimport INPUTS, NO_PART, RECURRENT, Operation
+from skbn.network.run cimport COLLECTING, INFERENCE, Batch, Memory
+
+cdef enum:
+    SIZES = 110         # as in ``skbn.network.memory``
+    FLOAT32 = 102
+    FLOAT64 = 100
 
 
-def infer(
-    floating[:, ::1] outputs,
-    floating[::1] work, double[::1] scratch,
-    const Operation[::1] plan, const floating[::1] parameters, const double[::1] statistics,
-    const input_floating[:, :] X, const index_t[::1] indices, const index_t[::1] indptr,
-    const double[::1] input_mean, const double[::1] input_invstd, bint input_clipped,
-    const Py_ssize_t[::1] rows, Py_ssize_t n_operations, Py_ssize_t capacity,
-):
-    """Outputs of the first `n_operations` operations for all rows; by ``Network.infer``.
+cdef inline size_t _itemsize(const Memory* memory) noexcept nogil:
+    return sizeof(double) if memory.is_double else sizeof(float)
 
-    `work` has room for `capacity` rows; `rows` of ``None`` are all rows of X, in order. `X` is
-    a dense table and `indptr` empty, or `X` is the data of a CSR table, of shape (1, nnz).
+
+cdef inline char* _work(const Memory* memory, Py_ssize_t column) noexcept nogil:
+    return <char*> memory.work + column * memory.capacity * _itemsize(memory)
+
+
+cdef char* _matrix(object array, const Memory* memory) except? NULL:
+    return <char*> address_of(array, FLOAT64 if memory.is_double else FLOAT32, "outputs")
+
+
+def infer(outputs, RunMemory memory, RunSource source, rows, Py_ssize_t n):
+    """Outputs of all operations for n rows, in batches of ``memory.most_rows``.
+
+    Parameters
+    ----------
+    outputs : ndarray of shape (n, d), C-ordered, dtype of the network
+        Written.
+    memory : RunMemory
+        Its plan says what is run.
+    source : RunSource
+        The rows.
+    rows : ndarray of shape (n,), intp, or None
+        Row numbers; ``None``: all rows of the source, in order. Of sequences there are numbers,
+        ``memory.most_rows`` at most, the longest sequence first.
+    n : int
     """
-    cdef Py_ssize_t row_stride = X.strides[0] // <Py_ssize_t> sizeof(input_floating)
-    cdef Py_ssize_t column_stride = X.strides[1] // <Py_ssize_t> sizeof(input_floating)
-    cdef Py_ssize_t n_rows = outputs.shape[0], d = outputs.shape[1]
-    cdef Py_ssize_t start = 0, n, source = 0
-    cdef const double* statistics_pointer = pointer(statistics)
-    cdef double* scratch_pointer = <double*> pointer(scratch)
-    cdef const double* mean_pointer = pointer(input_mean)
-    cdef const double* invstd_pointer = pointer(input_invstd)
-    cdef const input_floating* X_pointer = table_pointer(X)
-    cdef const index_t* indices_pointer = index_pointer(indices)
-    cdef const index_t* indptr_pointer = index_pointer(indptr)
-    cdef const floating* bias = NULL
-    cdef const Py_ssize_t* chosen = NULL
-    cdef Py_ssize_t first = 0
-    if n_operations > 0:
-        source = plan[n_operations - 1].y
-    if plan[0].bias >= 0:
-        bias = &parameters[plan[0].bias]
-    if indptr_pointer != NULL:
-        first = 1
+    cdef const Memory* places = &memory.memory
+    cdef const Operation* last = places.plan + places.n_operations - 1
+    cdef size_t size = last.n_out * _itemsize(places)
+    cdef char* y = _matrix(outputs, places)
+    cdef const Py_ssize_t* numbers = <const Py_ssize_t*> address_of(rows, SIZES, "rows")
+    cdef const Py_ssize_t* chosen
+    cdef Py_ssize_t start = 0, m
+    cdef Batch batch
     with nogil:
-        while start < n_rows:
-            n = min(capacity, n_rows - start)
-            if rows is not None:
-                chosen = &rows[start]
-            if first == 0:
-                gather_rows(
-                    &work[0], X_pointer if chosen != NULL else X_pointer + start * row_stride,
-                    chosen, mean_pointer, invstd_pointer, input_clipped, n, plan[0].n_in,
-                    row_stride, column_stride,
-                )
-            else:
-                sparse_linear_forward(
-                    &work[plan[0].y * capacity], scratch_pointer, X_pointer, indices_pointer,
-                    indptr_pointer if chosen != NULL else indptr_pointer + start, chosen,
-                    &parameters[plan[0].weights], bias, mean_pointer, invstd_pointer,
-                    n, plan[0].n_in, plan[0].n_out,
-                )
-            operations_infer(&work[0], <floating*> NULL, scratch_pointer, &plan[0],
-                             &parameters[0], statistics_pointer, NULL, first, n_operations, n,
-                             capacity, 0)
-            memcpy(&outputs[start, 0], &work[source * capacity], n * d * sizeof(floating))
-            start += n
+        while start < n:
+            m = min(places.most_rows, n - start)
+            chosen = NULL
+            if numbers != NULL:
+                chosen = numbers + start
+            batch_begin(&batch, places, &source.source, chosen, start, m, INFERENCE)
+            chain_forward(places, &batch, 0, places.n_operations)
+            memcpy(y + start * size, _work(places, last.y), m * size)
+            start += m
 
 
-def infer_sequences(
-    floating[:, ::1] outputs,
-    floating[::1] work, floating[::1] state, double[::1] scratch, Py_ssize_t[::1] packing,
-    const Operation[::1] plan, const floating[::1] parameters, const double[::1] statistics,
-    const input_floating[:, ::1] X, const Py_ssize_t[::1] lengths,
-    const double[::1] input_mean, const double[::1] input_invstd, bint input_clipped,
-    const Py_ssize_t[::1] rows, Py_ssize_t capacity, Py_ssize_t state_capacity,
-):
-    """Outputs of the whole plan for some sequences; by ``Network.infer``.
+def advance(outputs, inputs, RunMemory memory, RunSource source, Py_ssize_t first):
+    """Rows from the input of operation `first` through the rest of the plan, at inference.
 
-    `rows` are sorted by length, the longest first: at most `state_capacity` sequences, of at most
-    `capacity` steps together. A row of `X` has the features of its time steps side by side.
+    Parameters
+    ----------
+    outputs : ndarray of shape (n, d_out), C-ordered, dtype of the network
+        Written.
+    inputs : ndarray of shape (n, d_in), C-ordered, dtype of the network
+        Values of the input of operation `first`.
+    memory : RunMemory
+    source : RunSource
+        Not read; a batch belongs to a source.
+    first : int
+        Number of the operation.
     """
-    cdef Py_ssize_t n = rows.shape[0], k = outputs.shape[1], n_features = plan[0].n_in, s
-    cdef Py_ssize_t source = plan[plan.shape[0] - 1].y
-    cdef const double* statistics_pointer = pointer(statistics)
-    cdef double* scratch_pointer = <double*> pointer(scratch)
-    cdef const double* mean_pointer = pointer(input_mean)
-    cdef const double* invstd_pointer = pointer(input_invstd)
-    cdef Steps steps
+    cdef const Memory* places = &memory.memory
+    cdef const Operation* last = places.plan + places.n_operations - 1
+    cdef size_t size_in = places.plan[first].n_in * _itemsize(places)
+    cdef size_t size_out = last.n_out * _itemsize(places)
+    cdef const char* x = _matrix(inputs, places)
+    cdef char* y = _matrix(outputs, places)
+    cdef Py_ssize_t start = 0, m, n = len(inputs)
+    cdef Batch batch
     with nogil:
-        sequences_pack(&steps, &packing[0], &packing[n], &lengths[0], &rows[0], n,
-                       X.shape[1] // n_features)
-        for s in range(steps.n_steps):
-            gather_rows(&work[steps.starts[s] * n_features], &X[0, s * n_features], &packing[0],
-                        mean_pointer, invstd_pointer, input_clipped, steps.counts[s], n_features,
-                        X.shape[1], 1)
-        operations_infer(&work[0], &state[0], scratch_pointer, &plan[0], &parameters[0],
-                         statistics_pointer, &steps, 0, plan.shape[0], n, capacity,
-                         state_capacity)
-        memcpy(&outputs[0, 0], &work[source * capacity], n * k * sizeof(floating))
+        while start < n:
+            m = min(places.most_rows, n - start)
+            batch_begin(&batch, places, &source.source, NULL, 0, m, INFERENCE)
+            memcpy(_work(places, places.plan[first].x), x + start * size_in, m * size_in)
+            chain_forward(places, &batch, first, places.n_operations)
+            memcpy(y + start * size_out, _work(places, last.y), m * size_out)
+            start += m
+
+
+def collect_sequences(
+    RunMemory memory, RunSource source, const Py_ssize_t[::1] rows, Py_ssize_t[::1] no_starts,
+):
+    """Exact statistics of all batch norms of a recurrent network: all sequences are one batch.
+
+    Parameters
+    ----------
+    memory : RunMemory
+        Its statistics change. The state memory has room for one step of all sequences. The work
+        memory has room for one step, too, or for all steps.
+    source : RunSource
+        The sequences, and their weights in the statistics.
+    rows : ndarray of shape (n,), intp
+        Their numbers.
+    no_starts : ndarray of shape (n_steps + 1,), intp, or None
+        Zeros: all operations go through a step together, and the work memory has the rows of one
+        step. ``None``: each operation goes through all steps by itself.
+
+    Returns
+    -------
+    n_own : int
+        Leading time steps that have statistics of their own.
+    """
+    cdef const Memory* places = &memory.memory
+    cdef Batch batch
+    cdef Py_ssize_t o, s, first, last = 0, n_steps
+    batch_begin(&batch, places, &source.source, &rows[0], 0, rows.shape[0], COLLECTING)
+    n_steps = batch.packed.n_steps
+    for o in range(places.n_operations):
+        if places.plan[o].part == NO_PART:
+            last = o
+    if no_starts is not None:
+        batch.packed.starts = &no_starts[0]
+        stages = [(0, places.n_operations)]
+    else:
+        # Nobody reads the outputs of the highest layer.
+        batch.unread = places.plan[last].y
+        stages = [(o, o + 1) for o in range(places.n_operations) if places.plan[o].part == NO_PART]
+    for first, last in stages:
+        # Step by step, so that Ctrl-C has its chance between two steps. What knows no steps (the
+        # absent dropout) walks over the rows of all of them at once.
+        by_step = places.plan[first].kind in (INPUTS, RECURRENT)
+        for s in range(n_steps if by_step else 1):
+            batch.first_step, batch.last_step = s, s + 1
+            if no_starts is not None:
+                batch.n_rows = batch.packed.counts[s]
+            with nogil:
+                chain_forward(places, &batch, first, last)
+    with nogil:
+        chain_update(places, &batch, 0)
+    return batch.packed.n_own

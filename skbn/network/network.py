@@ -4,17 +4,15 @@
 arrays (`parameters`, `statistics`, and the number of batches the statistics have seen).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-from scipy.sparse import issparse
 
 from skbn.kernels import losses as loss_kernels
-from skbn.kernels.losses import LOSSES
+from skbn.kernels.losses import LOSSES, MEAN_OVER_OUTPUTS, WITH_PARAMETER
 from skbn.network import blas_buffer, block, inference, views
 from skbn.network import optimizer as optimizers
-from skbn.network.plan import BATCH_NORM, LINEAR, NO_PART, Sizes, without_inputs
-from skbn.network.recurrent_plan import is_recurrent
+from skbn.network.memory import RunMemory, RunSource
+from skbn.network.plan import LINEAR, NO_PART, Layout, sparse_plan
+from skbn.network.table import check_rows, check_targets
 
 # Work memory of inference, in elements: small enough for a second-level cache.
 INFERENCE_WORK = 1 << 18
@@ -24,64 +22,8 @@ INFERENCE_ROWS = (64, 4096)
 SEQUENCE_WORK = 1 << 21
 SEQUENCE_ROWS = (16, 512)
 
-NO_INDEX = np.empty(0, np.int32)
-NO_LENGTHS = np.empty(0, np.intp)
-
-
-@dataclass
-class Table:
-    """Rows to train on, and the fixed normalization of their columns.
-
-    Attributes
-    ----------
-    X : ndarray of shape (n_samples, n_features), any strides, or CSR matrix or array
-        float32 or float64, whatever the network computes in. The three arrays of a sparse one
-        are contiguous, its indices of one dtype. For a recurrent network sequences, an ndarray
-        of shape (n_samples, n_steps, n_features), C-ordered.
-    y : ndarray of shape (n_samples, n_targets), C-ordered, or None
-        In the dtype of the network; for a softmax one column of class numbers.
-    sample_weight : ndarray of shape (n_samples,), float64, or None
-        Weights of the rows in the loss.
-    statistics_weight : ndarray of shape (n_samples,), float64, or None
-        Weights of the rows in the statistics of batch norm, positive where `sample_weight` is;
-        only beside `sample_weight`. ``None``: the statistics are weighted by `sample_weight`.
-    input_mean, input_invstd : ndarray of shape (n_features,), float64, or None
-        What is subtracted from a column, and what multiplies it then.
-    input_clipped : bool
-        Whether what comes of that goes through the smooth clip of ``skbn.kernels.gather``.
-        Not of a sparse table, whose zeros would have to be known.
-    lengths : ndarray of shape (n_samples,), intp, or None
-        Steps of each sequence, at least 1; what stands behind them is never read. ``None``:
-        `X` has no sequences.
-    """
-
-    X: object
-    y: np.ndarray | None = None
-    sample_weight: np.ndarray | None = None
-    input_mean: np.ndarray | None = None
-    input_invstd: np.ndarray | None = None
-    input_clipped: bool = False
-    lengths: np.ndarray | None = None
-    statistics_weight: np.ndarray | None = None
-
-    @property
-    def n_rows(self):
-        return self.X.shape[0]
-
-    @property
-    def is_sparse(self):
-        return issparse(self.X)
-
-    @property
-    def weight_in_statistics(self):
-        """What the statistics of batch norm are weighted by: `statistics_weight`, or the loss's."""
-        return self.sample_weight if self.statistics_weight is None else self.statistics_weight
-
-    def arrays(self):
-        """X as the three arrays that blocks take: table or data, indices, indptr."""
-        if self.is_sparse:
-            return self.X.data.reshape(1, -1), self.X.indices, self.X.indptr
-        return self.X.reshape(len(self.X), -1), NO_INDEX, NO_INDEX
+# The loss whose targets are one column of class numbers.
+SOFTMAX = "softmax_log_loss"
 
 
 def check_vector(name, vector, dtypes):
@@ -99,11 +41,12 @@ class Network:
     Parameters
     ----------
     plan : ndarray of dtype `OPERATION`
-        What it consists of.
-    loss : {"softmax_log_loss", "logistic_log_loss", "squared_error", "absolute_error", "poisson"}
+        The operations of the network.
+    loss : {"softmax_log_loss", "logistic_log_loss", "squared_error", "absolute_error", \
+            "poisson", "quantile"}
         Of its raw outputs.
     parameters : ndarray of shape (n_parameters,)
-        Its dtype is what the network computes in.
+        Its dtype is the dtype that the network computes in.
     statistics : ndarray of shape (n_statistics,), float64
         Running means and variances.
     n_batches_tracked : int, default=0
@@ -111,41 +54,57 @@ class Network:
     n_steps_tracked : int, default=0
         How many leading time steps had statistics of their own in any of them: in a feed-forward
         network one, after the first batch.
+    loss_parameter : float, default=0.0
+        Of the loss: the quantile of "quantile". Other losses ignore it.
     """
 
-    def __init__(self, plan, loss, parameters, statistics, n_batches_tracked=0, n_steps_tracked=0):
+    def __init__(
+        self,
+        plan,
+        loss,
+        parameters,
+        statistics,
+        n_batches_tracked=0,
+        n_steps_tracked=0,
+        loss_parameter=0.0,
+    ):
         self.plan = plan
         self.loss = loss
+        self.loss_parameter = loss_parameter
         self.parameters = parameters
         self.statistics = statistics
         # In memory that the block writes: Ctrl-C is raised between its return and the next
         # assignment, and must not part the counts from the statistics.
         self._n_batches_tracked = np.array([n_batches_tracked], np.int64)
         self._n_steps_tracked = np.array([n_steps_tracked], np.int64)
-        self.sizes = Sizes.of(plan)
+        self.layout = Layout.of(plan)
         self._training_memory = None
         self._checked_classes = None
         # Blocks walk pointers, also those of an unpickled or half-replaced state.
         if loss not in LOSSES:
             raise ValueError(f"the loss {loss!r} of the network is unknown")
-        if plan["x"][0] != 0:
-            raise ValueError("the plan of the network is damaged: it has no place for inputs")
         check_vector("parameters", parameters, (np.float32, np.float64))
         check_vector("statistics", statistics, (np.float64,))
-        if parameters.shape != (self.sizes.n_parameters,):
+        if parameters.shape != (self.layout.n_parameters,):
             raise ValueError(
-                f"parameters of shape {parameters.shape} for a plan of {self.sizes.n_parameters}"
+                f"parameters of shape {parameters.shape} for a plan of {self.layout.n_parameters}"
             )
-        if statistics.shape != (self.sizes.n_statistics,):
+        if statistics.shape != (self.layout.n_statistics,):
             raise ValueError(
-                f"statistics of shape {statistics.shape} for a plan of {self.sizes.n_statistics}"
+                f"statistics of shape {statistics.shape} for a plan of {self.layout.n_statistics}"
             )
 
     @classmethod
-    def initial(cls, plan, loss, dtype):
+    def initial(cls, plan, loss, dtype, loss_parameter=0.0):
         """Parameters 0 but gamma 1; running means 0, variances 1."""
-        sizes = Sizes.of(plan)
-        network = cls(plan, loss, np.zeros(sizes.n_parameters, dtype), np.zeros(sizes.n_statistics))
+        layout = Layout.of(plan)
+        network = cls(
+            plan,
+            loss,
+            np.zeros(layout.n_parameters, dtype),
+            np.zeros(layout.n_statistics),
+            loss_parameter=loss_parameter,
+        )
         for gamma in views.gammas(plan, network.parameters):
             gamma[:] = 1.0
         for var in views.running_vars(plan, network.statistics):
@@ -162,7 +121,7 @@ class Network:
 
     @property
     def is_normalized(self):
-        return bool((self.plan["kind"] == BATCH_NORM).any())
+        return self.layout.is_normalized
 
     def flops_per_row(self, table):
         """Floating point operations of one row's training step, matrix products alone."""
@@ -171,29 +130,42 @@ class Network:
         return steps * _product_flops(self.plan[parts]) + _product_flops(self.plan[~parts])
 
     def blas_flops_per_row(self, table):
-        """Those of them that BLAS does between two waits of its threads for each other.
+        """Operations of them that BLAS does between two waits of its threads for each other.
 
-        The first products of a sparse table are not its; those of sequences are of one time
-        step.
+        The first product of a sparse table is not done by BLAS; the products of sequences are
+        products of one time step.
         """
-        return _product_flops(self.plan[1:] if table.is_sparse else self.plan)
+        return _product_flops(self.layout.sparse if table.is_sparse else self.plan)
 
     def loss_value(self, losses):
         """scikit-learn's loss of batches from their two parts, of shape (n_batches, 2).
 
         The squared (and the absolute) error is reported as a mean over the outputs; its
-        gradient is that of the sum, as upstream.
+        gradient is the gradient of the sum, as there.
         """
         return losses[:, 0] / self._loss_divisor + losses[:, 1]
 
     def loss_of(self, z, table):
         """Mean loss of raw outputs for the targets of a table, without the penalty."""
-        y = table.y[:, 0] if self.loss == "softmax_log_loss" else table.y
-        return getattr(loss_kernels, self.loss)(z, y, table.sample_weight)[0] / self._loss_divisor
+        y = table.y[:, 0] if self.loss == SOFTMAX else table.y
+        parameter = (self.loss_parameter,) if self.loss in WITH_PARAMETER else ()
+        loss, _ = getattr(loss_kernels, self.loss)(z, y, table.sample_weight, *parameter)
+        return loss / self._loss_divisor
 
     @property
     def _loss_divisor(self):
-        return self.sizes.n_outputs if self.loss in ("squared_error", "absolute_error") else 1
+        return self.layout.n_outputs if self.loss in MEAN_OVER_OUTPUTS else 1
+
+    def copy(self):
+        """A network of the same plan that shares no memory with this one."""
+        return Network(self.plan, self.loss, *self.snapshot(), self.loss_parameter)
+
+    def with_statistics(self, statistics):
+        """A network that shares the parameters with this one, but not the statistics."""
+        counts = self.n_batches_tracked, self.n_steps_tracked
+        return Network(
+            self.plan, self.loss, self.parameters, statistics, *counts, self.loss_parameter
+        )
 
     def snapshot(self):
         """Copy of all that training changes but the optimizer's moments."""
@@ -220,9 +192,20 @@ class Network:
 
     def new_moments(self):
         """Moments of an optimizer at its start, shape (2, n_parameters)."""
-        return np.zeros((2, self.sizes.n_parameters), self.parameters.dtype)
+        return np.zeros((2, self.layout.n_parameters), self.parameters.dtype)
 
-    def train(self, table, optimizer, moments, rows, bounds, learning_rates):
+    def train(
+        self,
+        table,
+        optimizer,
+        moments,
+        rows,
+        bounds,
+        learning_rates,
+        alpha=0.0,
+        seed=0,
+        sums=None,
+    ):
         """Train on a block of mini-batches, in place.
 
         Parameters
@@ -239,6 +222,15 @@ class Network:
             Batch b is ``rows[bounds[b]:bounds[b + 1]]``.
         learning_rates : ndarray of shape (n_batches,), float64
             Of each batch.
+        alpha : float, default=0.0
+            L2 penalty ``alpha / 2 ||W||^2`` on the weights, divided by the total weight of a batch
+            as scikit-learn does.
+        seed : int, default=0
+            Of the masks of dropout.
+        sums : tuple of (int, int), default=None
+            Address of a C function ``void add(void *context, double *values, Py_ssize_t n)`` that
+            replaces numbers by their sums over the processes that train this network together, and
+            its context. Each process has its own rows of every mini-batch. Not for sequences.
 
         Returns
         -------
@@ -248,24 +240,40 @@ class Network:
         """
         losses = np.empty((len(bounds) - 1, 2))
         self._check(table)
+        self._check_targets(table)
         optimizers.check_optimizer(optimizer)
-        if getattr(moments, "shape", None) != (2, self.sizes.n_parameters) or (
+        if getattr(moments, "shape", None) != (2, self.layout.n_parameters) or (
             moments.dtype != self.parameters.dtype
         ):
             raise ValueError(
                 f"moments of shape {np.shape(moments)} and dtype "
                 f"{getattr(moments, 'dtype', type(moments).__name__)} for "
-                f"{self.sizes.n_parameters} parameters of {self.parameters.dtype}"
+                f"{self.layout.n_parameters} parameters of {self.parameters.dtype}"
             )
+        for name, array in (
+            ("parameters", self.parameters),
+            ("statistics", self.statistics),
+            ("moments", moments),
+        ):
+            if not (array.flags.writeable and array.flags.c_contiguous and array.flags.aligned):
+                raise ValueError(f"{name} cannot be written to: they are read-only or strided")
+        if len(learning_rates) != len(bounds) - 1:
+            raise ValueError(f"{len(learning_rates)} learning rates for {len(bounds) - 1} batches")
+        if sums is not None and table.lengths is not None:
+            raise ValueError("sums over processes are not implemented for sequences")
         n_trained = block.train(
-            losses, self.parameters, moments, optimizer, self.statistics,
-            *self._memory(table, rows, bounds),
-            LOSSES[self.loss],
-            *table.arrays(), table.y, table.sample_weight, table.weight_in_statistics,
-            table.input_mean, table.input_invstd, table.input_clipped, _lengths(table),
-            rows, bounds, learning_rates,
-            self._n_batches_tracked, self._n_steps_tracked,
-        )  # fmt: skip
+            losses,
+            self._memory(table, rows, bounds),
+            RunSource(table, targets=True, weights=True),
+            block.Objective(LOSSES[self.loss], self.loss_parameter, alpha, seed),
+            self.layout.segments,
+            optimizer,
+            moments.ctypes.data,
+            (rows, bounds),
+            learning_rates,
+            (self._n_batches_tracked, self._n_steps_tracked),
+            sums,
+        )
         return losses[:n_trained]
 
     def loss_and_gradient(self, table, rows=None, alpha=0.0, seed=0, step=0):
@@ -280,7 +288,7 @@ class Network:
         alpha : float, default=0.0
             L2 penalty.
         seed, step : int, default=0
-            What the dropout masks depend on.
+            The numbers that the dropout masks depend on.
 
         Returns
         -------
@@ -290,17 +298,21 @@ class Network:
             Of the sum of both.
         """
         self._check(table)
+        self._check_targets(table)
         if rows is None:
             rows = np.arange(table.n_rows)
         losses = np.empty((1, 2))
         memory = self._memory(table, rows, np.array([0, len(rows)]))
         block.loss_and_gradient(
-            losses, self.parameters, self.statistics, *memory, LOSSES[self.loss],
-            *table.arrays(), table.y, table.sample_weight, table.weight_in_statistics,
-            table.input_mean, table.input_invstd, table.input_clipped, _lengths(table), rows,
-            alpha, seed, step,
-        )  # fmt: skip
-        return losses, memory[0].copy()
+            losses,
+            memory,
+            RunSource(table, targets=True, weights=True),
+            block.Objective(LOSSES[self.loss], self.loss_parameter, alpha, seed),
+            self.layout.segments,
+            rows,
+            step,
+        )
+        return losses, memory.gradient.copy()
 
     def infer(self, table, rows=None, n_operations=None):
         """Outputs by the running statistics.
@@ -312,41 +324,52 @@ class Network:
         rows : ndarray of shape (n,), intp, default=None
             Row numbers; ``None``: all.
         n_operations : int, default=None
-            Stop after that many operations. ``None``: raw outputs, after all; of a recurrent
-            network nothing else.
+            Stop after that many operations of the plan, the inputs counted. ``None``: raw outputs,
+            after all; of a recurrent network nothing else.
 
         Returns
         -------
         outputs : ndarray of shape (n, d), dtype of the parameters
         """
-        self._check(table, targets=False)
+        self._check(table)
         if table.lengths is not None:
             if n_operations is not None:
                 raise ValueError("of a recurrent network there are raw outputs alone")
             return self._infer_sequences(table, rows)
-        if n_operations is None:
-            n_operations = len(self.plan)
+        plan = self.run_plan(table)
+        if n_operations is not None:
+            plan = self._first_operations(table.is_sparse, n_operations)
         n = table.n_rows if rows is None else len(rows)
-        if n_operations == 0:
-            d = int(self.plan["n_in"][0])
-        else:
-            d = int(self.plan["n_out"][n_operations - 1])
-        outputs = np.empty((n, d), self.parameters.dtype)
-        plan, columns = self._placed(table)
-        if table.is_sparse and n_operations == 0:
-            raise ValueError("the inputs of a sparse table are never gathered")
+        outputs = np.empty((n, int(plan["n_out"][-1])), self.parameters.dtype)
+        if n > 0:
+            memory = self.inference_memory(plan, n, self.columns(table))
+            inference.infer(outputs, memory, RunSource(table), rows, n)
+        return outputs
+
+    def inference_memory(self, plan, n, columns):
+        """Memory for rows on their way through a plan that is run: at most so many at a time."""
         fewest, most = INFERENCE_ROWS
         capacity = min(n, max(fewest, min(INFERENCE_WORK // columns, most)))
         if n >= fewest and self.parameters.dtype == np.float32:
             blas_buffer.touch_once()
-        if n > 0:
-            inference.infer(
-                outputs, np.empty(capacity * columns, self.parameters.dtype),
-                np.empty(self.sizes.scratch), plan, self.parameters, self.statistics,
-                *table.arrays(), table.input_mean, table.input_invstd, table.input_clipped,
-                rows, n_operations, capacity,
-            )  # fmt: skip
-        return outputs
+        return RunMemory(
+            plan,
+            self.parameters,
+            self.statistics,
+            capacity=capacity,
+            state_capacity=0,
+            most_rows=capacity,
+            columns=columns,
+            state_columns=0,
+            scratch=self.layout.scratch,
+        )
+
+    def _first_operations(self, is_sparse, n_operations):
+        # The first so many operations of the plan, in a plan that is run: a sparse table has its
+        # inputs and its first linear map in one.
+        if is_sparse and n_operations < 2:
+            raise ValueError("the inputs of a sparse table are never gathered")
+        return sparse_plan(self.plan)[: n_operations - 1] if is_sparse else self.plan[:n_operations]
 
     def _infer_sequences(self, table, rows):
         # In blocks of sequences of about one length.
@@ -354,64 +377,55 @@ class Network:
         order = np.argsort(-table.lengths[rows], kind="stable")
         sorted_rows = rows[order]
         lengths = table.lengths[sorted_rows]
-        sizes, dtype = self.sizes, self.parameters.dtype
+        layout, dtype = self.layout, self.parameters.dtype
         fewest, most = SEQUENCE_ROWS
         bounds = [0]
         capacity = state_capacity = 0
         while bounds[-1] < len(rows):
             start = bounds[-1]
-            columns = sizes.work_columns * lengths[start] + sizes.state_columns
+            columns = layout.work_columns * lengths[start] + layout.state_columns
             stop = min(start + min(max(SEQUENCE_WORK // columns, fewest), most), len(rows))
-            capacity = max(capacity, lengths[start:stop].sum())
+            capacity = max(capacity, int(lengths[start:stop].sum()))
             state_capacity = max(state_capacity, stop - start)
             bounds.append(stop)
         if dtype == np.float32:
             blas_buffer.touch_once()
-        outputs = np.empty((len(rows), sizes.n_outputs), dtype)
-        work = np.empty(capacity * sizes.work_columns, dtype)
-        state = np.empty(state_capacity * sizes.state_columns, dtype)
-        scratch, packing = np.empty(sizes.scratch), _packing(state_capacity, table)
+        outputs = np.empty((len(rows), layout.n_outputs), dtype)
+        memory = self.sequence_memory(
+            layout.dense, table, capacity, state_capacity, layout.work_columns
+        )
+        source = RunSource(table)
         # Block by block, between which Ctrl-C has its chance.
         for chosen in map(slice, bounds[:-1], bounds[1:]):
-            inference.infer_sequences(
-                outputs[chosen], work, state, scratch, packing, self.plan, self.parameters,
-                self.statistics, table.arrays()[0], table.lengths, table.input_mean,
-                table.input_invstd, table.input_clipped, sorted_rows[chosen], capacity,
-                state_capacity,
-            )  # fmt: skip
+            n = chosen.stop - chosen.start
+            inference.infer(outputs[chosen], memory, source, sorted_rows[chosen], n)
         result = np.empty_like(outputs)
         result[order] = outputs
         return result
 
-    def _check(self, table, targets=True):
-        # Blocks walk pointers: what does not fit the plan must not reach them.
-        n_features = int(self.plan["n_in"][0])
-        n_targets = 1 if self.loss == "softmax_log_loss" else self.sizes.n_outputs
-        if is_recurrent(self.plan) != (table.lengths is not None):
-            raise ValueError("a recurrent network takes sequences, and no other network does")
-        if table.lengths is not None:
-            _check_sequences(table)
-        if table.X.shape[-1] != n_features:
-            raise ValueError(f"X has {table.X.shape[-1]} columns, the network {n_features} inputs")
-        if (table.input_mean is None) != (table.input_invstd is None):
-            raise ValueError("input_mean and input_invstd belong together: give both or none")
-        if table.is_sparse and table.input_clipped:
-            raise ValueError("the inputs of a sparse table are never gathered, nor clipped")
-        for moments in (table.input_mean, table.input_invstd):
-            if moments is not None and moments.shape != (n_features,):
-                raise ValueError(f"moments of shape {moments.shape} for {n_features} inputs")
-        if table.is_sparse and not (
-            all(a.flags.c_contiguous for a in (table.X.data, table.X.indices, table.X.indptr))
-            and table.X.indices.dtype == table.X.indptr.dtype
-        ):
-            raise ValueError("the arrays of a sparse table must be contiguous, the indices alike")
-        if not targets:
-            return
-        if table.y.shape != (table.n_rows, n_targets):
-            raise ValueError(f"y has shape {table.y.shape}, not {(table.n_rows, n_targets)}")
+    def sequence_memory(self, plan, table, capacity, n, columns):
+        """Memory for n sequences of `capacity` steps in all, of which one step is kept."""
+        return RunMemory(
+            plan,
+            self.parameters,
+            self.statistics,
+            capacity=capacity,
+            state_capacity=n,
+            most_rows=n,
+            columns=columns,
+            state_columns=self.layout.state_columns,
+            scratch=self.layout.scratch,
+            n_packing=_n_packing(n, table),
+        )
+
+    def _check(self, table):
+        check_rows(table, self.layout.n_inputs, self.layout.is_recurrent)
+
+    def _check_targets(self, table):
+        k = self.layout.n_outputs
+        check_targets(table, 1 if self.loss == SOFTMAX else k, self.parameters.dtype)
         # Once for a table: blocks of mini-batches are many.
-        if self.loss == "softmax_log_loss" and table.y is not self._checked_classes:
-            k = self.sizes.n_outputs
+        if self.loss == SOFTMAX and table.y is not self._checked_classes:
             # NaN is in no interval.
             if table.y.size and not 0 <= table.y.min() <= table.y.max() < k:
                 raise ValueError(
@@ -419,17 +433,14 @@ class Network:
                     f"network has {k} outputs: they must be in 0 to {k - 1}"
                 )
             self._checked_classes = table.y
-        if table.sample_weight is None and table.statistics_weight is not None:
-            raise ValueError("statistics_weight belongs to sample_weight: give both or none")
-        for weight in (table.sample_weight, table.statistics_weight):
-            if weight is not None and weight.shape != (table.n_rows,):
-                raise ValueError(f"{len(weight)} weights for {table.n_rows} rows")
 
-    def _placed(self, table):
-        # The plan and the columns of its work memory: a sparse table's inputs take none.
-        if table.is_sparse:
-            return without_inputs(self.plan), self.sizes.work_columns - int(self.plan["n_in"][0])
-        return self.plan, self.sizes.work_columns
+    def run_plan(self, table):
+        """The plan as it is run on a table."""
+        return self.layout.sparse if table.is_sparse else self.layout.dense
+
+    def columns(self, table):
+        """Columns of work memory: the inputs of a sparse table take none."""
+        return self.layout.work_columns - (self.layout.n_inputs if table.is_sparse else 0)
 
     def _memory(self, table, rows, bounds):
         # Everything a block writes to but parameters and statistics, kept from block to
@@ -442,52 +453,34 @@ class Network:
             capacity = int(np.add.reduceat(table.lengths[rows], bounds[:-1]).max())
         if capacity > np.iinfo(np.intc).max:
             raise ValueError(f"a batch of {capacity} time steps is more than BLAS can count")
-        longest = 1 if table.lengths is None else table.X.shape[1]
-        wanted = n, capacity, table.is_sparse, longest
-        kept = self._training_memory
-        if kept is None or kept[0][0] < n or kept[0][1] < capacity or kept[0][2:] != wanted[2:]:
-            if kept is not None:
-                n, capacity = max(n, kept[0][0]), max(capacity, kept[0][1])
-            dtype, sizes = self.parameters.dtype, self.sizes
-            plan, columns = self._placed(table)
-            self._training_memory = (
-                (n, capacity, table.is_sparse, longest),
-                (
-                    np.empty(sizes.n_parameters, dtype),
-                    np.empty(capacity * columns, dtype),
-                    np.empty(capacity * sizes.state_columns, dtype),
-                    np.empty((2, capacity * sizes.widest), dtype),
-                    np.empty(n * table.y.shape[1], dtype),
-                    np.empty(2 * n),
-                    np.empty(sizes.scratch),
-                    _packing(n, table),
-                    plan,
-                    sizes.n_weights,
-                    capacity,
-                ),
-            )
-        return self._training_memory[1]
+        wanted = table.is_sparse, table.n_steps, id(self.parameters), id(self.statistics)
+        kept, memory = self._training_memory or (None, None)
+        if kept == wanted and memory.most_rows >= n and memory.capacity >= capacity:
+            return memory
+        if kept == wanted:
+            n, capacity = max(n, memory.most_rows), max(capacity, memory.capacity)
+        layout = self.layout
+        memory = RunMemory(
+            self.run_plan(table),
+            self.parameters,
+            self.statistics,
+            capacity=capacity,
+            state_capacity=capacity,
+            most_rows=n,
+            columns=self.columns(table),
+            state_columns=layout.state_columns,
+            scratch=layout.scratch,
+            n_packing=_n_packing(n, table),
+            widest=layout.widest,
+            n_targets=table.y.shape[1],
+        )
+        self._training_memory = wanted, memory
+        return memory
 
 
-def _packing(n, table):
+def _n_packing(n, table):
     # The order of n sequences, their lengths, and three numbers a step: ``sequences_pack``.
-    if table.lengths is None:
-        return NO_LENGTHS
-    return np.empty(2 * n + 3 * (table.X.shape[1] + 2), np.intp)
-
-
-def _lengths(table):
-    return NO_LENGTHS if table.lengths is None else table.lengths
-
-
-def _check_sequences(table):
-    if table.X.ndim != 3 or not table.X.flags.c_contiguous:
-        raise ValueError("sequences must be of shape (n_samples, n_steps, n_features), C-ordered")
-    lengths = table.lengths
-    if lengths.shape != (table.n_rows,) or lengths.dtype != np.intp:
-        raise ValueError(f"lengths of shape {lengths.shape} for {table.n_rows} sequences")
-    if len(lengths) and not 1 <= lengths.min() <= lengths.max() <= table.X.shape[1]:
-        raise ValueError(f"lengths must be in 1 to {table.X.shape[1]}, the steps of X")
+    return 0 if table.lengths is None else 2 * n + 3 * (table.n_steps + 2)
 
 
 def _product_flops(plan):

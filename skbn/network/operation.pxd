@@ -1,14 +1,16 @@
-from libc.stdint cimport uint64_t
-
 cdef enum OperationKind:
-    LINEAR = 0
-    BATCH_NORM = 1
-    ACTIVATION = 2
-    DROPOUT = 3
-    RECURRENT = 4
-    LAST = 5
+    INPUTS = 0
+    LINEAR = 1
+    BATCH_NORM = 2
+    ACTIVATION = 3
+    DROPOUT = 4
+    RECURRENT = 5
+    LAST = 6
+    SPARSE_LINEAR = 7
+    N_KINDS = 8
 
-# What an operation behind a RECURRENT one is to it; NO_PART stands by itself in the chain.
+# What an operation is to the RECURRENT operation before it. NO_PART: the operation stands by itself
+# in the chain of operations.
 cdef enum Part:
     NO_PART = 0
     INPUT_MAP = 1
@@ -22,7 +24,7 @@ cdef enum Part:
 cdef struct Operation:
     int kind                # an OperationKind
     int part                # a Part
-    int activation          # an Activation, of ACTIVATION
+    int activation          # a code of an activation: of ACTIVATION, and of a fused BATCH_NORM
     int cell                # a Cell, of RECURRENT
     int direction           # of RECURRENT: 0 forward, 1 backward in time
     int n_directions        # of RECURRENT, and of LAST: side by side in the columns of y
@@ -30,7 +32,7 @@ cdef struct Operation:
     Py_ssize_t n_out        # columns of y
     Py_ssize_t x            # input, in columns of the work memory
     Py_ssize_t y            # output, in columns of the work memory; x for one in place
-    Py_ssize_t state        # of RECURRENT: what it keeps, in columns of the state memory
+    Py_ssize_t state        # of RECURRENT: kept values, in columns of the state memory
     Py_ssize_t weights      # (n_in, n_out), in elements of the parameters
     Py_ssize_t bias         # (n_out - first_biased,)
     Py_ssize_t first_biased  # first column with a bias
@@ -39,14 +41,8 @@ cdef struct Operation:
     Py_ssize_t n_steps      # t, the time steps of the statistics: 1 in a feed-forward network
     Py_ssize_t shared       # of BATCH_NORM: whether all time steps have one set of statistics
     Py_ssize_t statistics   # running mean (t, n_out), then running variance (t, n_out)
-    Py_ssize_t scratch      # of BATCH_NORM, doubles: norm_scratch(t) * n_out
+    Py_ssize_t scratch      # doubles: of BATCH_NORM scratch_of(t) * n_out, of SPARSE_LINEAR n_out
+    Py_ssize_t key          # of DROPOUT: the masks of two operations differ by their keys
     double epsilon
     double momentum
     double rate             # of DROPOUT
-
-# What distinguishes one training-mode pass from another, beside its rows.
-cdef struct Pass:
-    bint frozen             # too few rows for a variance: the running statistics serve
-    double total_weight     # of the rows
-    uint64_t seed           # of the dropout masks, with `step`
-    uint64_t step

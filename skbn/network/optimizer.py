@@ -1,11 +1,13 @@
-"""How parameters are stepped: one record, mirrored by the C struct of ``block.pxd``.
+"""How parameters are stepped: one record, mirrored by the C struct of ``kernels/optimizers.pxd``.
 
-A record and its moments (an array of shape (2, n_parameters)) are all the state there is.
+A record and its moments (an array of shape (2, n_parameters)) are all the state of an optimizer.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from skbn.network.block import KINDS
+from skbn.kernels.optimizers import OPTIMIZERS
 
 OPTIMIZER = np.dtype(
     [
@@ -15,14 +17,34 @@ OPTIMIZER = np.dtype(
         ("beta_1", np.float64),
         ("beta_2", np.float64),
         ("epsilon", np.float64),
-        ("alpha", np.float64),
         ("weight_decay", np.float64),
         ("max_grad_norm", np.float64),
         ("step", np.int64),
-        ("seed", np.int64),
     ],
     align=True,
 )
+
+
+@dataclass
+class Training:
+    """How the parameters of a network are changed, and what goes on from batch to batch.
+
+    Attributes
+    ----------
+    optimizer : ndarray of shape (1,), dtype `OPTIMIZER`
+        Its record.
+    moments : ndarray of shape (2, n_parameters)
+        Its moments.
+    alpha : float
+        L2 penalty of the weights.
+    seed : int
+        Of the masks of dropout.
+    """
+
+    optimizer: np.ndarray
+    moments: np.ndarray
+    alpha: float = 0.0
+    seed: int = 0
 
 
 def check_optimizer(optimizer):
@@ -36,7 +58,7 @@ def check_optimizer(optimizer):
         raise ValueError("the record of the optimizer is damaged: it has other fields")
     if optimizer.shape != (1,) or not optimizer.flags.aligned:
         raise ValueError(f"the record of the optimizer is damaged: its shape is {optimizer.shape}")
-    if optimizer["kind"][0] not in KINDS.values():
+    if optimizer["kind"][0] not in OPTIMIZERS.values():
         raise ValueError(f"the code {optimizer['kind'][0]} of an optimizer is unknown")
     if optimizer["step"][0] < 0:
         raise ValueError(f"an optimizer of {optimizer['step'][0]} steps is damaged")
@@ -53,25 +75,20 @@ def sgd(
     *,
     momentum=0.9,
     nesterov=True,
-    alpha=0.0,
     weight_decay=0.0,
     max_grad_norm=np.inf,
-    seed=0,
 ):
     """Stochastic gradient descent with momentum; shape (1,), dtype `OPTIMIZER`.
 
-    `alpha` is the L2 penalty ``alpha / 2 ||W||^2`` on the weights, divided by the batch's
-    total weight as scikit-learn does; `weight_decay` the decoupled decay; `max_grad_norm` the
-    norm that gradients are clipped to; `seed` that of the dropout masks.
+    `weight_decay` is the decoupled decay of the weights, `max_grad_norm` the norm that gradients
+    are clipped to.
     """
     return _record(
-        kind=KINDS["sgd"],
+        kind=OPTIMIZERS["sgd"],
         momentum=momentum,
         nesterov=nesterov,
-        alpha=alpha,
         weight_decay=weight_decay,
         max_grad_norm=max_grad_norm,
-        seed=seed,
     )
 
 
@@ -80,21 +97,17 @@ def adam(
     beta_1=0.9,
     beta_2=0.999,
     epsilon=1e-8,
-    alpha=0.0,
     weight_decay=0.0,
     max_grad_norm=np.inf,
-    seed=0,
 ):
     """Adam, or AdamW with a `weight_decay`; shape (1,), dtype `OPTIMIZER`."""
     return _record(
-        kind=KINDS["adam"],
+        kind=OPTIMIZERS["adam"],
         beta_1=beta_1,
         beta_2=beta_2,
         epsilon=epsilon,
-        alpha=alpha,
         weight_decay=weight_decay,
         max_grad_norm=max_grad_norm,
-        seed=seed,
     )
 
 
@@ -103,22 +116,18 @@ def rmsprop(
     decay=0.99,
     momentum=0.0,
     epsilon=1e-8,
-    alpha=0.0,
     weight_decay=0.0,
     max_grad_norm=np.inf,
-    seed=0,
 ):
     """RMSProp with momentum; shape (1,), dtype `OPTIMIZER`.
 
     `decay` is that of the squared gradient, which the record calls ``beta_2`` as Adam's.
     """
     return _record(
-        kind=KINDS["rmsprop"],
+        kind=OPTIMIZERS["rmsprop"],
         momentum=momentum,
         beta_2=decay,
         epsilon=epsilon,
-        alpha=alpha,
         weight_decay=weight_decay,
         max_grad_norm=max_grad_norm,
-        seed=seed,
     )

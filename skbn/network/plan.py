@@ -1,11 +1,12 @@
 """Plans: which operations a network consists of, and where each finds its memory.
 
-A plan is a NumPy structured array of `OPERATION` records, mirrored by the C struct
-``Operation`` of ``operation.pxd``. It prints, pickles, and serves float32 and float64 alike.
-Everything else about a network's memory (how many parameters, statistics, columns of work
-memory it needs) is read off the plan by `Sizes`.
+A plan is a NumPy structured array of `OPERATION` records, mirrored by the C struct ``Operation`` of
+``operation.pxd``. It prints, pickles, and serves float32 and float64 alike. Whatever else a
+network's memory needs (how many parameters, statistics, columns of work memory) is read off the
+plan once, by `Layout.of`.
 """
 
+import hashlib
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -13,13 +14,13 @@ from typing import NamedTuple
 import numpy as np
 
 from skbn.kernels.activations import ACTIVATIONS, IN_PLACE
-from skbn.network.normalization import scratch_of
-from skbn.network.operations import KINDS, PARTS
-from skbn.network.recurrent import state_columns
+from skbn.network.operations.recurrent import state_columns
+from skbn.network.operations.registry import KINDS, MODULES, PARTS
 
-LINEAR, BATCH_NORM = KINDS["linear"], KINDS["batch_norm"]
+INPUTS, LINEAR, BATCH_NORM = KINDS["inputs"], KINDS["linear"], KINDS["batch_norm"]
 ACTIVATION, DROPOUT = KINDS["activation"], KINDS["dropout"]
 RECURRENT, LAST = KINDS["recurrent"], KINDS["last"]
+SPARSE_LINEAR = KINDS["sparse_linear"]
 NO_PART = PARTS["none"]
 
 OPERATION = np.dtype(
@@ -44,6 +45,7 @@ OPERATION = np.dtype(
         ("shared", np.intp),
         ("statistics", np.intp),
         ("scratch", np.intp),
+        ("key", np.intp),
         ("epsilon", np.float64),
         ("momentum", np.float64),
         ("rate", np.float64),
@@ -52,21 +54,40 @@ OPERATION = np.dtype(
 )
 
 
-class Sizes(NamedTuple):
-    """What memory a plan needs, in elements."""
+# Parameters that lie side by side and are stepped alike: a factor on the learning rate, and one on
+# the L2 penalty and the weight decay.
+SEGMENT = np.dtype(
+    [("start", np.intp), ("stop", np.intp), ("rate", np.float64), ("decay", np.float64)],
+    align=True,
+)
+
+# Fields that hold a place in the parameters, in the order of the parameters; places of one entry
+# follow each other operation by operation. The factors are those of a `SEGMENT`.
+PARAMETERS = ((("weights",), 1.0, 1.0), (("bias",), 1.0, 0.0), (("gamma", "beta"), 1.0, 0.0))
+
+
+class Layout(NamedTuple):
+    """What is read off a plan: sizes in elements, and the plans that are run."""
 
     n_parameters: int
-    n_weights: int  # the first of the parameters: those that a penalty is on
+    n_weights: int
     n_statistics: int
     work_columns: int  # each of as many rows as a batch has
     state_columns: int  # of recurrent operations; each of as many rows
     widest: int  # columns of the widest data gradient; the inputs have none
     scratch: int
+    n_inputs: int
     n_outputs: int
+    segments: np.ndarray  # the parameters in their order, of dtype `SEGMENT`
+    dense: np.ndarray  # the plan for dense tables and sequences, fused
+    sparse: np.ndarray | None  # the plan for sparse tables, fused
+    is_recurrent: bool
+    is_normalized: bool
+    digest: str  # of the plan and of the layout of a record
 
     @classmethod
     def of(cls, plan):
-        """Sizes of a plan, which is checked.
+        """Layout of a plan, which is checked.
 
         Raises
         ------
@@ -75,45 +96,104 @@ class Sizes(NamedTuple):
         """
         if not isinstance(plan, np.ndarray) or plan.dtype != OPERATION or plan.ndim != 1:
             raise ValueError("the plan of the network is damaged: it is no vector of operations")
-        return _sizes_of(plan.tobytes())
+        return _layout_of(plan.tobytes())
 
     @classmethod
-    def computed(cls, plan):
-        """As `of`, which looks them up where it can: a prediction of one row takes less."""
-        linear = plan[plan["kind"] == LINEAR]
-        normalized = plan[plan["kind"] == BATCH_NORM]
-        biased = linear[linear["bias"] >= 0]
-        shifted = normalized[normalized["beta"] >= 0]
-        chain = plan[plan["part"] == NO_PART]
-        n_biases = (biased["n_out"] - biased["first_biased"]).sum()
-        n_weights = int((linear["n_in"] * linear["n_out"]).sum())
+    def read(cls, plan):
+        """Layout of a plan that is not checked; `of` takes less time for a plan seen before."""
+        sizes = [_sizes(row) for row in plan]
+        segments = _segments(plan, sizes)
+        n_weights = sum(size.get("weights", 0) for size in sizes)
         if n_weights > np.iinfo(np.intc).max:
             raise ValueError(f"{n_weights} weights are more than BLAS can count")
+        chain = plan[plan["part"] == NO_PART]
+        is_recurrent = bool((plan["kind"] == RECURRENT).any())
+        scratch = sum(size.get("scratch", 0) for size in sizes)
+        sparse = None if is_recurrent else _fused(sparse_plan(plan))
+        if sparse is not None:
+            scratch += _sizes(sparse[0])["scratch"]
         return cls(
-            n_parameters=int(
-                n_weights + n_biases + normalized["n_out"].sum() + shifted["n_out"].sum()
-            ),
-            n_weights=n_weights,
-            n_statistics=int(2 * (normalized["n_steps"] * normalized["n_out"]).sum()),
+            n_parameters=int(segments["stop"][-1]),
+            n_weights=int(n_weights),
+            n_statistics=int(sum(size.get("statistics", 0) for size in sizes)),
             work_columns=int((chain["y"] + chain["n_out"]).max()),
             state_columns=sum(state_columns(plan)),
-            widest=int(chain["n_out"].max()),
-            # In front, a row of the first product's outputs, which that of a sparse table needs.
-            scratch=int(
-                plan["n_out"][0] + (scratch_of(normalized["n_steps"]) * normalized["n_out"]).sum()
-            ),
+            widest=int(chain["n_out"][1:].max()),
+            scratch=int(scratch),
+            n_inputs=int(plan["n_out"][0]),
             n_outputs=int(plan["n_out"][-1]),
+            segments=segments,
+            dense=_fused(plan),
+            sparse=sparse,
+            is_recurrent=is_recurrent,
+            is_normalized=bool((plan["kind"] == BATCH_NORM).any()),
+            digest=hashlib.blake2b(
+                repr(OPERATION.descr).encode() + plan.tobytes(), digest_size=16
+            ).hexdigest(),
         )
 
 
 @lru_cache(maxsize=128)
-def _sizes_of(plan):
+def _layout_of(plan):
     # The check makes plans again, by this file and by that of recurrent ones, which takes from it.
     from skbn.network.plan_check import check_plan
 
     plan = np.frombuffer(plan, OPERATION)
     check_plan(plan)
-    return Sizes.computed(plan)
+    return Layout.read(plan)
+
+
+def _sizes(row):
+    # Python's integers: offsets are sums and products of sizes, which NumPy's small ones overflow.
+    sizes = getattr(MODULES[int(row["kind"])], "sizes", None)
+    if sizes is None:
+        return {}
+    return sizes(dict(zip(OPERATION.names, row.item(), strict=True)))
+
+
+def _segments(plan, sizes):
+    # Neighbours of the same factors are one segment.
+    segments = []
+    stop = 0
+    for names, rate, decay in PARAMETERS:
+        start = stop
+        stop += sum(size.get(name, 0) for size in sizes for name in names)
+        if segments and segments[-1][2:] == (rate, decay):
+            segments[-1] = (segments[-1][0], stop, rate, decay)
+        elif stop > start:
+            segments.append((start, stop, rate, decay))
+    return np.array(segments, SEGMENT)
+
+
+def sparse_plan(plan):
+    """The plan for sparse tables: the first linear map reads the table.
+
+    The inputs then have no place in the work memory. The scratch memory of the first operation
+    stands behind the scratch memory of all others.
+    """
+    scratch = sum(_sizes(row).get("scratch", 0) for row in plan)
+    plan = plan[1:].copy()
+    shift = plan["x"][0] + plan["n_in"][0]
+    plan["x"] -= shift
+    plan["y"] -= shift
+    plan["kind"][0], plan["x"][0], plan["scratch"][0] = SPARSE_LINEAR, 0, scratch
+    return plan
+
+
+def _fused(plan):
+    # A batch norm with a relu in place behind it is one operation.
+    chosen = np.ones(len(plan), bool)
+    plan = plan.copy()
+    for o, (row, behind) in enumerate(pairwise(plan)):
+        if (
+            row["kind"] == BATCH_NORM
+            and behind["kind"] == ACTIVATION
+            and behind["activation"] == ACTIVATIONS["relu"]
+            and behind["x"] == behind["y"] == row["y"]
+        ):
+            plan["activation"][o] = ACTIVATIONS["relu"]
+            chosen[o + 1] = False
+    return plan[chosen]
 
 
 def feed_forward(layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=0.1, dropout=0.0):
@@ -142,7 +222,7 @@ def feed_forward(layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=
     """
     # Python's integers: offsets are sums and products of sizes, which NumPy's small ones overflow.
     layer_units = [int(units) for units in layer_units]
-    rows = []
+    rows = [inputs(layer_units[0])]
     column = layer_units[0]
     source = 0
 
@@ -172,7 +252,7 @@ def feed_forward(layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=
             append(BATCH_NORM, n_out, n_out, source, column, beta=0)
             source, column = column, column + n_out
         if dropout > 0.0:
-            append(DROPOUT, n_out, n_out, source, column)
+            append(DROPOUT, n_out, n_out, source, column, key=len(rows) - 1)
             source, column = column, column + n_out
     return placed(rows)
 
@@ -191,12 +271,9 @@ def placement_of(plan):
     return "before" if plan["kind"][normalized[0] - 1] == LINEAR else "after"
 
 
-def without_inputs(plan):
-    """The plan for sparse tables, whose inputs are never in the work memory."""
-    plan = plan.copy()
-    plan["x"] -= plan["n_in"][0]
-    plan["y"] -= plan["n_in"][0]
-    return plan
+def inputs(n_inputs):
+    """Operation 0 as a dict: the inputs, in the first columns of the work memory."""
+    return operation(INPUTS, n_inputs, n_inputs, 0, 0)
 
 
 def operation(kind, n_in, n_out, x, y, **fields):
@@ -213,29 +290,15 @@ def placed(rows):
 
     A linear map whose `bias`, a batch norm whose `beta` is not -1 gets one.
     """
-    # Offsets in one pass a kind: all weights first, so that "the first n_weights" is what
-    # penalties and decay apply to; then the intercepts; then gamma and beta of each layer.
-    parameter = statistic = 0
-    # What stands in front is the sparse first product's: statistics of a batch are still looked
-    # at after its backward pass.
-    scratch = rows[0]["n_out"]
-    for row in rows:
-        if row["kind"] == LINEAR:
-            row["weights"] = parameter
-            parameter += row["n_in"] * row["n_out"]
-    for row in rows:
-        if row["kind"] == LINEAR and row["bias"] >= 0:
-            row["bias"] = parameter
-            parameter += row["n_out"] - row["first_biased"]
-    for row in rows:
-        if row["kind"] == BATCH_NORM:
-            row["gamma"] = parameter
-            parameter += row["n_out"]
-            if row["beta"] >= 0:
-                row["beta"] = parameter
-                parameter += row["n_out"]
-            row["statistics"] = statistic
-            row["scratch"] = scratch
-            statistic += 2 * row["n_steps"] * row["n_out"]
-            scratch += scratch_of(row["n_steps"]) * row["n_out"]
+    # All weights first, then the intercepts, then gamma and beta of each layer: penalties and decay
+    # apply to the weights alone.
+    sizes = [getattr(MODULES[row["kind"]], "sizes", lambda row: {})(row) for row in rows]
+    for names in (*(names for names, _, _ in PARAMETERS), ("statistics",), ("scratch",)):
+        if names[0] in ("weights", "statistics", "scratch"):
+            place = 0
+        for row, size in zip(rows, sizes, strict=True):
+            for name in names:
+                if name in size:
+                    row[name] = place
+                    place += size[name]
     return np.array([tuple(row[name] for name in OPERATION.names) for row in rows], OPERATION)

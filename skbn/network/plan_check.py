@@ -10,7 +10,7 @@ import numpy as np
 from skbn.kernels.activations import ACTIVATIONS
 from skbn.kernels.cells import CELLS
 from skbn.network import plan as plans
-from skbn.network.operations import PARTS
+from skbn.network.operations.registry import KINDS, PARTS
 from skbn.network.recurrent_plan import recurrent
 
 MOST_UNITS = np.iinfo(np.intc).max
@@ -30,7 +30,7 @@ def check_plan(plan):
     """
     if len(plan) == 0:
         raise ValueError("the plan of the network is damaged: it has no operation")
-    unknown = ~np.isin(plan["kind"], list(plans.KINDS.values()))
+    unknown = ~np.isin(plan["kind"], list(KINDS.values()))
     if unknown.any():
         raise ValueError(
             f"the plan of the network is damaged: operation {np.argmax(unknown)} has the unknown "
@@ -48,8 +48,7 @@ def check_plan(plan):
             f"the plan of the network is damaged: it has {len(plan)} operations instead of "
             f"{len(made)}"
         )
-    # Without the inputs, for sparse tables, all places in the work memory are others.
-    if (plan == made).all() or (not is_recurrent and (plan == plans.without_inputs(made)).all()):
+    if (plan == made).all():
         return
     position = int(np.argmax(plan != made))
     name = next(n for n in plan.dtype.names if plan[n][position] != made[n][position])
@@ -100,8 +99,8 @@ def _made_feed_forward(plan):
         _units([linear["n_in"][0], *linear["n_out"]]),
         activation,
         plans.placement_of(plan),
-        # Every operation has them, whether it uses them or not.
-        **_numbers(plan[["epsilon", "momentum"]], plan["rate"]),
+        # Every operation but the inputs has them, whether it uses them or not.
+        **_numbers(plan[["epsilon", "momentum"]][1:], plan["rate"][1:]),
     )
 
 

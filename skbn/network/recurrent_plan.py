@@ -1,25 +1,26 @@
 """Plans of recurrent networks.
 
 A recurrent layer is one operation a direction, with its parts behind it:
-``skbn.network.recurrent``.
+``skbn.network.operations.recurrent``.
 """
 
 import numpy as np
 
 from skbn.kernels.cells import CELLS, GATES
 from skbn.network import views
-from skbn.network.operations import PARTS
+from skbn.network.operations.recurrent import state_columns
+from skbn.network.operations.registry import PARTS
 from skbn.network.plan import (
     BATCH_NORM,
     DROPOUT,
     LAST,
     LINEAR,
     RECURRENT,
-    Sizes,
+    Layout,
+    inputs,
     operation,
     placed,
 )
-from skbn.network.recurrent import state_columns
 
 
 def recurrent(
@@ -66,7 +67,7 @@ def recurrent(
     n_steps = int(n_steps)
     n_directions = 2 if bidirectional else 1
     input_statistics = {"shared": int(shared), "n_steps": 1 if shared else n_steps}
-    rows = []
+    rows = [inputs(n_inputs)]
     source, n_in, column = 0, n_inputs, n_inputs
 
     def part(name, kind, n_in, n_out, **fields):
@@ -92,7 +93,8 @@ def recurrent(
                 part("cell_norm", BATCH_NORM, units, units, beta=0, n_steps=n_steps)
         source, n_in, column = column, n_out, column + n_out
         if dropout > 0.0:
-            rows.append(operation(DROPOUT, n_out, n_out, source, column, rate=dropout))
+            row = operation(DROPOUT, n_out, n_out, source, column, rate=dropout)
+            rows.append(row | {"key": len(rows) - 1})
             source, column = column, column + n_out
     rows.append(operation(LAST, n_in, n_in, source, column, n_directions=n_directions))
     source, column = column, column + n_in
@@ -128,7 +130,7 @@ def lengthened(statistics, plan, new_plan):
     statistics : ndarray
         Of `new_plan`.
     """
-    result = np.empty(Sizes.of(new_plan).n_statistics)
+    result = np.empty(Layout.of(new_plan).n_statistics)
     for view in (views.running_means, views.running_vars):
         for old, new in zip(view(plan, statistics), view(new_plan, result), strict=True):
             new[: len(old)] = old

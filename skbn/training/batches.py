@@ -1,5 +1,7 @@
 """Which rows make a mini-batch, and how many mini-batches make a block."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 # Work of one block, in floating point operations: some hundredths of a second, which is how
@@ -7,6 +9,34 @@ import numpy as np
 # batch costs beside its matrix products, so that many tiny batches are no long block.
 BLOCK_FLOPS = 1_000_000_000
 BATCH_FLOPS = 200_000
+
+
+@dataclass
+class Batches:
+    """Which rows make a mini-batch.
+
+    Attributes
+    ----------
+    size, smallest : int
+        Rows of a mini-batch; rows that a last one must have to stand by itself.
+    shuffle : bool
+        Whether every epoch has an order of its own.
+    random_state : numpy.random.RandomState, or None without `shuffle`
+        One permutation is drawn from it in each epoch, as scikit-learn does.
+    """
+
+    size: int
+    smallest: int
+    shuffle: bool
+    random_state: object = None
+
+    def bounds(self, n_rows):
+        """Bounds of the mini-batches of an epoch, as from `batch_bounds`."""
+        return batch_bounds(n_rows, self.size, self.smallest)
+
+    def reordered(self, rows):
+        """Row numbers in the order of the next epoch."""
+        return rows[self.random_state.permutation(len(rows))] if self.shuffle else rows
 
 
 def batch_bounds(n_rows, batch_size, smallest):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from skbn.training.batches import batch_bounds, blocks
+from skbn.training.batches import blocks
 
 INTERRUPTED = "Training interrupted by user."
 
@@ -56,17 +56,13 @@ def no_hook(history):
 def run_epochs(
     network,
     table,
-    optimizer,
-    moments,
+    training,
     schedule,
     stopping,
     history,
     *,
     max_epochs,
-    batch_size,
-    smallest_batch,
-    shuffle,
-    random_state,
+    batches,
     verbose,
     epoch_hook=no_hook,
 ):
@@ -78,8 +74,8 @@ def run_epochs(
         Changed in place, block by block.
     table : Table
         The rows.
-    optimizer, moments : ndarray
-        The optimizer's record and moments, changed in place.
+    training : skbn.network.optimizer.Training
+        The optimizer's record and moments, changed in place; penalty and seed.
     schedule : object
         One of ``skbn.training.schedules``.
     stopping : object
@@ -88,12 +84,8 @@ def run_epochs(
         Added to, epoch by epoch.
     max_epochs : int
         Epochs to run at most.
-    batch_size, smallest_batch : int
-        Rows of a mini-batch; rows that a last one must have to stand by itself.
-    shuffle : bool
-        Whether every epoch has an order of its own.
-    random_state : numpy.random.RandomState
-        One permutation is drawn from it in each epoch, as scikit-learn does.
+    batches : skbn.training.batches.Batches
+        Which rows make a mini-batch.
     verbose : bool
         Whether to print the loss of each epoch, as scikit-learn does.
     epoch_hook : callable, default=no_hook
@@ -110,18 +102,17 @@ def run_epochs(
     UserWarning
         On Ctrl-C, which ends training; the network is that of the last complete block.
     """
-    bounds = batch_bounds(table.n_rows, batch_size, smallest_batch)
+    bounds = batches.bounds(table.n_rows)
     rows = np.arange(table.n_rows)
     # How long it will take is known beforehand where the epochs are planned.
     of_all = f" of {max_epochs}" if schedule.runs_to_the_end else ""
     try:
         for _ in range(max_epochs):
             with epoch_hook(history) as stop:
-                if shuffle:
-                    rows = rows[random_state.permutation(table.n_rows)]
+                rows = batches.reordered(rows)
                 rates = schedule.rates(len(bounds) - 1)
                 losses = [
-                    _train_block(network, table, optimizer, moments, rows, bounds, rates, block)
+                    _train_block(network, table, training, rows, bounds, rates, block)
                     for block in blocks(bounds, network.flops_per_row(table))
                 ]
                 loss = float(np.average(np.concatenate(losses), weights=np.diff(bounds)))
@@ -147,15 +138,17 @@ def run_epochs(
         warnings.warn(INTERRUPTED, stacklevel=7)
 
 
-def _train_block(network, table, optimizer, moments, rows, bounds, rates, block):
+def _train_block(network, table, training, rows, bounds, rates, block):
     edges = bounds[block.start : block.stop + 1]
     losses = network.train(
         table,
-        optimizer,
-        moments,
+        training.optimizer,
+        training.moments,
         rows[edges[0] : edges[-1]],
         edges - edges[0],
         rates[block],
+        training.alpha,
+        training.seed,
     )
     if len(losses) < len(edges) - 1:
         raise NonFiniteLoss(f"mini-batch {block.start + len(losses) + 1}")

@@ -25,6 +25,7 @@ the inputs: only the products with h_{t-1} and back are step by step.
 """
 
 from cython cimport floating
+from libc.float cimport DBL_EPSILON, FLT_EPSILON
 from libc.string cimport memcpy, memset
 
 from skbn.kernels.activations cimport TANH, activation_backward, activation_forward
@@ -35,14 +36,15 @@ from skbn.kernels.cells cimport (
     lstm_output_backward, lstm_output_forward,
 )
 from skbn.kernels.linear cimport linear_backward, linear_forward
-from skbn.kernels.sequences cimport sequences_reverse_step, sequences_write_step
-from skbn.network.normalization cimport (
-    AFFINE, LATER_DY, norm_backward_step, norm_invstd, norm_mean, norm_shared_backward,
-    norm_shared_statistics, norm_statistics,
-)
+from skbn.kernels.sequences cimport Steps, sequences_reverse_step, sequences_write_step
 from skbn.network.operation cimport (
     CELL_NORM, INPUT_MAP, INPUT_NORM, NO_PART, RECURRENT, RECURRENT_MAP, RECURRENT_NORM,
 )
+from skbn.network.operations.normalization cimport (
+    AFFINE, LATER_DY, norm_backward_step, norm_invstd, norm_mean, norm_shared_add,
+    norm_shared_backward, norm_shared_begin, norm_shared_end, norm_statistics,
+)
+from skbn.network.run cimport INFERENCE, TRAINING
 
 
 # An operation with its parts, and where it keeps what, in columns of the state memory.
@@ -53,8 +55,10 @@ cdef struct Layer:
     const Operation* recurrent_norm
     const Operation* cell_norm
     int cell
+    int direction
     bint reversed
     bint beside                         # another direction has the other columns of y
+    Py_ssize_t n_in                     # columns of x
     Py_ssize_t d                        # units
     Py_ssize_t width                    # of all gates: d times their number
     Py_ssize_t inputs                   # (n_in) of x in the order of this direction, reversed
@@ -69,12 +73,16 @@ cdef struct Layer:
     Py_ssize_t n_columns
 
 
-cdef Py_ssize_t recurrent_parts(const Operation* operation, Py_ssize_t n_behind) noexcept nogil:
-    """How many parts stand behind an operation, of `n_behind` operations there are."""
+cdef Py_ssize_t _parts_of(const Operation* operation, Py_ssize_t n_behind) noexcept nogil:
+    # How many parts stand behind an operation; `n_behind` operations do.
     cdef Py_ssize_t n = 0
     while n < n_behind and operation[n + 1].part != NO_PART:
         n += 1
     return n
+
+
+cdef inline Py_ssize_t _n_parts(const Operation* operation, const Memory* memory) noexcept nogil:
+    return _parts_of(operation, memory.plan + memory.n_operations - 1 - operation)
 
 
 cdef Layer _layer(const Operation* operation, Py_ssize_t n_parts) noexcept nogil:
@@ -93,7 +101,9 @@ cdef Layer _layer(const Operation* operation, Py_ssize_t n_parts) noexcept nogil
         elif operation[k].part == CELL_NORM:
             layer.cell_norm = operation + k
     layer.cell = operation.cell
+    layer.direction = operation.direction
     layer.reversed = operation.direction == 1
+    layer.n_in = operation.n_in
     layer.beside = operation.n_directions == 2
     layer.d = layer.recurrent_map.n_in
     layer.width = layer.recurrent_map.n_out
@@ -132,7 +142,7 @@ def state_columns(const Operation[::1] plan):
     columns = []
     for o in range(plan.shape[0]):
         if plan[o].kind == RECURRENT:
-            n_parts = recurrent_parts(&plan[o], plan.shape[0] - 1 - o)
+            n_parts = _parts_of(&plan[o], plan.shape[0] - 1 - o)
             columns.append(_layer(&plan[o], n_parts).n_columns)
         else:
             columns.append(0)
@@ -162,76 +172,107 @@ cdef void _combine(
     )
 
 
-cdef inline Py_ssize_t _n_own(
-    const Operation* norm, const Steps* steps, bint frozen,
-) noexcept nogil:
-    # Steps with statistics of their own: all that were ever seen, where the running ones serve.
-    return norm.n_steps if frozen else min(steps.n_own, norm.n_steps)
+cdef inline bint _is_frozen(const Batch* batch) noexcept nogil:
+    return batch.mode == INFERENCE or batch.frozen
 
 
-cdef inline bint _is_shared(const Operation* norm) noexcept nogil:
-    return norm.shared != 0
+cdef inline Py_ssize_t _n_own(const Operation* norm, const Batch* batch) noexcept nogil:
+    # Steps with statistics of their own: all steps, where the running statistics serve.
+    return norm.n_steps if _is_frozen(batch) else min(batch.steps.n_own, norm.n_steps)
 
 
-cdef void _prepare_norm(
+cdef void _set_statistics(
     double* scratch,
-    const Operation* norm, const floating* x, const double* statistics,
-    const double* sample_weight, const Steps* steps,
-    Py_ssize_t step, bint frozen,
+    const Operation* norm, const floating* x, const double* statistics, const Batch* batch,
+    Py_ssize_t step,
 ) noexcept nogil:
-    # The statistics of a step, unless those of an earlier one serve.
-    if step < _n_own(norm, steps, frozen):
-        norm_statistics(scratch + norm.scratch, norm, x, statistics, sample_weight,
-                        steps.counts[step], step, frozen, True)
+    # The statistics of a step, unless the statistics of an earlier step serve.
+    if step < _n_own(norm, batch):
+        norm_statistics(scratch + norm.scratch, norm, x, statistics, batch.statistics_weights,
+                        batch.steps.counts[step], step, _is_frozen(batch), True)
 
 
 cdef inline Py_ssize_t _statistics_step(
-    const Operation* norm, const Steps* steps, Py_ssize_t step, bint frozen,
+    const Operation* norm, const Batch* batch, Py_ssize_t step,
 ) noexcept nogil:
-    return min(step, _n_own(norm, steps, frozen) - 1)
+    return min(step, _n_own(norm, batch) - 1)
 
 
-cdef void recurrent_forward(
-    floating* work, floating* state, double* scratch,
-    const Operation* operation, const floating* parameters, const double* statistics,
-    const double* sample_weight, const Steps* steps,
-    Py_ssize_t n_parts, Py_ssize_t capacity, Py_ssize_t state_capacity,
-    const Pass* mode,
+cdef void _set_shared_statistics(
+    floating* a, const floating* x, const Layer* layer, const Memory* memory, const Batch* batch,
+    const floating* W_x,
 ) noexcept nogil:
-    """The steps of all sequences, one after the other; `mode` of NULL is inference."""
-    cdef Layer layer = _layer(operation, n_parts)
-    cdef Py_ssize_t d = layer.d, width = layer.width, n_in = operation.n_in
-    cdef Py_ssize_t s, m, row, before
-    cdef bint keeps = mode != NULL
-    cdef bint frozen = mode == NULL or mode.frozen
-    cdef const floating* x = work + operation.x * capacity
-    cdef floating* y = work + operation.y * capacity
-    cdef floating* inputs = state + layer.inputs * state_capacity
-    cdef floating* a = state + layer.a * state_capacity
-    cdef floating* u = NULL if layer.u < 0 else state + layer.u * state_capacity
-    cdef floating* gates = state + layer.gates * state_capacity
-    cdef floating* c = state + layer.c * state_capacity
-    cdef floating* tanh_c = state + layer.tanh_c * state_capacity
-    cdef floating* h = state + layer.h * state_capacity if layer.beside else y
+    # The statistics of x_t W_x over all steps. `x` of NULL: a holds the products of all steps;
+    # otherwise a has the rows of one step, and the products are taken step by step.
+    cdef const Operation* norm = layer.input_norm
+    cdef double* scratch = memory.scratch + norm.scratch
+    cdef const Steps* steps = batch.steps
+    cdef Py_ssize_t s, row, m
+    if _is_frozen(batch):
+        norm_statistics(scratch, norm, a, memory.statistics, NULL, 0, 0, True, True)
+        return
+    norm_shared_begin(scratch, norm)
+    for s in range(steps.n_steps):
+        m = steps.counts[s]
+        row = 0
+        if x == NULL:
+            row = steps.starts[s]
+        else:
+            # All steps of a sequence count alike, so that a backward direction needs no order of
+            # its own here.
+            linear_forward(a, x + steps.starts[s] * layer.n_in, W_x, <const floating*> NULL, m,
+                           layer.n_in, layer.width)
+        norm_shared_add(scratch, norm, a + row * layer.width, batch.statistics_weights, m)
+    norm_shared_end(scratch, norm, FLT_EPSILON if floating is float else DBL_EPSILON)
+
+
+cdef void _forward(
+    floating* work, const Operation* operation, const Memory* memory, const Batch* batch,
+) noexcept nogil:
+    # The steps of all sequences, one after the other.
+    cdef Layer layer = _layer(operation, _n_parts(operation, memory))
+    cdef Py_ssize_t d = layer.d, width = layer.width, n_in = layer.n_in
+    cdef const Steps* steps = batch.steps
+    cdef Py_ssize_t s, m, row, before, capacity = memory.state_capacity
+    # At inference and while statistics are collected, the state memory has the rows of one step.
+    cdef bint keeps = batch.mode == TRAINING
+    cdef const floating* parameters = <const floating*> memory.parameters
+    cdef floating* state = <floating*> memory.state
+    cdef const floating* x = work + operation.x * memory.capacity
+    cdef floating* y = work + operation.y * memory.capacity
+    cdef floating* inputs = state + layer.inputs * capacity
+    cdef floating* a = state + layer.a * capacity
+    cdef floating* u = NULL if layer.u < 0 else state + layer.u * capacity
+    cdef floating* gates = state + layer.gates * capacity
+    cdef floating* c = state + layer.c * capacity
+    cdef floating* tanh_c = state + layer.tanh_c * capacity
+    cdef floating* h
     cdef floating* h_step
     cdef const floating* h_before
     cdef const floating* W_x = parameters + layer.input_map.weights
-    cdef const floating* W_h = parameters + layer.recurrent_map.weights
     cdef const floating* bias = _vector(parameters, layer.input_map.bias)
-    cdef bint rolls_h = not keeps and layer.beside
+    cdef const Operation* norm = layer.input_norm
+    cdef bint rolls_h
+    if operation.y == batch.unread:
+        y = NULL
+    # Whether h has the rows of one step.
+    rolls_h = not keeps and (layer.beside or y == NULL)
+    h = y
+    if layer.beside:
+        h = state + layer.h * capacity
+    elif y == NULL:
+        # The backward pass alone needs h_{t-1} in rows of its own.
+        h = state + layer.previous * capacity
     if keeps:
         if layer.reversed:
             for s in range(steps.n_steps):
                 sequences_reverse_step(inputs + steps.starts[s] * n_in, x, steps, s, n_in, n_in)
             x = inputs
         linear_forward(a, x, W_x, bias, steps.n_rows, n_in, width)
-        if layer.input_norm != NULL and _is_shared(layer.input_norm):
-            norm_shared_statistics(scratch + layer.input_norm.scratch, layer.input_norm, a,
-                                   statistics, sample_weight, steps, frozen)
-    elif layer.input_norm != NULL and _is_shared(layer.input_norm):
-        norm_statistics(scratch + layer.input_norm.scratch, layer.input_norm, a, statistics,
-                        NULL, 0, 0, True, True)
-    for s in range(steps.n_steps):
+    if norm != NULL and norm.shared and batch.first_step == 0:
+        _set_shared_statistics(a, <const floating*> NULL if keeps else x, &layer, memory, batch,
+                               W_x)
+    for s in range(batch.first_step, batch.last_step):
         m = steps.counts[s]
         row = steps.starts[s] if keeps else 0
         before = 0
@@ -247,48 +288,47 @@ cdef void recurrent_forward(
         h_before = NULL
         if s > 0:
             h_before = h + (0 if rolls_h else steps.starts[s - 1]) * d
-        if layer.input_norm != NULL:
-            if not _is_shared(layer.input_norm):
-                _prepare_norm(scratch, layer.input_norm, a + row * width, statistics,
-                              sample_weight, steps, s, frozen)
-            _combine(gates + row * width, scratch, layer.input_norm, a + row * width, parameters,
-                     m, 0, width, _statistics_step(layer.input_norm, steps, s, frozen),
-                     width, width, False)
+        if norm != NULL:
+            if not norm.shared:
+                _set_statistics(memory.scratch, norm, a + row * width, memory.statistics, batch, s)
+            _combine(gates + row * width, memory.scratch, norm, a + row * width, parameters, m, 0,
+                     width, _statistics_step(norm, batch, s), width, width, False)
         _recurrent_part(gates + row * width, NULL if u == NULL else u + row * width, c + row * d,
-                        scratch, &layer, h_before, W_h, parameters, statistics, sample_weight,
-                        steps, s, frozen)
+                        h_before, &layer, memory, batch, s)
         if layer.cell == LSTM_CELL:
             lstm_forward(gates + row * width, c + row * d, NULL if s == 0 else c + before * d, m,
                          d)
             if layer.cell_norm == NULL:
                 memcpy(tanh_c + row * d, c + row * d, m * d * sizeof(floating))
             else:
-                _prepare_norm(scratch, layer.cell_norm, c + row * d, statistics, sample_weight,
-                              steps, s, frozen)
-                _combine(tanh_c + row * d, scratch, layer.cell_norm, c + row * d, parameters, m,
-                         0, d, _statistics_step(layer.cell_norm, steps, s, frozen), d, d, False)
+                _set_statistics(memory.scratch, layer.cell_norm, c + row * d, memory.statistics,
+                                batch, s)
+                _combine(tanh_c + row * d, memory.scratch, layer.cell_norm, c + row * d,
+                         parameters, m, 0, d, _statistics_step(layer.cell_norm, batch, s), d, d,
+                         False)
             lstm_output_forward(h_step, tanh_c + row * d, gates + row * width, m, d)
         elif layer.cell == GRU_CELL:
             gru_forward(h_step, gates + row * width, c + row * d, h_before, m, d)
         else:
             activation_forward(gates + row * width, gates + row * width, m * d, TANH)
             memcpy(h_step, gates + row * width, m * d * sizeof(floating))
-        if layer.beside:
+        if layer.beside and y != NULL:
             sequences_write_step(y + (d if layer.reversed else 0), h_step, steps, s, d, 2 * d,
                                  layer.reversed)
 
 
 cdef void _recurrent_part(
-    floating* gates, floating* u, floating* candidate, double* scratch,
-    const Layer* layer, const floating* h_before, const floating* W_h,
-    const floating* parameters, const double* statistics, const double* sample_weight,
-    const Steps* steps, Py_ssize_t step, bint frozen,
+    floating* gates, floating* u, floating* candidate, const floating* h_before,
+    const Layer* layer, const Memory* memory, const Batch* batch, Py_ssize_t step,
 ) noexcept nogil:
     # Adds N_h(h_{t-1} W_h) to the pre-activations of a step, or, for the candidate of a GRU,
     # writes it with its bias to `candidate`. `h_before` of NULL is the first step.
-    cdef Py_ssize_t d = layer.d, width = layer.width, m = steps.counts[step]
+    cdef Py_ssize_t d = layer.d, width = layer.width, m = batch.steps.counts[step]
     cdef Py_ssize_t added = width - d if layer.cell == GRU_CELL else width
     cdef const Operation* norm = layer.recurrent_norm
+    cdef const floating* parameters = <const floating*> memory.parameters
+    cdef const floating* W_h = parameters + layer.recurrent_map.weights
+    cdef double* scratch = memory.scratch
     cdef const floating* bias = _vector(parameters, layer.recurrent_map.bias)
     cdef Py_ssize_t i, j, source
     if h_before == NULL:
@@ -309,8 +349,8 @@ cdef void _recurrent_part(
         return
     linear_forward(u, h_before, W_h, <const floating*> NULL, m, d, width)
     if norm != NULL:
-        _prepare_norm(scratch, norm, u, statistics, sample_weight, steps, step, frozen)
-        source = _statistics_step(norm, steps, step, frozen)
+        _set_statistics(scratch, norm, u, memory.statistics, batch, step)
+        source = _statistics_step(norm, batch, step)
         _combine(gates, scratch, norm, u, parameters, m, 0, added, source, width, width, True)
         if layer.cell == GRU_CELL:
             _combine(candidate, scratch, norm, u, parameters, m, added, d, source, d, width,
@@ -327,28 +367,31 @@ cdef void _recurrent_part(
                 candidate[i * d + j] += bias[j]
 
 
-cdef void recurrent_backward(
-    floating* dx, floating* gradient, floating* dy, floating* state, double* scratch,
-    const Operation* operation, const floating* parameters, const floating* work,
-    const double* sample_weight, const Steps* steps,
-    Py_ssize_t n_parts, Py_ssize_t capacity,
-    const Pass* mode,
+cdef void _backward(
+    floating* dy, const Operation* operation, const Memory* memory, Batch* batch,
 ) noexcept nogil:
-    """Adds to `gradient` from the outputs' gradient `dy`, whose memory it uses.
-
-    dx, unless it is NULL, is written by the direction that comes last in the plan, which is the
-    first to be called, and added to by the other. It must not be dy.
-    """
-    cdef Layer layer = _layer(operation, n_parts)
-    cdef Py_ssize_t d = layer.d, width = layer.width, n_in = operation.n_in
+    # Adds to the gradient of the parameters from the outputs' gradient dy, whose memory it uses.
+    # dx is written by the direction that comes last in the plan, which is the first to be called,
+    # and added to by the other.
+    cdef Layer layer = _layer(operation, _n_parts(operation, memory))
+    cdef Py_ssize_t d = layer.d, width = layer.width, n_in = layer.n_in
+    cdef const Steps* steps = batch.steps
+    cdef Py_ssize_t capacity = memory.state_capacity
+    cdef const floating* work = <const floating*> memory.work
+    cdef const floating* parameters = <const floating*> memory.parameters
+    cdef floating* gradient = <floating*> memory.gradient
+    cdef floating* state = <floating*> memory.state
+    cdef double* scratch = memory.scratch
+    # Nobody needs the gradient of the inputs.
+    cdef floating* dx = NULL if operation.x == memory.plan.y else <floating*> batch.spare
     cdef Py_ssize_t n_rows = steps.n_rows, n_first = steps.counts[0]
     cdef Py_ssize_t s, row
-    cdef const floating* x = work + operation.x * capacity
+    cdef const floating* x = work + operation.x * memory.capacity
     cdef floating* inputs = state + layer.inputs * capacity
     cdef floating* a = state + layer.a * capacity
     cdef floating* gates = state + layer.gates * capacity
     cdef floating* previous = state + layer.previous * capacity
-    cdef const floating* h = work + operation.y * capacity
+    cdef const floating* h = work + operation.y * memory.capacity
     cdef floating* dh = dy
     cdef floating* du = gates
     cdef const Operation* norm = layer.input_norm
@@ -365,8 +408,7 @@ cdef void recurrent_backward(
     _forget_later_steps(scratch, layer.recurrent_norm)
     _forget_later_steps(scratch, layer.cell_norm)
     for s in range(steps.n_steps - 1, -1, -1):
-        _backward_step(dh, gradient, state, scratch, &layer, h, parameters, sample_weight, steps,
-                       s, capacity, mode.frozen)
+        _backward_step(dh, h, &layer, memory, batch, s)
     # du holds the gradient of h_{t-1} W_h for every step by now, but for the first.
     for s in range(1, steps.n_steps):
         memcpy(previous + steps.starts[s] * d, h + steps.starts[s - 1] * d,
@@ -378,19 +420,23 @@ cdef void recurrent_backward(
              <int> d, <int> width, <int> (n_rows - n_first), True, False, <floating> 1,
              <floating> 1)
     # gates holds the gradient of a's normalized form; it becomes that of a.
-    if norm != NULL and _is_shared(norm):
+    if norm != NULL and norm.shared:
         norm_shared_backward(gates, scratch + norm.scratch, gradient, norm, a, parameters,
-                             sample_weight, steps, mode.frozen)
+                             batch.statistics_weights, steps, batch.frozen)
     elif norm != NULL:
         for s in range(steps.n_steps - 1, -1, -1):
             row = steps.starts[s] * width
             norm_backward_step(gates + row, scratch + norm.scratch, gradient, gates + row, norm,
-                               a + row, parameters, sample_weight, steps.counts[s], s,
-                               _n_own(norm, steps, mode.frozen), mode.frozen)
+                               a + row, parameters, batch.statistics_weights,
+                               steps.counts[s], s, _n_own(norm, batch), batch.frozen)
     linear_backward(<floating*> NULL, gradient + layer.input_map.weights,
                     NULL if layer.input_map.bias < 0 else gradient + layer.input_map.bias,
                     gates, <const floating*> inputs if layer.reversed else x,
                     parameters + layer.input_map.weights, n_rows, n_in, width)
+    if layer.direction == 0:
+        # The last of the directions of a layer.
+        batch.spare = dy
+        batch.dy = dx
     if dx == NULL:
         return
     gemm(inputs if layer.reversed else dx, <int> n_in, <const floating*> gates, <int> width,
@@ -421,15 +467,20 @@ cdef void _gather_step(
 
 
 cdef void _backward_step(
-    floating* dh_all, floating* gradient, floating* state, double* scratch,
-    const Layer* layer, const floating* h, const floating* parameters,
-    const double* sample_weight, const Steps* steps,
-    Py_ssize_t s, Py_ssize_t capacity, bint frozen,
+    floating* dh_all, const floating* h, const Layer* layer, const Memory* memory,
+    const Batch* batch, Py_ssize_t s,
 ) noexcept nogil:
     # From the gradient of h_s to that of the pre-activations of step s, in `gates`; to that of
     # h_{s-1} W_h, in `u` where there is one; and to what of it goes back to h_{s-1} and c_{s-1},
     # which takes the place of dh and tanh_c of step s.
-    cdef Py_ssize_t d = layer.d, width = layer.width, i, j
+    cdef Py_ssize_t d = layer.d, width = layer.width, capacity = memory.state_capacity, i, j
+    cdef const Steps* steps = batch.steps
+    cdef const double* sample_weight = batch.statistics_weights
+    cdef const floating* parameters = <const floating*> memory.parameters
+    cdef floating* gradient = <floating*> memory.gradient
+    cdef floating* state = <floating*> memory.state
+    cdef double* scratch = memory.scratch
+    cdef bint frozen = batch.frozen
     cdef Py_ssize_t m = steps.counts[s], later = steps.counts[s + 1]
     cdef Py_ssize_t row = steps.starts[s]
     cdef floating* dh = dh_all + row * d
@@ -455,7 +506,7 @@ cdef void _backward_step(
         if layer.cell_norm != NULL:
             norm_backward_step(dc, scratch + layer.cell_norm.scratch, gradient, dc,
                                layer.cell_norm, c, parameters, sample_weight, m, s,
-                               _n_own(layer.cell_norm, steps, frozen), frozen)
+                               _n_own(layer.cell_norm, batch), frozen)
         for i in range(later * d):
             dc[i] += dc_later[i]
         lstm_backward(dc, gates, c_before, m, d)
@@ -470,7 +521,7 @@ cdef void _backward_step(
     if s > 0:
         if norm != NULL:
             norm_backward_step(u, scratch + norm.scratch, gradient, gates, norm, u, parameters,
-                               sample_weight, m, s, _n_own(norm, steps, frozen), frozen)
+                               sample_weight, m, s, _n_own(norm, batch), frozen)
         elif u != gates:
             memcpy(u, gates, m * width * sizeof(floating))
         # Of a GRU the direct part is in dh already.
@@ -483,3 +534,21 @@ cdef void _backward_step(
         for i in range(m):
             for j in range(d):
                 gates[i * width + 2 * d + j] = c[i * d + j]
+
+
+cdef void forward(
+    const Operation* operation, const Memory* memory, Batch* batch,
+) noexcept nogil:
+    if memory.is_double:
+        _forward(<double*> memory.work, operation, memory, batch)
+    else:
+        _forward(<float*> memory.work, operation, memory, batch)
+
+
+cdef void backward(
+    const Operation* operation, const Memory* memory, Batch* batch,
+) noexcept nogil:
+    if memory.is_double:
+        _backward(<double*> batch.dy, operation, memory, batch)
+    else:
+        _backward(<float*> batch.dy, operation, memory, batch)

@@ -29,6 +29,7 @@ from skbn.kernels.moments cimport (
     moments_without_rounding,
 )
 from skbn.kernels.pointers cimport pointer
+from skbn.network.run cimport Batch
 
 
 # Fewer sequences than that have no statistics of their own at a time step, unless they are all.
@@ -97,7 +98,7 @@ cdef double* norm_mean(double* scratch, const Operation* operation, Py_ssize_t s
     return scratch + (STATISTICS + step) * operation.n_out
 
 
-cdef inline double* norm_var(
+cdef double* norm_var(
     double* scratch, const Operation* operation, Py_ssize_t step,
 ) noexcept nogil:
     return scratch + (STATISTICS + operation.n_steps + step) * operation.n_out
@@ -168,57 +169,103 @@ cdef double _weight_of(const double* sample_weight, Py_ssize_t n) noexcept nogil
     return total
 
 
-cdef void norm_shared_statistics(
+cdef void norm_shared_begin(double* scratch, const Operation* operation) noexcept nogil:
+    """Begin statistics of all steps together: they are merged step by step."""
+    memset(scratch + LATER_DY * operation.n_out, 0, operation.n_out * sizeof(double))
+
+
+cdef void norm_shared_add(
     double* scratch,
-    const Operation* operation, const floating* x, const double* statistics,
-    const double* sample_weight, const Steps* steps,
-    bint frozen,
+    const Operation* operation, const floating* x, const double* sample_weight, Py_ssize_t n,
 ) noexcept nogil:
-    """Statistics of the rows of all steps together, merged step by step."""
-    cdef Py_ssize_t d = operation.n_out, s, j
-    cdef double* mean = norm_mean(scratch, operation, 0)
-    cdef double* var = norm_var(scratch, operation, 0)
-    # What the backward pass will need has room for the moments of a step.
+    """Merge the statistics of the n rows of a step into the statistics of the steps before."""
+    cdef Py_ssize_t d = operation.n_out, j
+    # The memory for the gradient sums of the backward pass has room for the moments of a step.
     cdef double* step_mean = scratch + SUM_DY * d
     cdef double* step_var = scratch + SUM_DY_XHAT * d
     cdef double* weight = scratch + LATER_DY * d
     cdef double* step_weight = scratch + LATER_DY_XHAT * d
-    cdef double total
-    if frozen:
-        _from_running(scratch, operation, statistics, 0)
-    else:
-        memset(weight, 0, d * sizeof(double))
-        for s in range(steps.n_steps):
-            _moments(step_mean, step_var, scratch, operation, x + steps.starts[s] * d,
-                     sample_weight, steps.counts[s])
-            total = _weight_of(sample_weight, steps.counts[s])
-            for j in range(d):
-                step_weight[j] = total
-            moments_merge(mean, var, weight, step_mean, step_var, step_weight, d)
-        moments_without_rounding(var, mean, d, FLT_EPSILON if floating is float else DBL_EPSILON)
-    inverse_std(norm_invstd(scratch, operation, 0), var, d, operation.epsilon)
+    cdef double total = _weight_of(sample_weight, n)
+    _moments(step_mean, step_var, scratch, operation, x, sample_weight, n)
+    for j in range(d):
+        step_weight[j] = total
+    moments_merge(norm_mean(scratch, operation, 0), norm_var(scratch, operation, 0), weight,
+                  step_mean, step_var, step_weight, d)
+
+
+cdef void norm_shared_end(
+    double* scratch, const Operation* operation, double rounding,
+) noexcept nogil:
+    """The statistics that all steps are normalized by; `rounding` is the epsilon of the dtype."""
+    cdef double* var = norm_var(scratch, operation, 0)
+    moments_without_rounding(var, norm_mean(scratch, operation, 0), operation.n_out, rounding)
+    inverse_std(norm_invstd(scratch, operation, 0), var, operation.n_out, operation.epsilon)
 
 
 cdef void norm_gradient_sums(
-    double* scratch, floating* gradient, floating* dy,
+    double* scratch, floating* dy,
     const Operation* operation, const floating* x, const floating* y,
     Py_ssize_t n, Py_ssize_t step,
 ) noexcept nogil:
-    """The sums of dy and dy xhat over n rows, which are added to the gradients, too.
+    """The sums of dy and of dy xhat over n rows, into the scratch memory.
 
-    `y`, not NULL, is the output of a relu behind, whose derivative is then multiplied into dy.
+    `y`, not NULL, is the output of a fused relu, whose derivative is then multiplied into dy.
     """
-    cdef Py_ssize_t d = operation.n_out, j
-    cdef double* sum_dy = scratch + SUM_DY * d
-    cdef double* sum_dy_xhat = scratch + SUM_DY_XHAT * d
-    batchnorm_gradient_sums(sum_dy, sum_dy_xhat, <floating*> (scratch + AFFINE * d), dy, y, x,
+    cdef Py_ssize_t d = operation.n_out
+    batchnorm_gradient_sums(scratch + SUM_DY * d, scratch + SUM_DY_XHAT * d,
+                            <floating*> (scratch + AFFINE * d), dy, y, x,
                             norm_mean(scratch, operation, step),
                             norm_invstd(scratch, operation, step), n, d)
+
+
+cdef void norm_add_parameter_gradients(
+    floating* gradient, const double* scratch, const Operation* operation,
+) noexcept nogil:
+    """Add the sums of dy xhat to the gradient of gamma, the sums of dy to the gradient of beta."""
+    cdef Py_ssize_t d = operation.n_out, j
+    cdef const double* sum_dy = scratch + SUM_DY * d
+    cdef const double* sum_dy_xhat = scratch + SUM_DY_XHAT * d
     for j in range(d):
         gradient[operation.gamma + j] += <floating> sum_dy_xhat[j]
     if operation.beta >= 0:
         for j in range(d):
             gradient[operation.beta + j] += <floating> sum_dy[j]
+
+
+cdef void norm_add_up_statistics(
+    double* scratch, const Operation* operation, const Batch* batch,
+) noexcept nogil:
+    """Statistics of the rows of all processes, from the statistics of the rows of each.
+
+    A process has rows of total weight W, mean m and variance v. Over all processes
+
+        M = sum W m / sum W,   V = sum W (v + (m - M)^2) / sum W,
+
+    in two rounds, since the second sum needs M: W (v + m^2) less M^2 would cancel.
+    """
+    cdef Py_ssize_t d = operation.n_out, j
+    cdef double* mean = norm_mean(scratch, operation, 0)
+    cdef double* var = norm_var(scratch, operation, 0)
+    cdef double* values = scratch + MOMENTS * d
+    cdef double own = batch.own_statistics, total = batch.statistics_total
+    for j in range(d):
+        values[j] = own * mean[j]
+    batch.sums.add(batch.sums.context, values, d)
+    for j in range(d):
+        var[j] = own * (var[j] + (mean[j] - values[j] / total) ** 2)
+        mean[j] = values[j] / total
+    batch.sums.add(batch.sums.context, var, d)
+    for j in range(d):
+        var[j] /= total
+    inverse_std(norm_invstd(scratch, operation, 0), var, d, operation.epsilon)
+
+
+cdef void norm_add_up_gradient_sums(
+    double* scratch, const Operation* operation, const Batch* batch,
+) noexcept nogil:
+    """The sums of dy and of dy xhat over the rows of all processes."""
+    # They stand side by side.
+    batch.sums.add(batch.sums.context, scratch + SUM_DY * operation.n_out, 2 * operation.n_out)
 
 
 cdef void norm_data_gradient(
@@ -257,8 +304,8 @@ cdef void norm_backward_step(
     cdef double* later = scratch + LATER_DY * d
     # Where the rows have no share in the statistics they may all be without weight.
     cdef double total_weight = 1.0
-    norm_gradient_sums(scratch, gradient, dy, operation, x, <floating*> NULL, n,
-                       min(step, n_own - 1))
+    norm_gradient_sums(scratch, dy, operation, x, <floating*> NULL, n, min(step, n_own - 1))
+    norm_add_parameter_gradients(gradient, scratch, operation)
     if frozen or step >= n_own:
         for j in range(2 * d):
             later[j] += sums[j]
@@ -286,8 +333,9 @@ cdef void norm_shared_backward(
     memset(later, 0, 2 * d * sizeof(double))
     for s in range(steps.n_steps):
         start = steps.starts[s] * d
-        norm_gradient_sums(scratch, gradient, dy + start, operation, x + start, <floating*> NULL,
+        norm_gradient_sums(scratch, dy + start, operation, x + start, <floating*> NULL,
                            steps.counts[s], 0)
+        norm_add_parameter_gradients(gradient, scratch, operation)
         for j in range(2 * d):
             later[j] += sums[j]
         total += _weight_of(sample_weight, steps.counts[s])
@@ -316,10 +364,12 @@ cdef void norm_update_running(
     n_own = min(n_own, operation.n_steps)
     last = min(max(n_own, n_tracked), operation.n_steps) - 1
     for s in range(n_own):
-        moments_update_running(
-            mean + s * d, var + s * d, norm_mean(scratch, operation, s),
-            norm_var(scratch, operation, s), d, operation.momentum if s < n_tracked else 1.0,
-        )
+        if s < n_tracked:
+            moments_update_running(mean + s * d, var + s * d, norm_mean(scratch, operation, s),
+                                   norm_var(scratch, operation, s), d, operation.momentum)
+        else:
+            memcpy(mean + s * d, norm_mean(scratch, operation, s), d * sizeof(double))
+            memcpy(var + s * d, norm_var(scratch, operation, s), d * sizeof(double))
     for s in range(last + 1, operation.n_steps):
         memcpy(mean + s * d, mean + last * d, d * sizeof(double))
         memcpy(var + s * d, var + last * d, d * sizeof(double))

@@ -2,6 +2,7 @@ from cython cimport floating
 
 from skbn.kernels.sequences cimport Steps
 from skbn.network.operation cimport Operation
+from skbn.network.run cimport Batch
 
 # Doubles of scratch for one unit of a normalized layer, in multiples of its d units: weight,
 # two gradient sums, those of later steps, three for moments, four for affine forms; then, for
@@ -32,17 +33,33 @@ cdef void norm_statistics(
     bint frozen, bint repeated,
 ) noexcept nogil
 
-cdef void norm_shared_statistics(
+cdef void norm_shared_begin(double* scratch, const Operation* operation) noexcept nogil
+
+cdef void norm_shared_add(
     double* scratch,
-    const Operation* operation, const floating* x, const double* statistics,
-    const double* sample_weight, const Steps* steps,
-    bint frozen,
+    const Operation* operation, const floating* x, const double* sample_weight, Py_ssize_t n,
+) noexcept nogil
+
+cdef void norm_shared_end(
+    double* scratch, const Operation* operation, double rounding,
 ) noexcept nogil
 
 cdef void norm_gradient_sums(
-    double* scratch, floating* gradient, floating* dy,
+    double* scratch, floating* dy,
     const Operation* operation, const floating* x, const floating* y,
     Py_ssize_t n, Py_ssize_t step,
+) noexcept nogil
+
+cdef void norm_add_parameter_gradients(
+    floating* gradient, const double* scratch, const Operation* operation,
+) noexcept nogil
+
+cdef void norm_add_up_statistics(
+    double* scratch, const Operation* operation, const Batch* batch,
+) noexcept nogil
+
+cdef void norm_add_up_gradient_sums(
+    double* scratch, const Operation* operation, const Batch* batch,
 ) noexcept nogil
 
 cdef void norm_data_gradient(

@@ -1,0 +1,1 @@
+"""Operations of a network, a file each, and the registry that leads to them."""
