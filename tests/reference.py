@@ -72,6 +72,13 @@ class moments:
         return mean, var, weight
 
     @staticmethod
+    def without_rounding(mean, var, dtype):
+        bound = (16 * np.finfo(dtype).eps) ** 2 * (mean**2 + np.mean(mean**2))
+        return np.where(var <= bound, 0.0, var)
+
+
+class merging:
+    @staticmethod
     def merge(mean, var, weight, batch_mean, batch_var, batch_weight):
         seen = weight + batch_weight > 0
         mean_a, mean_b = mean[seen].astype(np.longdouble), batch_mean[seen]
@@ -99,11 +106,6 @@ class moments:
             pair[0, seen] = value
             pair[1, seen] = value - pair[0, seen]
         weight[seen] = total
-
-    @staticmethod
-    def without_rounding(mean, var, dtype):
-        bound = (16 * np.finfo(dtype).eps) ** 2 * (mean**2 + np.mean(mean**2))
-        return np.where(var <= bound, 0.0, var)
 
     @staticmethod
     def update_running(running_mean, running_var, batch_mean, batch_var, momentum):

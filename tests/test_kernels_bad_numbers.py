@@ -10,6 +10,7 @@ from skbn.kernels import (
     gather,
     linear,
     losses,
+    merging,
     moments,
     optimizers,
     sequences,
@@ -51,7 +52,7 @@ DOORS = {
     "without_rounding": lambda **k: moments.without_rounding(
         **{"mean": ONE, "var": ONE, "dtype": np.float64} | k
     ),
-    "update_running": lambda **k: moments.update_running(
+    "update_running": lambda **k: merging.update_running(
         *[np.ones(2) for _ in range(4)], **{"momentum": 0.5} | k
     ),
     "gather": lambda **k: gather.gather(**{"x": X, "mean": ONE, "invstd": ONE} | k),
@@ -116,7 +117,7 @@ def test_weights(door):
 def test_total_weights(value):
     good, bad = np.ones(2), np.array([1.0, value])
     pair = np.ones((2, 2))
-    for door, values in ((moments.merge, good), (moments.merge_pairs, pair)):
+    for door, values in ((merging.merge, good), (merging.merge_pairs, pair)):
         door(values, values, good.copy(), values, values, np.array([0.0, 2.0]))
         with pytest.raises(ValueError, match=f"^weight must be >= 0, got {value} in column 1"):
             door(values, values, bad, values, values, good)

@@ -1,23 +1,24 @@
-"""Doors of ``skbn.kernels.moments``: exact statistics, whatever the offset and the chunks."""
+"""Array functions of ``skbn.kernels.moments``: exact statistics, whatever the offset."""
 
 import numpy as np
 import pytest
 import reference
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import (
-    CONTIGUOUS,
-    FLOAT64,
-    arrays,
-    drawn,
-    each_precision,
-    lengths,
-    weights,
+from strategies import FLOAT64, arrays, drawn, each_precision, lengths, weights
+from tables import (
+    LAYOUTS,
+    laid_out,
+    sorted_rows,
+    table,
+    with_a_step_after_the_first_block,
+    with_first_row_far_out,
 )
 from twins import assert_equals_twin, untouched
 
 from skbn.kernels import blas, moments
 
+quiet = settings(deadline=None, derandomize=True, max_examples=80)
 offsets = st.sampled_from([0.0, 1.0, -1000.0])
 PAIR, TRIPLE = [FLOAT64] * 2, [FLOAT64] * 3
 
@@ -60,17 +61,6 @@ def test_weighted_moments_equal_their_twin(precision, weighted, data, n, d, offs
 def test_weighted_moments_take_any_strides(precision, data, n, d):
     x = data.draw(arrays((n, d), precision.dtype))
     assert_equals_twin(moments.weighted_moments, TRIPLE, x, data.draw(weights(n, positive=0)))
-
-
-@drawn
-@given(st.data(), lengths(smallest=0, largest=9))
-def test_merge_equals_its_twin(data, d):
-    means = [data.draw(arrays((d,), np.float64, orders=CONTIGUOUS)) for _ in range(2)]
-    variances = [mean**2 for mean in means]
-    counts = [data.draw(weights(d, positive=0)) for _ in range(2)]
-    so_far, batch = zip(means, variances, counts, strict=True)
-    so_far = [array.copy() for array in so_far]
-    assert_equals_twin(moments.merge, TRIPLE, *so_far, *batch, changed=3)
 
 
 @each_precision
@@ -169,30 +159,6 @@ def test_without_rounding_refuses_what_products_are_not_computed_in(dtype):
         moments.without_rounding(np.ones(2), np.ones(2), dtype)
 
 
-@drawn
-@given(st.data(), lengths(smallest=0, largest=9), st.sampled_from([0.0, 0.1, 1.0]))
-def test_update_running_equals_its_twin(data, d, momentum):
-    running = [data.draw(arrays((d,), np.float64, orders=["C"])) for _ in range(2)]
-    batch = [data.draw(arrays((d,), np.float64, orders=CONTIGUOUS)) for _ in range(2)]
-    assert_equals_twin(moments.update_running, PAIR, *running, *batch, momentum, changed=2)
-
-
-def table(n, d=3, offset=0.0, seed=0):
-    return offset + np.random.default_rng(seed).standard_normal((n, d))
-
-
-def sorted_rows(x):
-    return np.sort(x, axis=0)
-
-
-def with_first_row_far_out(x):
-    return np.concatenate([np.full_like(x[:1], 1e6), x[1:]])
-
-
-def with_a_step_after_the_first_block(x):
-    return x + 1e6 * (np.arange(len(x)) >= 256)[:, np.newaxis]
-
-
 @pytest.mark.parametrize("n", [255, 256, 257, 513, 20_011])
 @pytest.mark.parametrize("offset", [0.0, 1e3])
 @pytest.mark.parametrize(
@@ -232,47 +198,6 @@ def test_a_constant_column_has_exactly_variance_0(n, value):
     ):
         np.testing.assert_array_equal(mean, value)
         np.testing.assert_array_equal(var, 0.0)
-
-
-def merged(chunks):
-    """The moments of all chunks, merged one after the other."""
-    so_far = np.zeros((3, chunks[0].shape[1]))
-    for chunk in chunks:
-        moments.merge(*so_far, *moments.weighted_moments(chunk))
-    return so_far
-
-
-@each_precision
-@drawn
-@given(st.data(), lengths(smallest=1, largest=60), offsets)
-def test_merge_is_exact_over_any_chunks(precision, data, n, offset):
-    x = data.draw(arrays((n, 2), precision.dtype, orders=["C"], offset=offset))
-    # Two equal cuts make an empty chunk.
-    cuts = sorted(data.draw(st.lists(st.integers(0, n), max_size=8)))
-    mean, var, weight = merged(np.split(x, cuts))
-    exact_mean, exact_var = reference.moments.batch_moments(x)
-    np.testing.assert_allclose(mean, exact_mean, rtol=1e-12, atol=1e-13)
-    np.testing.assert_allclose(var, exact_var, rtol=1e-12, atol=1e-12)
-    np.testing.assert_array_equal(weight, n)
-
-
-@pytest.mark.parametrize("rows", [1, 7, 256, 1999])
-@pytest.mark.parametrize("arranged", [np.array, sorted_rows, with_first_row_far_out])
-def test_merge_is_exact_down_to_single_rows(rows, arranged):
-    x = arranged(table(2000, offset=1e3))
-    mean, var, weight = merged(np.split(x, range(rows, len(x), rows)))
-    exact_mean, exact_var = reference.moments.batch_moments(x)
-    np.testing.assert_allclose(mean, exact_mean, rtol=1e-13)
-    np.testing.assert_allclose(var, exact_var, rtol=1e-12)
-    np.testing.assert_array_equal(weight, 2000)
-
-
-def test_merge_keeps_what_only_one_side_has_seen():
-    seen, unseen = [np.array([value]) for value in (3.0, 2.0, 5.0)], [np.zeros(1)] * 3
-    for so_far, batch in ((seen, unseen), (unseen, seen)):
-        result = [array.copy() for array in so_far]
-        untouched(moments.merge, *result, *batch, changed=3)
-        np.testing.assert_array_equal(result, seen)
 
 
 @each_precision
@@ -355,17 +280,45 @@ def test_weights_of_another_length_are_refused(sample_weight):
         untouched(moments.weighted_moments, np.ones((3, 2)), sample_weight)
 
 
-@pytest.mark.parametrize(("door", "arity"), [(moments.merge, 6), (moments.update_running, 4)])
-def test_statistics_of_other_lengths_and_dtypes_are_refused(door, arity):
-    rest = () if door is moments.merge else (0.1,)
-    for position in range(arity):
-        for bad, message in (
-            (np.ones(2), "one length"),
-            (np.ones(3, np.float32), "dtype mismatch"),
-            (np.ones(6)[::2], "not C-contiguous"),
-        ):
-            statistics = [np.ones(3) for _ in range(arity)]
-            statistics[position] = bad
-            with pytest.raises(ValueError, match=message):
-                door(*statistics, *rest)
-            np.testing.assert_array_equal(np.concatenate(statistics), 1.0)
+def moments_in_long_double(x):
+    wide = x.astype(np.longdouble)
+    mean = wide.mean(axis=0)
+    mean = mean + (wide - mean).mean(axis=0)
+    return mean, ((wide - mean) ** 2).mean(axis=0)
+
+
+@quiet
+@given(
+    seed=st.integers(0, 10_000),
+    n=st.integers(1, 2000),
+    d=st.integers(1, 20),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    layout=st.sampled_from(LAYOUTS),
+    offset=st.sampled_from([0.0, 1.0, 1e4]),
+    ordered=st.booleans(),
+)
+def test_moments_are_rounded_about_once(seed, n, d, dtype, layout, offset, ordered):
+    x = np.random.default_rng(seed).normal(offset, 1.0, (n, d)).astype(dtype)
+    x = laid_out(np.sort(x, axis=0) if ordered else x, layout)
+    exact_mean, exact_var = moments_in_long_double(x)
+    for mean, var in (moments.batch_moments(x), moments.weighted_moments(x)[:2]):
+        np.testing.assert_allclose(mean, exact_mean.astype(float), rtol=1e-15, atol=2e-14)
+        np.testing.assert_allclose(var, exact_var.astype(float), rtol=3e-14, atol=1e-30)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("d", [1, 7])
+def test_moments_with_nan_are_those_of_the_other_entries(dtype, layout, d):
+    rng = np.random.default_rng(1)
+    x = rng.normal(50.0, 1.0, (600, d)).astype(dtype)
+    x[rng.random(x.shape) < 0.3] = np.nan
+    x[0] = np.nan
+    weight = rng.integers(0, 3, 600).astype(float)
+    mean, var, total = moments.weighted_moments(laid_out(x, layout), weight)
+    for j in range(d):
+        kept = np.repeat(x[:, j], weight.astype(int))
+        kept = kept[~np.isnan(kept)].astype(np.float64)
+        np.testing.assert_allclose(mean[j], kept.mean(), rtol=1e-14)
+        np.testing.assert_allclose(var[j], kept.var(), rtol=1e-13)
+        assert total[j] == kept.size

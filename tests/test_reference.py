@@ -65,10 +65,11 @@ def test_a_door_and_its_twin_have_one_signature(kernel, name):
     assert door.__doc__, f"{kernel}.{name} does not say what it does"
 
 
-def test_batchnorm_passes_on_the_doors_of_moments():
-    batchnorm, moments = KERNELS["batchnorm"], KERNELS["moments"]
-    assert set(batchnorm.__all__) == set(doors(batchnorm)) | set(doors(moments))
-    assert all(getattr(batchnorm, name) is door for name, door in doors(moments).items())
+def test_batchnorm_passes_on_the_functions_of_moments_and_of_merging():
+    batchnorm = KERNELS["batchnorm"]
+    passed_on = doors(KERNELS["moments"]) | doors(KERNELS["merging"])
+    assert set(batchnorm.__all__) == set(doors(batchnorm)) | set(passed_on)
+    assert all(getattr(batchnorm, name) is function for name, function in passed_on.items())
 
 
 def test_the_twin_of_dropout_draws_the_published_numbers_of_splitmix64():

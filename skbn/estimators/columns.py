@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from skbn.estimators.row_parts import fixed_parts, side_by_side
-from skbn.kernels import moments
+from skbn.kernels import merging, moments
 
 EPS = np.finfo(np.float64).eps
 
@@ -174,7 +174,7 @@ def merged(previous, batch):
 
 def _merged(previous, batch):
     result = tuple(array.copy() for array in previous)
-    moments.merge(*result, *batch)
+    merging.merge(*result, *batch)
     return result
 
 

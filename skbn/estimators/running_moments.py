@@ -10,7 +10,8 @@ from functools import reduce
 import numpy as np
 
 from skbn.estimators.row_parts import fixed_parts, side_by_side
-from skbn.kernels import batchnorm
+from skbn.kernels.merging import merge_pairs, update_running
+from skbn.kernels.moments import batch_moment_pairs, weighted_moments
 
 
 def as_matrices(X, shared, contiguous):
@@ -98,11 +99,11 @@ class RunningMoments:
     @classmethod
     def _of_matrix(cls, X, sample_weight):
         if sample_weight is None:
-            mean, var = batchnorm.batch_moment_pairs(X)
+            mean, var = batch_moment_pairs(X)
             if np.isfinite(mean).all() and np.isfinite(var).all():
                 return cls(mean, _pair(var), np.full(X.shape[1], float(X.shape[0])))
         # There is NaN (or infinity, or a sum beyond the largest double): entry by entry.
-        mean, var, weight = batchnorm.weighted_moments(X, sample_weight)
+        mean, var, weight = weighted_moments(X, sample_weight)
         return cls(_pair(mean), _pair(var), weight)
 
     @classmethod
@@ -120,7 +121,7 @@ class RunningMoments:
         m = other.weight.shape[0]
         mean, var, weight = self.mean.copy(), self.var.copy(), self.weight.copy()
         head = mean[:, :m].copy(), var[:, :m].copy(), weight[:m].copy()
-        batchnorm.merge_pairs(*head, other.mean, other.var, other.weight)
+        merge_pairs(*head, other.mean, other.var, other.weight)
         mean[:, :m], var[:, :m], weight[:m] = head
         return RunningMoments(
             mean, var, weight, self.weighted or other.weighted, self.exact and other.exact
@@ -133,7 +134,7 @@ class RunningMoments:
         """
         m = batch.weight.shape[0]
         mean, var = self.mean[0, :m].copy(), self.var[0, :m].copy()
-        batchnorm.update_running(mean, var, batch.mean[0], batch.var[0], momentum)
+        update_running(mean, var, batch.mean[0], batch.var[0], momentum)
         first, none = self.weight[:m] == 0.0, batch.weight == 0.0
         result = RunningMoments(
             self.mean.copy(),

@@ -6,8 +6,10 @@ them, *doors*: plain functions on arrays that check shapes and allocate. The doo
 - ``blas``: row-major matrix products.
 - ``linear``: the linear map of a layer.
 - ``sparse_linear``: that of the first layer over rows of a sparse table.
-- ``moments``: mean and variance of columns, weighted or not; running ones.
-- ``batchnorm``: normalization forward, backward and at inference; the doors of ``moments`` too.
+- ``moments``: mean and variance of columns, with or without weights.
+- ``merging``: moments of two sets of rows made one; running averages of moments.
+- ``batchnorm``: normalization forward, backward and at inference; the array functions of
+  ``moments`` and ``merging`` too.
 - ``activations``: identity, logistic, tanh, relu, silu, gelu.
 - ``cells``: recurrent cells, one time step of an LSTM or a GRU.
 - ``sequences``: sequences of different length packed without padding.

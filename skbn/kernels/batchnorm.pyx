@@ -29,9 +29,9 @@ from skbn.kernels._operands import (
     as_floating, as_real, as_weights, check_at_least_zero, check_floating, check_target,
     check_weights,
 )
+from skbn.kernels.merging import merge, merge_pairs, update_running
 from skbn.kernels.moments import (
-    batch_moment_pairs, batch_moments, merge, merge_pairs, update_running, weighted_moments,
-    without_rounding,
+    batch_moment_pairs, batch_moments, weighted_moments, without_rounding,
 )
 
 __all__ = [

@@ -1,6 +1,6 @@
 from cython cimport floating
 
-# Columns of double scratch that the moments of d columns need: 3 d values.
+# The moments of d columns need scratch memory of MOMENT_SCRATCH d doubles.
 cdef enum:
     MOMENT_SCRATCH = 3
 
@@ -30,23 +30,4 @@ cdef void moments_of_weighted(
 
 cdef void moments_without_rounding(
     double* var, const double* mean, Py_ssize_t d, double precision,
-) noexcept nogil
-
-cdef void moments_merge(
-    double* mean, double* var, double* weight,
-    const double* batch_mean, const double* batch_var, const double* batch_weight,
-    Py_ssize_t d,
-) noexcept nogil
-
-cdef void moments_merge_pairs(
-    double* mean, double* var, double* weight,
-    const double* batch_mean, const double* batch_var, const double* batch_weight,
-    Py_ssize_t d,
-) noexcept nogil
-
-cdef void moments_update_running(
-    double* running_mean, double* running_var,
-    const double* batch_mean, const double* batch_var,
-    Py_ssize_t d,
-    double momentum,
 ) noexcept nogil

@@ -1,8 +1,8 @@
-"""Mean and biased variance of the columns of a matrix, and how running ones are kept.
+"""Mean and biased variance of the columns of a matrix.
 
-Everything here is accumulated in float64, whatever the dtype of ``x``, and from deviations
-about a shift that lies inside the data, never from raw squares: ``E[x^2] - E[x]^2`` has
-lost every digit once the mean is 1e8 standard deviations away.
+All sums are float64, whatever the dtype of ``x`` is. The sums are of deviations from a shift
+that lies among the data, never of raw squares: ``E[x^2] - E[x]^2`` has no correct digit left if
+the mean is 1e8 standard deviations away from 0.
 
 Shapes: ``x`` (n, d) with any strides, statistics (d,), ``sample_weight`` (n,).
 
@@ -10,26 +10,28 @@ References
 ----------
 Chan, Golub and LeVeque (1983), "Algorithms for computing the sample variance: analysis and
 recommendations", The American Statistician 37(3), 242-247.
-Ioffe and Szegedy (2015), "Batch normalization", Algorithms 1 and 2.
+Ioffe and Szegedy (2015), "Batch normalization", Algorithm 1.
 """
 
 from cython cimport floating
 from libc.math cimport NAN, isinf, isnan
 
+from skbn.kernels.pairs cimport add_to_pair
+
 import numpy as np
 
 from skbn.kernels._operands import (
-    as_floating, as_real, as_weights, check_floating, check_share, check_weights,
+    as_floating, as_real, as_weights, check_floating, check_weights,
 )
 
-# Rows of one block. A block is short enough that its rounding error stays below
-# BLOCK_ROWS * eps even when its first row is an outlier, long enough that the division at
-# its end costs nothing.
+# The number of rows of a block. A block is so short that its rounding error stays below
+# BLOCK_ROWS * eps, even if the first row is an outlier. A block is so long that the division at
+# the end of the block costs nothing.
 cdef enum:
     BLOCK_ROWS = 256
 
-# The loops that read a whole array: compiled for several instruction sets where GCC can
-# choose among them at run time, and asking for the cache lines PREFETCH_BYTES ahead, since
+# These loops read a whole array. They are compiled for several instruction sets where GCC can
+# choose one of the sets at run time. They ask for the cache lines PREFETCH_BYTES ahead, because
 # the hardware alone keeps too few reads in flight beside this much arithmetic.
 cdef extern from *:
     """
@@ -57,10 +59,14 @@ cdef void _add_deviations "skbn_add_deviations"(
     const floating* x, const double* shift,
     Py_ssize_t n, Py_ssize_t d, Py_ssize_t row_stride,
 ) noexcept nogil:
-    # s1_j += sum_i (x_ij - shift_j), s2_j += sum_i (x_ij - shift_j)^2 over rows whose
-    # columns are contiguous. Rows outer, units inner: the sums vectorize over the units
-    # with no change of the order of addition. Rows share one load and store of a sum: four
-    # of float32, but two of float64, where more streams than that outrun the prefetching.
+    # Over rows whose columns are contiguous:
+    #
+    #     s1_j += sum_i (x_ij - shift_j),  s2_j += sum_i (x_ij - shift_j)^2.
+    #
+    # The outer loop is over the rows and the inner loop is over the columns. The sums then
+    # vectorize over the columns, and the order of addition does not change. Several rows share
+    # one load and one store of a sum: four rows of float32, but two rows of float64. More
+    # streams of float64 are more than the prefetching can serve.
     cdef Py_ssize_t i = 0, j, line
     cdef double t0, t1, t2, t3
     cdef const floating* x0
@@ -110,8 +116,9 @@ cdef void _add_column_deviations "skbn_add_column_deviations"(
     const floating* column, double shift,
     Py_ssize_t n, Py_ssize_t row_stride,
 ) noexcept nogil:
-    # The same for one column. Where its rows are contiguous (Fortran order) LANES partial
-    # sums vectorize over the rows and are added up at the end.
+    # The sums of `_add_deviations` for one column. If the rows of the column are contiguous
+    # (Fortran order), LANES partial sums vectorize over the rows. The partial sums are added at
+    # the end.
     cdef Py_ssize_t i = 0, k
     cdef double t, total1 = 0.0, total2 = 0.0
     cdef double[LANES] sum1
@@ -140,17 +147,8 @@ cdef void _add_column_deviations "skbn_add_column_deviations"(
     s2[0] += total2
 
 
-cdef inline void _add_to_pair(double* high, double* low, double change) noexcept nogil:
-    # high + low += change without rounding (Knuth's two-sum); |low| <= half an ulp of high.
-    cdef double step = low[0] + change
-    cdef double total = high[0] + step
-    cdef double part = total - high[0]
-    low[0] = (high[0] - (total - part)) + (step - part)
-    high[0] = total
-
-
 cdef inline bint _is_columnwise(Py_ssize_t row_stride, Py_ssize_t column_stride) noexcept nogil:
-    # Whether walking down a column touches nearer memory than walking along a row.
+    # Whether neighbours in a column are nearer in memory than neighbours in a row.
     return row_stride * row_stride < column_stride * column_stride
 
 
@@ -161,17 +159,18 @@ cdef void moments_about(
 ) noexcept nogil:
     """Mean and biased variance of n >= 1 unweighted rows in one pass over x.
 
-    ``batch_mean`` holds on entry a number of about the size of the column's: the shift of the
-    first block. Every later block's shift is the running mean m of the N rows before it. With
-    ``s1 = sum(x - m)``, ``s2 = sum((x - m)^2)`` over the block's b rows, Chan's merge of the
-    block (mean m + s1/b, squares s2 - s1^2/b) collapses to
+    On entry ``batch_mean`` holds the shift of the first block, a number of about the size of the
+    entries of the column. The shift of every later block is m, the mean of the N rows before the
+    block. With ``s1 = sum(x - m)`` and ``s2 = sum((x - m)^2)`` over the b rows of the block, the
+    block has the mean m + s1/b and the sum of squares s2 - s1^2/b. Chan's merge of the block
+    then becomes
 
-        m' = m + s1 / (N + b),   M2' = M2 + s2 - s1^2 / (N + b),
+        m' = m + s1 / (N + b),   M2' = M2 + s2 - s1^2 / (N + b).
 
-    which holds for the first block too. m is kept as a pair of doubles: the returned mean is
-    rounded once, however many blocks, and what it lost is left in the last d of ``scratch``'s
-    MOMENT_SCRATCH d. A column with NaN or infinity gives a mean or a
-    variance that is not finite.
+    Both equations hold for the first block too. m is kept as a pair of doubles, so the returned
+    mean is rounded once, however many blocks there are. ``scratch`` has MOMENT_SCRATCH d values.
+    The last d values of ``scratch`` receive the parts of the means that were lost by rounding. A
+    column with NaN or infinity gives a mean or a variance that is not finite.
     """
     cdef double* s1 = scratch
     cdef double* s2 = scratch + d
@@ -203,11 +202,12 @@ cdef void moments_about(
                                        batch_mean[j], rows, row_stride)
         total = <double> (start + rows)
         for j in range(d):
-            # The sums are about the upper half of m: move them to m.
+            # s1 and s2 are sums of deviations from the upper half of the pair m. The next two
+            # lines make them sums of deviations from m.
             first = s1[j] - rows * low[j]
             square = s2[j] - low[j] * (2.0 * s1[j] - rows * low[j])
             batch_var[j] += square - first * (first / total)
-            _add_to_pair(batch_mean + j, low + j, first / total)
+            add_to_pair(batch_mean + j, low + j, first / total)
         start += rows
     for j in range(d):
         batch_var[j] = max(batch_var[j], 0.0) / n
@@ -218,7 +218,10 @@ cdef void moments_of_batch(
     const floating* x,
     Py_ssize_t n, Py_ssize_t d, Py_ssize_t row_stride, Py_ssize_t column_stride,
 ) noexcept nogil:
-    """``moments_about`` the first row: one pass, and a constant column has variance 0."""
+    """Moments by ``moments_about`` with the first row as the shift.
+
+    The rows are read once, and a constant column has the variance 0 exactly.
+    """
     cdef Py_ssize_t j
     for j in range(d):
         batch_mean[j] = x[j * column_stride]
@@ -230,10 +233,11 @@ cdef void moments_of_table(
     const floating* x,
     Py_ssize_t n, Py_ssize_t d, Py_ssize_t row_stride, Py_ssize_t column_stride,
 ) noexcept nogil:
-    """``moments_about`` the mean of the first block, which is read twice for it.
+    """Moments by ``moments_about`` with the mean of the first block as the shift.
 
-    A first row far from the mean, as in sorted columns, costs the variance a few digits;
-    this saves them. In a batch of one block it doubles the work.
+    The first block is read twice. ``moments_of_batch`` loses a few digits of the variance if the
+    first row is far from the mean, as in sorted columns. This function keeps these digits. For a
+    batch of one block the work is doubled.
     """
     moments_of_batch(batch_mean, batch_var, scratch, x, min(<Py_ssize_t> BLOCK_ROWS, n), d,
                      row_stride, column_stride)
@@ -245,10 +249,13 @@ cdef void _add_valid "skbn_add_valid"(
     const floating* x, const double* shift, const double* sample_weight,
     Py_ssize_t n, Py_ssize_t d, Py_ssize_t row_stride, Py_ssize_t column_stride,
 ) noexcept nogil:
-    # s0, s1, s2 += the sums of w, w (x - shift), w (x - shift)^2 over entries that are not
-    # NaN. NaN is the one value that differs from itself; it becomes an entry 0 of weight 0,
-    # so the loop has no jumps. The entry itself is asked: less an infinite shift, infinity is
-    # NaN too.
+    # Over the entries that are not NaN:
+    #
+    #     s0 += sum w,  s1 += sum w (x - shift),  s2 += sum w (x - shift)^2.
+    #
+    # NaN is the only value that differs from itself. A NaN is replaced by a deviation 0 of
+    # weight 0, so the inner loop has no jumps. The comparison is of the entry and not of the
+    # deviation, because infinity minus an infinite shift is NaN too.
     cdef Py_ssize_t i, j
     cdef double w, v, t, e, sum0 = 0.0, sum1 = 0.0, sum2 = 0.0
     cdef const floating* row
@@ -290,10 +297,13 @@ cdef void moments_of_weighted(
 ) noexcept nogil:
     """Mean, biased variance and total weight of weighted rows that may hold NaN.
 
-    An entry that is NaN takes no part, nor does a row of weight 0 (so a mask is a weight of
-    0 or 1). ``sample_weight`` may be NULL: all 1. In two passes: the mean about the column's
-    first entry, then the squares about that mean, corrected for its rounding. A column
-    without any entry has mean and variance 0 and weight 0.
+    An entry that is NaN takes no part, and a row of weight 0 takes no part. So weights of 0 and
+    1 are a mask. ``sample_weight`` may be NULL, which means that all weights are 1.
+
+    There are two passes over x. The first pass gives the mean from deviations about the first
+    entry of the column. The second pass gives the squares about this mean, and the mean t of
+    the deviations that rounding has left. The mean is then corrected by t and the variance by
+    -t^2. A column without any entry has the mean 0, the variance 0 and the weight 0.
     """
     cdef double* s1 = scratch
     cdef double* s2 = scratch + d
@@ -308,7 +318,7 @@ cdef void moments_of_weighted(
         return
     for j in range(d):
         shift[j] = NAN
-    # Almost always the first row has an entry in every column.
+    # The first row almost always has an entry in every column, and then the loop ends.
     missing = d
     i = 0
     while i < n and missing > 0:
@@ -328,7 +338,8 @@ cdef void moments_of_weighted(
         batch_mean[j] = shift[j] + s1[j] / batch_weight[j] if batch_weight[j] > 0.0 else 0.0
         s1[j] = 0.0
         s2[j] = 0.0
-    # The weights are known by now: what this pass adds up of them is not used.
+    # The total weights are known already. The second pass needs memory for its own sums of
+    # weights, which nobody reads: this memory is `shift`.
     _add_valid(shift, s1, s2, x, batch_mean, sample_weight, n, d, row_stride, column_stride)
     for j in range(d):
         if batch_weight[j] > 0.0:
@@ -346,12 +357,14 @@ cdef void moments_of_weighted(
 cdef void moments_without_rounding(
     double* var, const double* mean, Py_ssize_t d, double precision,
 ) noexcept nogil:
-    """Set a variance to 0 that is not more than rounding leaves behind.
+    """Set a variance to 0 if rounding alone can have made the variance.
 
-    Rows that are equal come out of a matrix product unequal by some roundings, since not all
-    rows go through the same code. What is rounded are sums of terms as large as the columns
-    are on the whole, so the bound is (16 precision)^2 (mean_j^2 + the mean of all mean_k^2)
-    for numbers of that relative precision.
+    A matrix product of equal rows may give rows that differ by some roundings, because not all
+    rows go through the same code. The rounded numbers are sums of terms, and the terms are
+    about as large as the columns are on the whole. So for numbers of the relative precision
+    ``precision`` the bound of the variance is
+
+        (16 precision)^2 (mean_j^2 + the mean of mean_k^2 over all d columns k).
     """
     cdef Py_ssize_t j
     cdef double square = 0.0, bound = 256.0 * precision * precision
@@ -361,79 +374,6 @@ cdef void moments_without_rounding(
     for j in range(d):
         if var[j] <= bound * (mean[j] * mean[j] + square):
             var[j] = 0.0
-
-
-cdef void moments_merge(
-    double* mean, double* var, double* weight,
-    const double* batch_mean, const double* batch_var, const double* batch_weight,
-    Py_ssize_t d,
-) noexcept nogil:
-    """Moments of two disjoint sets of rows together, exact (Chan et al., equation 2.1).
-
-    With f = w_b / (w + w_b) and delta = mean_b - mean:
-    mean' = mean + f delta,  var' = (1 - f) var + f var_b + f (1 - f) delta^2.
-    """
-    cdef Py_ssize_t j
-    cdef double total, fraction, delta
-    for j in range(d):
-        if batch_weight[j] == 0.0:
-            continue
-        if weight[j] == 0.0:
-            mean[j] = batch_mean[j]
-            var[j] = batch_var[j]
-            weight[j] = batch_weight[j]
-            continue
-        total = weight[j] + batch_weight[j]
-        fraction = batch_weight[j] / total
-        delta = batch_mean[j] - mean[j]
-        mean[j] += fraction * delta
-        var[j] += fraction * ((batch_var[j] - var[j]) + delta * delta * (weight[j] / total))
-        weight[j] = total
-
-
-cdef void moments_merge_pairs(
-    double* mean, double* var, double* weight,
-    const double* batch_mean, const double* batch_var, const double* batch_weight,
-    Py_ssize_t d,
-) noexcept nogil:
-    """``moments_merge`` whose means and variances are pairs of doubles.
-
-    ``mean`` and ``var`` hold 2 d values: the numbers, then what was lost when they were
-    rounded. So a stream of a million single rows ends where one batch of them does.
-    """
-    cdef Py_ssize_t j
-    cdef double total, fraction, delta, change
-    for j in range(d):
-        if batch_weight[j] == 0.0:
-            continue
-        if weight[j] == 0.0:
-            mean[j] = batch_mean[j]
-            mean[d + j] = batch_mean[d + j]
-            var[j] = batch_var[j]
-            var[d + j] = batch_var[d + j]
-            weight[j] = batch_weight[j]
-            continue
-        total = weight[j] + batch_weight[j]
-        fraction = batch_weight[j] / total
-        delta = (batch_mean[j] - mean[j]) + (batch_mean[d + j] - mean[d + j])
-        change = (batch_var[j] - var[j]) + (batch_var[d + j] - var[d + j])
-        change = fraction * (change + delta * delta * (weight[j] / total))
-        _add_to_pair(mean + j, mean + d + j, fraction * delta)
-        _add_to_pair(var + j, var + d + j, change)
-        weight[j] = total
-
-
-cdef void moments_update_running(
-    double* running_mean, double* running_var,
-    const double* batch_mean, const double* batch_var,
-    Py_ssize_t d,
-    double momentum,
-) noexcept nogil:
-    """Exponential running averages; ``momentum`` is the weight of the newest batch."""
-    cdef Py_ssize_t j
-    for j in range(d):
-        running_mean[j] += momentum * (batch_mean[j] - running_mean[j])
-        running_var[j] += momentum * (batch_var[j] - running_var[j])
 
 
 def _as_matrix(x):
@@ -465,10 +405,10 @@ def batch_moments(x):
 
 
 def batch_moment_pairs(x):
-    """``batch_moments``, each mean with what it lost when it was rounded.
+    """Moments as from ``batch_moments``, each mean as a pair of numbers.
 
-    Parts of a table that are merged with such means have the moments of the whole also where
-    it lies far from 0.
+    The sum of the two numbers of a pair is the mean without rounding. Moments of the parts of a
+    table can be merged exactly with these pairs, even if the table is far from 0.
 
     Parameters
     ----------
@@ -478,7 +418,7 @@ def batch_moment_pairs(x):
     Returns
     -------
     batch_mean : ndarray of shape (2, d), float64
-        The means; what is to be added to them.
+        Row 0: the means. Row 1: the parts of the means that were lost by rounding.
     batch_var : ndarray of shape (d,), float64
 
     Raises
@@ -508,7 +448,7 @@ def _batch_moments(double[::1] mean, double[::1] var, double[::1] scratch, const
 def weighted_moments(x, sample_weight=None):
     """Mean, biased variance and total weight of the columns of a weighted batch.
 
-    NaN entries and rows of weight 0 take no part: a mask is a weight of 0 or 1.
+    Entries that are NaN and rows of weight 0 take no part. So weights of 0 and 1 are a mask.
 
     Parameters
     ----------
@@ -520,7 +460,7 @@ def weighted_moments(x, sample_weight=None):
     Returns
     -------
     batch_mean, batch_var : ndarray of shape (d,), float64
-        0 in a column without an entry.
+        Mean and biased variance of each column; 0 in a column without an entry.
     batch_weight : ndarray of shape (d,), float64
         Total weight of the entries of each column.
 
@@ -553,41 +493,27 @@ def _weighted_moments(
                             x.shape[0], x.shape[1], row_stride, column_stride)
 
 
-def _check_statistics(*arrays):
-    if len({array.shape[0] for array in arrays}) != 1:
-        raise ValueError("statistics must have one length, got "
-                         + ", ".join(str(array.shape[0]) for array in arrays))
-
-
-cdef int _check_totals(name, const double[::1] weight) except -1:
-    # NaN is not at least 0.
-    cdef Py_ssize_t j
-    for j in range(weight.shape[0]):
-        if not weight[j] >= 0.0:
-            raise ValueError(f"{name} must be >= 0, got {weight[j]} in column {j}")
-    return 0
-
-
 def without_rounding(mean, var, dtype):
-    """Variances without those that rounding alone can have left behind.
+    """Variances, with 0 in place of a variance that rounding alone can have made.
 
     Parameters
     ----------
     mean, var : array-like of shape (d,)
-        Moments of columns that a matrix product has computed.
+        Moments of the columns of a matrix product.
     dtype : {np.float32, np.float64}
-        What it computed in.
+        The dtype of the matrix product.
 
     Returns
     -------
     var : ndarray of shape (d,), float64
-        0 where a column of equal numbers may have been rounded differently from row to row: up
-        to ``(16 eps)^2 (mean_j^2 + mean(mean^2))``.
+        The variances. A variance is 0 if it is at most
+        ``(16 eps)^2 (mean_j^2 + mean(mean^2))``: the entries of such a column may be one number
+        that was rounded differently from row to row.
 
     Raises
     ------
     ValueError
-        If the shapes differ, there is no column, or the dtype is another one.
+        If the shapes differ, there is no column, or `dtype` is neither float32 nor float64.
     """
     check_floating("what products are computed in", np.dtype(dtype))
     mean = as_real("mean", mean, np.float64)
@@ -598,109 +524,3 @@ def without_rounding(mean, var, dtype):
     cdef const double[::1] mean_view = mean
     moments_without_rounding(&var_view[0], &mean_view[0], var.size, np.finfo(dtype).eps)
     return var
-
-
-def merge(
-    double[::1] mean, double[::1] var, double[::1] weight,
-    const double[::1] batch_mean, const double[::1] batch_var, const double[::1] batch_weight,
-):
-    """Merge the moments of a batch into those of the rows before it, exactly and in place.
-
-    Parameters
-    ----------
-    mean, var, weight : ndarray of shape (d,), float64, C-ordered
-        Mean, biased variance and total weight so far; changed in place.
-    batch_mean, batch_var, batch_weight : ndarray of shape (d,), float64, C-ordered
-        Those of the batch.
-
-    Raises
-    ------
-    ValueError
-        If the lengths differ, or a weight is negative or NaN.
-
-    References
-    ----------
-    Chan, Golub and LeVeque (1983), equation 2.1.
-    """
-    _check_statistics(mean, var, weight, batch_mean, batch_var, batch_weight)
-    _check_totals("weight", weight)
-    _check_totals("batch_weight", batch_weight)
-    if mean.shape[0] > 0:
-        moments_merge(&mean[0], &var[0], &weight[0], &batch_mean[0], &batch_var[0],
-                      &batch_weight[0], mean.shape[0])
-
-
-def merge_pairs(
-    double[:, ::1] mean, double[:, ::1] var, double[::1] weight,
-    const double[:, ::1] batch_mean, const double[:, ::1] batch_var,
-    const double[::1] batch_weight,
-):
-    """Merge moments as ``merge`` does, keeping means and variances as pairs of doubles.
-
-    Row 0 of a pair is the number, row 1 what was lost when it was rounded; their sum is the
-    value. Rounding then does not grow with the number of merges.
-
-    Parameters
-    ----------
-    mean, var : ndarray of shape (2, d), float64, C-ordered
-        Mean and biased variance so far; changed in place.
-    weight : ndarray of shape (d,), float64, C-ordered
-        Total weight so far; changed in place.
-    batch_mean, batch_var : ndarray of shape (2, d), float64, C-ordered
-        Those of the batch.
-    batch_weight : ndarray of shape (d,), float64, C-ordered
-        Total weight of the batch; columns where it is 0 stay as they are.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, or a weight is negative or NaN.
-
-    References
-    ----------
-    Chan, Golub and LeVeque (1983), equation 2.1; the pairs are Knuth's two-sum, "The Art of
-    Computer Programming", volume 2, section 4.2.2.
-    """
-    cdef Py_ssize_t d = weight.shape[0], i
-    cdef Py_ssize_t[4] rows = [mean.shape[0], var.shape[0], batch_mean.shape[0],
-                               batch_var.shape[0]]
-    _check_statistics(weight, batch_weight, mean[0], var[0], batch_mean[0], batch_var[0])
-    _check_totals("weight", weight)
-    _check_totals("batch_weight", batch_weight)
-    for i in range(4):
-        if rows[i] != 2:
-            raise ValueError(f"a pair of statistics has 2 rows, got {rows[i]}")
-    if d > 0:
-        moments_merge_pairs(&mean[0, 0], &var[0, 0], &weight[0], &batch_mean[0, 0],
-                            &batch_var[0, 0], &batch_weight[0], d)
-
-
-def update_running(
-    double[::1] running_mean, double[::1] running_var,
-    const double[::1] batch_mean, const double[::1] batch_var,
-    double momentum,
-):
-    """Update exponential running averages in place.
-
-    ``running = (1 - momentum) * running + momentum * batch``: `momentum` is the weight of
-    the **newest** batch, as in PyTorch (Keras's ``momentum`` is ``1 - momentum``).
-
-    Parameters
-    ----------
-    running_mean, running_var : ndarray of shape (d,), float64, C-ordered
-        Changed in place.
-    batch_mean, batch_var : ndarray of shape (d,), float64, C-ordered
-        Those of the newest batch.
-    momentum : float
-        Weight of the newest batch, in [0, 1].
-
-    Raises
-    ------
-    ValueError
-        If the lengths differ.
-    """
-    check_share("momentum", momentum)
-    _check_statistics(running_mean, running_var, batch_mean, batch_var)
-    if running_mean.shape[0] > 0:
-        moments_update_running(&running_mean[0], &running_var[0], &batch_mean[0],
-                               &batch_var[0], running_mean.shape[0], momentum)

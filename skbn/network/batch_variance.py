@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skbn.kernels import moments
+from skbn.kernels import merging
 from skbn.network import optimizer, views
 from skbn.network.network import Network
 from skbn.network.operations.normalization import own_steps
@@ -126,7 +126,7 @@ class _Parts:
         """Add the newest mini-batch, of these sums of weights and of squared weights, (t,)."""
         weight = np.repeat(sums, self.mean.shape[1])
         own = sums > 0.0
-        moments.merge(*self.of_all, self.mean.ravel(), self.var.ravel(), weight)
+        merging.merge(*self.of_all, self.mean.ravel(), self.var.ravel(), weight)
         self.within[own] += sums[own, np.newaxis] * self.var[own]
         self.freedom[own] += sums[own] - squares[own] / sums[own]
         self.weight += sums

@@ -16,7 +16,7 @@ from skbn.network.operations.normalization cimport (
 
 import numpy as np
 
-from skbn.kernels import moments
+from skbn.kernels import merging, moments
 from skbn.network.operations.normalization import scratch_of
 
 
@@ -125,7 +125,7 @@ def collect(blocks):
             total = np.full(len(mean), float(len(x)))
         else:
             block_mean, block_var, total = moments.weighted_moments(x, block_weight)
-        moments.merge(mean, var, weight, block_mean, block_var, total)
+        merging.merge(mean, var, weight, block_mean, block_var, total)
     return mean, var
 
 

@@ -24,9 +24,9 @@ from libc.float cimport DBL_EPSILON, FLT_EPSILON
 from libc.string cimport memcpy, memset
 
 from skbn.kernels.batchnorm cimport batchnorm_backward, batchnorm_gradient_sums, inverse_std
+from skbn.kernels.merging cimport moments_merge, moments_update_running
 from skbn.kernels.moments cimport (
-    moments_merge, moments_of_batch, moments_of_weighted, moments_update_running,
-    moments_without_rounding,
+    moments_of_batch, moments_of_weighted, moments_without_rounding,
 )
 from skbn.kernels.pointers cimport pointer
 from skbn.network.run cimport Batch
