@@ -150,22 +150,26 @@ class batchnorm:
         return batchnorm.backward(dy, x, gamma, batch_mean, batch_invstd, sample_weight)
 
     @staticmethod
+    def infer(x, gamma, beta, running_mean, running_var, epsilon=1e-5):
+        return gamma * (x - running_mean) * inverse_std(running_var, epsilon) + beta
+
+
+class affine:
+    @staticmethod
     def affine(x, mean, scale, shift, out=None):
         y = (x - mean) * scale + shift
         if out is not None:
             out[...] = y
         return y, not np.isinf(y).any()
 
+
+class normalized_sum:
     @staticmethod
     def combine(y, x, gamma=None, beta=None, batch_mean=None, batch_invstd=None, add=True):
         if batch_mean is not None:
             x = (x - batch_mean) * batch_invstd
         part = x * (1.0 if gamma is None else gamma) + (0.0 if beta is None else beta)
         y[...] = y + part if add else part
-
-    @staticmethod
-    def infer(x, gamma, beta, running_mean, running_var, epsilon=1e-5):
-        return gamma * (x - running_mean) * inverse_std(running_var, epsilon) + beta
 
 
 class activations:

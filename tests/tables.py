@@ -1,6 +1,8 @@
 """Tables of numbers, and the same numbers in other orders and memory layouts."""
 
 import numpy as np
+import pytest
+from strategies import FLOAT32, FLOAT64
 
 LAYOUTS = ["C", "F", "rows", "columns", "reversed"]
 
@@ -38,3 +40,25 @@ def laid_out(values, layout):
     if layout == "reversed":
         return np.ascontiguousarray(values[::-1, ::-1])[::-1, ::-1]
     return np.ascontiguousarray(values)
+
+
+def operands(n, d):
+    """Rows x of large variance, their gradient dy, gamma and beta, all float64."""
+    rng = np.random.default_rng(10 * n + d)
+    x = 2.0 * np.arange(n)[:, np.newaxis] + rng.uniform(-0.5, 0.5, size=(n, d))
+    dy = rng.standard_normal((n, d))
+    gamma, beta = rng.standard_normal((2, d))
+    return x, dy, gamma, beta
+
+
+# E[x^2] - E[x]^2 has no correct digit left if the mean is so many standard deviations from 0.
+FAR = [(FLOAT32, 1e4), (FLOAT64, 1e8)]
+far_offsets = pytest.mark.parametrize(
+    ("precision", "offset"), FAR, ids=[f"{precision}-{offset:g}" for precision, offset in FAR]
+)
+
+
+def far_rows(precision, offset, n):
+    """Rows of standard deviation 1 about `offset`."""
+    rows = offset + np.random.default_rng(n).standard_normal((n, 3))
+    return rows.astype(precision.dtype)

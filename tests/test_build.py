@@ -104,11 +104,13 @@ def test_sanitizers(monkeypatch, value, sanitized):
     ("kernel", "loops"),
     [
         ("activations", 16),
-        ("batchnorm", 12),
+        ("affine", 4),
+        ("batchnorm", 6),
         ("cells", 12),
         ("gather", 4),
         ("losses", 4),
         ("moments", 6),
+        ("normalized_sum", 2),
         ("optimizers", 8),
     ],
 )

@@ -1,4 +1,4 @@
-"""Doors of ``skbn.kernels.batchnorm``: arithmetic, gradients, and what large offsets cost."""
+"""Array functions of ``skbn.kernels.batchnorm``: arithmetic, gradients, large offsets."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import reference
 from differences import gradient
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import assert_refused, refused
 from strategies import (
-    FLOAT32,
     FLOAT64,
     arrays,
     drawn,
@@ -16,7 +16,8 @@ from strategies import (
     lengths,
     weights,
 )
-from twins import assert_equals_twin, untouched
+from tables import far_offsets, far_rows, operands
+from twins import assert_equals_twin
 
 from skbn.kernels import activations, batchnorm
 
@@ -83,62 +84,6 @@ def test_the_gradient_may_take_the_place_of_the_rows(precision, weighted, shape)
 
 
 @each_precision
-@pytest.mark.parametrize("add", [False, True])
-@pytest.mark.parametrize(
-    "given_columns",
-    [
-        (),
-        ("beta",),
-        ("batch_mean", "batch_invstd"),
-        ("batch_mean", "batch_invstd", "gamma"),
-        ("batch_mean", "batch_invstd", "gamma", "beta"),
-    ],
-    ids=lambda names: "-".join(names) or "plain",
-)
-@drawn
-@given(st.data(), lengths(0, 40), lengths(0), offsets)
-def test_combine_equals_its_twin(precision, add, given_columns, data, n, d, offset):
-    y = data.draw(arrays((n, d), precision.dtype, orders=["C"]))
-    x = data.draw(arrays((n, d), precision.dtype, offset=offset))
-    columns = {
-        name: data.draw(
-            arrays(
-                (d,),
-                np.float64 if name.startswith("batch") else precision.dtype,
-                offset=offset if name == "batch_mean" else 0.0,
-            )
-        )
-        for name in given_columns
-    }
-    assert_equals_twin(
-        batchnorm.combine, [precision], y, x, changed=1, scale=30, add=add, **columns
-    )
-
-
-@each_precision
-@pytest.mark.parametrize("add", [False, True])
-def test_combine_keeps_to_some_of_the_columns(precision, add):
-    # Rows that are parts of wider ones, on both sides, and upside down.
-    wide = np.arange(30.0).reshape(6, 5).astype(precision.dtype)
-    x = np.arange(24.0).reshape(6, 4).astype(precision.dtype)[:, 2:]
-    expected = wide.astype(np.float64)
-    for y, twin in ((wide, expected), (wide[::-1], expected[::-1])):
-        untouched(batchnorm.combine, y[:, 1:3], x, beta=[1.0, 2.0], changed=1, add=add)
-        reference.batchnorm.combine(twin[:, 1:3], x, beta=np.array([1.0, 2.0]), add=add)
-        np.testing.assert_array_equal(wide, expected)
-
-
-def test_combine_takes_what_it_writes_to():
-    x, _, gamma, beta = operands(6, 3)
-    _, mean, _, invstd = batchnorm.forward(x, gamma, beta)
-    y = x.copy()
-    batchnorm.combine(y, y[::-1], gamma, beta, mean, invstd)
-    expected = x.copy()
-    reference.batchnorm.combine(expected, x[::-1], gamma, beta, mean, invstd)
-    FLOAT64.assert_close(y, expected, scale=10)
-
-
-@each_precision
 @drawn
 @given(st.data(), lengths(0, 40), lengths(0), offsets, epsilons)
 def test_infer_equals_its_twin(precision, data, n, d, offset, epsilon):
@@ -159,14 +104,6 @@ def cases(*shapes):
     ]
 
 
-def operands(n, d):
-    rng = np.random.default_rng(10 * n + d)
-    x = 2.0 * np.arange(n)[:, np.newaxis] + rng.uniform(-0.5, 0.5, size=(n, d))
-    dy = rng.standard_normal((n, d))
-    gamma, beta = rng.standard_normal((2, d))
-    return x, dy, gamma, beta
-
-
 @pytest.mark.parametrize(("n", "d", "weight"), cases((2, 1), (2, 5), (3, 1), (7, 4)))
 def test_backward_is_the_gradient_of_forward(n, d, weight):
     x, dy, gamma, beta = operands(n, d)
@@ -183,18 +120,6 @@ def test_backward_is_the_gradient_of_forward(n, d, weight):
     np.testing.assert_allclose(
         dbeta, gradient(lambda beta: loss(beta=beta), beta), rtol=1e-8, atol=1e-10
     )
-
-
-# The offset in units of the standard deviation at which E[x^2] - E[x]^2 has lost every digit.
-FAR = [(FLOAT32, 1e4), (FLOAT64, 1e8)]
-far_offsets = pytest.mark.parametrize(
-    ("precision", "offset"), FAR, ids=[f"{precision}-{offset:g}" for precision, offset in FAR]
-)
-
-
-def far_rows(precision, offset, n):
-    rows = offset + np.random.default_rng(n).standard_normal((n, 3))
-    return rows.astype(precision.dtype)
 
 
 @far_offsets
@@ -224,19 +149,6 @@ def test_inference_and_gradients_lose_nothing_at_a_large_offset(precision, offse
     assert_equals_twin(
         batchnorm.backward, [precision] * 3, dy, x, gamma, mean, 1 / np.sqrt(var), scale=10
     )
-
-
-@far_offsets
-def test_combine_loses_nothing_at_a_large_offset(precision, offset):
-    x = far_rows(precision, offset, 50)
-    mean, var = exact_moments(x)
-    # A mean between two numbers of the dtype of x.
-    mean, gamma = mean + 1e-5, np.array([1.0, -2.0, 0.5], precision.dtype)
-    y, beta = np.zeros_like(x), np.ones(3, precision.dtype)
-    assert_equals_twin(
-        batchnorm.combine, [precision], y, x, gamma, beta, mean, 1 / np.sqrt(var),
-        changed=1, scale=10,
-    )  # fmt: skip
 
 
 @each_precision
@@ -353,20 +265,6 @@ def test_fewer_than_2_rows_of_positive_weight_are_refused(n, weight, rows):
 X, COLUMN, ROW = np.ones((4, 2)), np.ones(2), np.ones(4)
 
 
-def refused(*replacements):
-    """Each of the valid arguments replaced in turn by bad ones."""
-    return pytest.mark.parametrize(
-        ("position", "bad", "message"),
-        [(position, bad, message) for position, bads in replacements for bad, message in bads],
-    )
-
-
-def assert_refused(door, arguments, position, bad, message):
-    arguments = [*arguments[:position], bad, *arguments[position + 1 :]]
-    with pytest.raises(ValueError, match=message):
-        untouched(door, *arguments)
-
-
 BAD_X = [
     (ROW, "must have shape \\(n, d\\), got 1 dimension"),
     (X.astype(np.int64), "must be float32 or float64, got int64"),
@@ -398,36 +296,6 @@ def test_backward_refuses_bad_input(position, bad, message):
 @refused((0, BAD_X), (1, BAD_COLUMN), (2, BAD_COLUMN), (3, BAD_COLUMN), (4, BAD_COLUMN))
 def test_infer_refuses_bad_input(position, bad, message):
     assert_refused(batchnorm.infer, (X, COLUMN, COLUMN, COLUMN, COLUMN), position, bad, message)
-
-
-@refused(
-    (
-        0,
-        [
-            (ROW, "y must have shape \\(n, d\\) and contiguous rows"),
-            (X[:3], "x has shape \\(4, 2\\) and dtype float64, y has \\(3, 2\\)"),
-            (X.astype(np.float32), "and dtype float64, y has .* and float32"),
-            (X.astype(np.int64), "y must be float32 or float64, got int64"),
-            (X.tolist(), "y must be an array"),
-            (np.asfortranarray(X), "contiguous rows"),
-            (in_order(X, "packed"), "not aligned"),
-            (in_order(X, "read-only"), "read-only"),
-        ],
-    ),
-    (1, [(X[:3], "x has shape"), (ROW, "x has shape"), (X.astype(int), "x must be float32")]),
-    *((position, BAD_COLUMN) for position in (2, 3, 4, 5)),
-    (4, [(None, "go together")]),
-    (5, [(None, "go together")]),
-)
-def test_combine_refuses_bad_input(position, bad, message):
-    arguments = (X.copy(), X, COLUMN, COLUMN, COLUMN, COLUMN)
-    assert_refused(batchnorm.combine, arguments, position, bad, message)
-    np.testing.assert_array_equal(arguments[0], X)
-
-
-def test_combine_refuses_a_scale_of_rows_that_are_not_normalized():
-    with pytest.raises(ValueError, match="gamma scales normalized rows"):
-        batchnorm.combine(X.copy(), X, COLUMN)
 
 
 def test_parameters_of_another_dtype_are_cast_to_that_of_x():

@@ -20,7 +20,7 @@ from skbn.estimators.row_parts import a_part_for_each_thread, side_by_side
 from skbn.estimators.running_moments import RunningMoments, as_matrices
 from skbn.estimators.state import STATE_FORMAT, check_numbers, refuse_other_format
 from skbn.estimators.transaction import draft_of, fitted_draft, published
-from skbn.kernels import batchnorm
+from skbn.kernels.affine import affine
 
 
 class BatchNormTransformer(
@@ -759,10 +759,10 @@ def _warn_of_extremes(moments, tiny, stacklevel):
 def _affine(X, mean, scale, shift, out):
     """Whether all of `X` is finite; ``(X - mean) * scale + shift`` goes to `out`."""
 
-    def affine(rows):
-        return batchnorm.affine(X[rows], mean, scale, shift, out=out[rows])[1]
+    def map_rows(rows):
+        return affine(X[rows], mean, scale, shift, out=out[rows])[1]
 
-    return all(side_by_side(affine, a_part_for_each_thread(X.shape[0], X.nbytes)))
+    return all(side_by_side(map_rows, a_part_for_each_thread(X.shape[0], X.nbytes)))
 
 
 # scikit-learn's wrapper would take the names of the columns from the transformer of a later moment.

@@ -8,8 +8,10 @@ them, *doors*: plain functions on arrays that check shapes and allocate. The doo
 - ``sparse_linear``: that of the first layer over rows of a sparse table.
 - ``moments``: mean and variance of columns, with or without weights.
 - ``merging``: moments of two sets of rows made one; running averages of moments.
-- ``batchnorm``: normalization forward, backward and at inference; the array functions of
-  ``moments`` and ``merging`` too.
+- ``batchnorm``: the paper's batch norm, forward, backward and at inference; the array functions
+  of ``moments`` and ``merging`` too.
+- ``affine``: the affine map of the columns of a table.
+- ``normalized_sum``: sums of parts that are normalized each by itself.
 - ``activations``: identity, logistic, tanh, relu, silu, gelu.
 - ``cells``: recurrent cells, one time step of an LSTM or a GRU.
 - ``sequences``: sequences of different length packed without padding.

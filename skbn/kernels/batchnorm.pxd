@@ -1,6 +1,6 @@
 from cython cimport floating
 
-# Columns of `floating` scratch that the affine forms of d columns need: 4 d values.
+# The functions on d columns need scratch memory of AFFINE_SCRATCH d values of the dtype of x.
 cdef enum:
     AFFINE_SCRATCH = 4
 
@@ -15,22 +15,6 @@ cdef void batchnorm_forward "skbn_batchnorm_forward"(
     const floating* gamma, const floating* beta,
     Py_ssize_t n, Py_ssize_t d,
     bint relu,
-) noexcept nogil
-
-cdef void batchnorm_combine "skbn_batchnorm_combine"(
-    floating* y, floating* scratch,
-    const floating* x,
-    const double* mean, const double* invstd, const floating* gamma, const floating* beta,
-    Py_ssize_t n, Py_ssize_t d, Py_ssize_t y_row_stride, Py_ssize_t x_row_stride,
-    bint add,
-) noexcept nogil
-
-cdef bint batchnorm_affine(
-    floating* y,
-    const floating* x, const double* mean, const double* scale, const double* shift,
-    Py_ssize_t n, Py_ssize_t d,
-    Py_ssize_t y_row_stride, Py_ssize_t y_column_stride,
-    Py_ssize_t x_row_stride, Py_ssize_t x_column_stride,
 ) noexcept nogil
 
 cdef void batchnorm_gradient_sums "skbn_batchnorm_gradient_sums"(

@@ -29,13 +29,13 @@ from libc.float cimport DBL_EPSILON, FLT_EPSILON
 from libc.string cimport memcpy, memset
 
 from skbn.kernels.activations cimport TANH, activation_backward, activation_forward
-from skbn.kernels.batchnorm cimport batchnorm_combine
 from skbn.kernels.blas cimport gemm
 from skbn.kernels.cells cimport (
     GRU_CELL, LSTM_CELL, gru_backward, gru_forward, lstm_backward, lstm_forward,
     lstm_output_backward, lstm_output_forward,
 )
 from skbn.kernels.linear cimport linear_backward, linear_forward
+from skbn.kernels.normalized_sum cimport batchnorm_combine
 from skbn.kernels.sequences cimport Steps, sequences_reverse_step, sequences_write_step
 from skbn.network.operation cimport (
     CELL_NORM, INPUT_MAP, INPUT_NORM, NO_PART, RECURRENT, RECURRENT_MAP, RECURRENT_NORM,

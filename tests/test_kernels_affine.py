@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skbn.kernels.affine import affine
 from tables import LAYOUTS, laid_out
-
-from skbn.kernels import batchnorm
 
 quiet = settings(deadline=None, derandomize=True, max_examples=80)
 
@@ -30,7 +29,7 @@ def test_affine(seed, n, d, dtype, layout, out_layout):
         out = x
     elif out_layout != "none":
         out = laid_out(np.empty((n, d), dtype), out_layout)
-    y, finite = batchnorm.affine(x, mean, scale, shift, out=out)
+    y, finite = affine(x, mean, scale, shift, out=out)
     assert y is out or out is None
     assert y.dtype == dtype
     assert finite is True
@@ -44,7 +43,7 @@ def test_affine_of_more_than_the_cache_holds(dtype, shape):
     x = rng.random(shape, dtype=dtype)
     d = shape[1]
     mean, scale, shift = rng.random(d), rng.random(d), rng.random(d)
-    y, finite = batchnorm.affine(x, mean, scale, shift)
+    y, finite = affine(x, mean, scale, shift)
     assert finite
     expected = (x - mean.astype(dtype)) * scale.astype(dtype) + shift.astype(dtype)
     np.testing.assert_allclose(y, expected, rtol=0, atol=4 * np.finfo(dtype).eps)
@@ -61,7 +60,7 @@ def test_affine_tells_what_is_not_finite(dtype, layout, value, in_place, d):
         x[i, j] = value
         x = laid_out(x, layout)
         one = np.ones(d)
-        y, finite = batchnorm.affine(x, one, one, one, out=x if in_place else None)
+        y, finite = affine(x, one, one, one, out=x if in_place else None)
         assert finite is False
         assert not np.isfinite(y[i, j])
         assert np.isfinite(y).sum() == y.size - 1
@@ -70,10 +69,10 @@ def test_affine_tells_what_is_not_finite(dtype, layout, value, in_place, d):
 def test_affine_of_large_offsets_and_of_scales_beyond_float32():
     x = (1e7 + np.arange(20).reshape(10, 2)).astype(np.float32)
     mean = np.array([1e7 + 9.3, 1e7 + 10.7])
-    y, _ = batchnorm.affine(x, mean, np.full(2, 0.3), np.zeros(2))
+    y, _ = affine(x, mean, np.full(2, 0.3), np.zeros(2))
     np.testing.assert_allclose(y, (x.astype(np.float64) - mean) * 0.3, rtol=1e-6)
     tiny = (np.arange(20).reshape(10, 2) * 1e-40).astype(np.float32)
-    y, _ = batchnorm.affine(tiny, np.zeros(2), np.full(2, 1e40), np.zeros(2))
+    y, _ = affine(tiny, np.zeros(2), np.full(2, 1e40), np.zeros(2))
     np.testing.assert_allclose(y, np.arange(20).reshape(10, 2), rtol=1e-4)
 
 
@@ -82,7 +81,7 @@ def test_affine_writes_over_what_it_reads(shift):
     memory = np.arange(60.0)
     x, out = memory[10:30].reshape(5, 4), memory[10 + shift : 30 + shift].reshape(5, 4)
     expected = (x - 1.0) * 2.0 + 3.0
-    y, _ = batchnorm.affine(x, np.ones(4), np.full(4, 2.0), np.full(4, 3.0), out=out)
+    y, _ = affine(x, np.ones(4), np.full(4, 2.0), np.full(4, 3.0), out=out)
     assert y is out
     np.testing.assert_array_equal(out, expected)
 
@@ -100,4 +99,4 @@ def test_affine_writes_over_what_it_reads(shift):
 def test_affine_refuses(x, d, out, message):
     column = np.zeros(d)
     with pytest.raises(ValueError, match=message):
-        batchnorm.affine(x, column, column, column, out=out)
+        affine(x, column, column, column, out=out)
