@@ -15,14 +15,6 @@ class blas:
         return alpha * (a.T if transpose_a else a) @ (b.T if transpose_b else b)
 
     @staticmethod
-    def matvec(a, x, transpose=False, alpha=1.0):
-        return alpha * (a.T if transpose else a) @ x
-
-    @staticmethod
-    def add_scaled(y, x, alpha):
-        y += alpha * x
-
-    @staticmethod
     def inner(x, y):
         return np.sum(x * y)
 

@@ -9,15 +9,4 @@ cdef void gemm(
     floating alpha, floating beta,
 ) noexcept nogil
 
-cdef void gemv(
-    floating* y,
-    const floating* a, int lda,
-    const floating* x,
-    int m, int n,
-    bint transpose,
-    floating alpha, floating beta,
-) noexcept nogil
-
-cdef void axpy(floating* y, const floating* x, int size, floating alpha) noexcept nogil
-
 cdef floating dot(const floating* x, const floating* y, int size) noexcept nogil

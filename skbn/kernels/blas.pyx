@@ -1,15 +1,16 @@
-"""Row-major matrix products over the BLAS that SciPy carries.
+"""Row-major matrix products by the BLAS of SciPy.
 
-The only file that calls BLAS: a change of its integer type or its provider ends here.
-BLAS is column-major. A row-major matrix is the column-major matrix of its transpose in
-the same memory, so ``C = A B`` is asked for as ``C' = B' A'``: the operands change places.
+No other file calls BLAS. So another integer type or another provider of BLAS changes this file
+only.
+
+BLAS takes column-major matrices. The memory of a row-major matrix A is also the memory of a
+column-major matrix, which is the transpose A'. So ``C = A B`` is computed as ``C' = B' A'``: the
+operands change places.
 """
 
 from cython cimport floating
 from libc.limits cimport INT_MAX
-from scipy.linalg.cython_blas cimport (
-    daxpy, ddot, dgemm, dgemv, saxpy, sdot, sgemm, sgemv,
-)
+from scipy.linalg.cython_blas cimport ddot, dgemm, sdot, sgemm
 
 import numpy as np
 
@@ -35,34 +36,8 @@ cdef void gemm(
               <double*> a, &lda, &beta, c, &ldc)
 
 
-cdef void gemv(
-    floating* y,
-    const floating* a, int lda,
-    const floating* x,
-    int m, int n,
-    bint transpose,
-    floating alpha, floating beta,
-) noexcept nogil:
-    """y := alpha op(A) x + beta y with A of shape (m, n)."""
-    cdef char operation = b"N" if transpose else b"T"
-    cdef int one = 1
-    if floating is float:
-        sgemv(&operation, &n, &m, &alpha, <float*> a, &lda, <float*> x, &one, &beta, y, &one)
-    else:
-        dgemv(&operation, &n, &m, &alpha, <double*> a, &lda, <double*> x, &one, &beta, y, &one)
-
-
-cdef void axpy(floating* y, const floating* x, int size, floating alpha) noexcept nogil:
-    """y := alpha x + y."""
-    cdef int one = 1
-    if floating is float:
-        saxpy(&size, &alpha, <float*> x, &one, y, &one)
-    else:
-        daxpy(&size, &alpha, <double*> x, &one, y, &one)
-
-
 cdef floating dot(const floating* x, const floating* y, int size) noexcept nogil:
-    """The sum of x y."""
+    """The inner product sum_i x_i y_i."""
     cdef int one = 1
     if floating is float:
         return sdot(&size, <float*> x, &one, <float*> y, &one)
@@ -76,7 +51,8 @@ def _check_countable(*sizes):
 
 
 def _product_matrices(a, b, transpose_a, transpose_b):
-    # Copies only where memory is not C-ordered: op() is BLAS's own and moves nothing.
+    # The operands in C order, and m, n, k. Only an operand that is not C-ordered is copied. BLAS
+    # applies op() itself, without a copy.
     a = as_contiguous(a)
     b = as_contiguous(b)
     if a.ndim != 2 or b.ndim != 2:
@@ -99,7 +75,7 @@ def matmul(a, b, bint transpose_a=False, bint transpose_b=False, double alpha=1.
     b : ndarray of shape (k, n), or (n, k) with ``transpose_b``
         Right factor, of the dtype of `a`.
     transpose_a, transpose_b : bool, default=False
-        Whether the factor is transposed first. Nothing is copied for it.
+        Whether the factor is transposed first. Transposing copies nothing.
     alpha : float, default=1.0
         Factor of the product.
 
@@ -128,75 +104,6 @@ def _matmul(
         &c[0, 0], <int> c.shape[1], &a[0, 0], <int> a.shape[1], &b[0, 0], <int> b.shape[1],
         <int> c.shape[0], <int> c.shape[1], k, transpose_a, transpose_b, <floating> alpha, 0,
     )
-
-
-def matvec(a, x, bint transpose=False, double alpha=1.0):
-    """Matrix-vector product ``alpha op(A) x`` (BLAS ``gemv``).
-
-    Parameters
-    ----------
-    a : ndarray of shape (m, n)
-        The matrix, float32 or float64.
-    x : ndarray of shape (n,), or (m,) with ``transpose``
-        The vector, of the dtype of `a`.
-    transpose : bool, default=False
-        Whether the matrix is transposed first.
-    alpha : float, default=1.0
-        Factor of the product.
-
-    Returns
-    -------
-    y : ndarray of shape (m,), or (n,) with ``transpose``
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit, or the dtypes differ.
-    """
-    a = as_contiguous(a)
-    x = as_contiguous(x)
-    if a.ndim != 2 or x.ndim != 1:
-        raise ValueError(f"A and x must have 2 and 1 dimensions, got {a.ndim} and {x.ndim}")
-    rows, columns = a.shape[::-1] if transpose else a.shape
-    if columns != x.shape[0]:
-        raise ValueError(f"op(A) has {columns} columns and x has {x.shape[0]} entries")
-    _check_countable(rows, columns)
-    y = np.zeros(rows, dtype=a.dtype)
-    if min(a.shape) > 0:
-        _matvec(y, a, x, transpose, alpha)
-    return y
-
-
-def _matvec(
-    floating[::1] y, const floating[:, ::1] a, const floating[::1] x,
-    bint transpose, double alpha,
-):
-    gemv(&y[0], &a[0, 0], <int> a.shape[1], &x[0], <int> a.shape[0], <int> a.shape[1],
-         transpose, <floating> alpha, 0)
-
-
-def add_scaled(floating[::1] y, const floating[::1] x, double alpha):
-    """Add ``alpha x`` to `y` in place (BLAS ``axpy``).
-
-    Parameters
-    ----------
-    y : ndarray of shape (size,), C-ordered
-        Changed in place.
-    x : ndarray of shape (size,), C-ordered
-        What is added, of the dtype of `y`.
-    alpha : float
-        Factor of `x`.
-
-    Raises
-    ------
-    ValueError
-        If the sizes or dtypes differ.
-    """
-    if y.shape[0] != x.shape[0]:
-        raise ValueError(f"y has {y.shape[0]} entries and x has {x.shape[0]}")
-    _check_countable(x.shape[0])
-    if y.shape[0] > 0:
-        axpy(&y[0], &x[0], <int> y.shape[0], <floating> alpha)
 
 
 def inner(const floating[::1] x, const floating[::1] y):
