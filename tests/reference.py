@@ -1,8 +1,11 @@
-"""NumPy twins of the kernels' doors: the formulas, as obvious as they can be written.
+"""Reference implementations of the array functions of the kernels, in plain NumPy.
 
-One class a kernel module, one static method a door, of the same name and signature
-(``test_reference.py`` sees to it). A twin computes in float64, moments in long double, checks
-nothing, and changes in place what its door changes in place.
+The reference implementation of an array function is called its *twin*. A twin is the formula,
+written as plainly as possible. Each kernel module has a class here, and each array function of
+the module has a static method of the same name and signature (``test_reference.py`` checks it).
+
+A twin computes in float64, and moments in long double. A twin checks no argument. A twin changes
+the same arguments in place as its array function.
 """
 
 import numpy as np
@@ -37,7 +40,8 @@ class moments:
 
     @staticmethod
     def batch_moment_pairs(x):
-        # About the first row, so that a constant column is exact where long double is double.
+        # Deviations are from the first row, so that the variance of a constant column is exactly 0
+        # even if long double is double.
         x = np.asarray(x, dtype=np.longdouble)
         rest = np.mean(x - x[0], axis=0)
         mean = x[0] + rest
@@ -106,7 +110,7 @@ class merging:
 
 
 def inverse_std(var, epsilon):
-    """1 / sqrt(var + epsilon), 0 where there is no variance."""
+    """1 / sqrt(var + epsilon); 0 for a column without variance."""
     return np.divide(1.0, np.sqrt(var + epsilon), out=np.zeros_like(var), where=var > 0)
 
 
@@ -167,7 +171,7 @@ class normalized_sum:
 class activations:
     @staticmethod
     def forward(x, activation):
-        with np.errstate(over="ignore"):  # exp(-x) may be infinite: the quotient is 0 then
+        with np.errstate(over="ignore"):  # if exp(-x) is infinite, the quotient is 0
             return {
                 "identity": lambda x: +x,
                 "logistic": lambda x: 1 / (1 + np.exp(-x)),
@@ -282,12 +286,12 @@ class sequences:
 
 
 def splitmix64(state, count):
-    """Numbers of the SplitMix64 generator: the `count`-th after seeding it with `state`.
+    """The number `count` of the SplitMix64 generator with the seed `state`.
 
     Every number adds the golden gamma to the state, and is a finalizer's mix of the sum;
     number 0 is that of the state itself.
     """
-    with np.errstate(over="ignore"):  # all of it is modulo 2^64
+    with np.errstate(over="ignore"):  # all numbers are modulo 2^64
         gamma = np.uint64(0x9E3779B97F4A7C15)
         z = np.asarray(state).astype(np.uint64) + np.asarray(count).astype(np.uint64) * gamma
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
@@ -298,7 +302,8 @@ def splitmix64(state, count):
 class dropout:
     @staticmethod
     def apply(x, rate, seed, step, operation):
-        # Generators seeded by generators: a seed's first number seeds that of the steps, ...
+        # The first number of the seed's generator seeds the generator of the steps. The number
+        # `step` of this generator seeds the generator of the operations.
         key = splitmix64(splitmix64(splitmix64(seed, 1), step), operation + 1)
         numbers = splitmix64(key, np.arange(1, x.size + 1)).reshape(x.shape)
         kept = numbers >= np.uint64(int(rate * 2.0**64))
@@ -306,7 +311,7 @@ class dropout:
 
 
 def weighted_mean(loss, gradient, sample_weight):
-    """Weighted mean of the losses of the rows, and the gradient of it."""
+    """Weighted mean of the losses of the rows, and the gradient of this mean."""
     weight = np.ones(len(loss)) if sample_weight is None else np.asarray(sample_weight)
     share = weight / np.sum(weight)
     return np.sum(share * loss), share[:, np.newaxis] * gradient

@@ -1,4 +1,4 @@
-"""Doors refuse numbers that mean nothing: NaN, negative, complex, out of range."""
+"""Array functions refuse numbers without a meaning: NaN, negative, complex, out of range."""
 
 import numpy as np
 import pytest
@@ -27,8 +27,8 @@ def vectors(n):
     return [np.ones(3) for _ in range(n)]
 
 
-# Each door with valid arguments.
-DOORS = {
+# Each array function with valid arguments.
+FUNCTIONS = {
     "forward": lambda **k: batchnorm.forward(**{"x": X, "gamma": ONE, "beta": ONE} | k),
     "relu_forward": lambda **k: batchnorm.relu_forward(**{"x": X, "gamma": ONE, "beta": ONE} | k),
     "infer": lambda **k: batchnorm.infer(
@@ -70,61 +70,70 @@ DOORS = {
 }
 
 
-@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS.keys())
-def test_valid_arguments_are_taken(door):
-    door()
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
+def test_valid_arguments_are_taken(function):
+    function()
 
 
 @pytest.mark.parametrize(
-    ("door", "name", "values"),
+    ("function", "name", "values"),
     [
-        *[(door, "epsilon", (-1e-9, np.nan)) for door in ("forward", "relu_forward", "infer")],
-        *[(door, "epsilon", (-1e-9, np.nan)) for door in ("adam", "adamw", "rmsprop")],
         *[
-            (door, name, (-0.1, 1.0, np.nan))
-            for door in ("adam", "adamw")
+            (function, "epsilon", (-1e-9, np.nan))
+            for function in ("forward", "relu_forward", "infer")
+        ],
+        *[(function, "epsilon", (-1e-9, np.nan)) for function in ("adam", "adamw", "rmsprop")],
+        *[
+            (function, name, (-0.1, 1.0, np.nan))
+            for function in ("adam", "adamw")
             for name in ("beta_1", "beta_2")
         ],
-        *[(door, "momentum", (-0.1, 1.1, np.nan)) for door in ("update_running", "sgd", "rmsprop")],
+        *[
+            (function, "momentum", (-0.1, 1.1, np.nan))
+            for function in ("update_running", "sgd", "rmsprop")
+        ],
         ("rmsprop", "decay", (-0.1, 1.1, np.nan)),
-        *[(door, "learning_rate", (-0.1, np.nan)) for door in ("sgd", "adam", "adamw", "rmsprop")],
+        *[
+            (function, "learning_rate", (-0.1, np.nan))
+            for function in ("sgd", "adam", "adamw", "rmsprop")
+        ],
         ("adamw", "weight_decay", (-0.1, np.nan)),
     ],
 )
-def test_numbers_out_of_range(door, name, values):
+def test_numbers_out_of_range(function, name, values):
     for value in values:
         with pytest.raises(ValueError, match=rf"^{name} must be .* got {value}"):
-            DOORS[door](**{name: value})
+            FUNCTIONS[function](**{name: value})
     with pytest.raises(TypeError):
-        DOORS[door](**{name: 0.5 + 0.5j})
+        FUNCTIONS[function](**{name: 0.5 + 0.5j})
 
 
 @pytest.mark.parametrize(
-    "door",
+    "function",
     [
         "forward", "relu_forward", "backward", "relu_backward", "squared_error", "softmax",
         "weighted_moments",
     ],
 )  # fmt: skip
-def test_weights(door):
+def test_weights(function):
     for value in (np.nan, np.inf, -1.0):
         with pytest.raises(ValueError, match=r"weights? must (have a positive sum|be .*finite)"):
-            DOORS[door](sample_weight=[1.0, 1.0, value, 1.0])
+            FUNCTIONS[function](sample_weight=[1.0, 1.0, value, 1.0])
     with pytest.raises(ValueError, match=r"^sample_weight must be real"):
-        DOORS[door](sample_weight=np.ones(4, complex))
-    DOORS[door](sample_weight=[1, 2, 3, 0])
+        FUNCTIONS[function](sample_weight=np.ones(4, complex))
+    FUNCTIONS[function](sample_weight=[1, 2, 3, 0])
 
 
 @pytest.mark.parametrize("value", [np.nan, -1.0])
 def test_total_weights(value):
     good, bad = np.ones(2), np.array([1.0, value])
     pair = np.ones((2, 2))
-    for door, values in ((merging.merge, good), (merging.merge_pairs, pair)):
-        door(values, values, good.copy(), values, values, np.array([0.0, 2.0]))
+    for function, values in ((merging.merge, good), (merging.merge_pairs, pair)):
+        function(values, values, good.copy(), values, values, np.array([0.0, 2.0]))
         with pytest.raises(ValueError, match=f"^weight must be >= 0, got {value} in column 1"):
-            door(values, values, bad, values, values, good)
+            function(values, values, bad, values, values, good)
         with pytest.raises(ValueError, match=f"^batch_weight must be >= 0, got {value} in column"):
-            door(values, values, good, values, values, bad)
+            function(values, values, good, values, values, bad)
 
 
 @pytest.mark.parametrize("values", [[1.5, 1.0], [1.0, np.nan], [1 + 1j, 1], [True, False]])
@@ -133,30 +142,30 @@ def test_what_is_no_row_number(values):
 
     values = np.array(values)
     table = csr_array(X)
-    for door in (
+    for function in (
         lambda rows: gather.gather(X, rows),
         lambda rows: sparse_linear.forward(table, np.eye(2), rows=rows),
         lambda rows: sparse_linear.backward(X[:2], table, rows=rows),
     ):
-        door([1, 2])
-        door(np.array([1, 2], np.uint8))
+        function([1, 2])
+        function(np.array([1, 2], np.uint8))
         with pytest.raises(ValueError, match=f"^rows must be whole numbers, got {values.dtype}"):
-            door(values)
+            function(values)
     assert gather.gather(X, []).shape == (0, 2)
-    for door in (
+    for function in (
         sequences.pack,
         lambda lengths: sequences.reverse(X, lengths),
         lambda lengths: sequences.write(X.copy(), X, lengths),
         lambda lengths: sequences.last(X, lengths),
         lambda lengths: sequences.last_backward(X[:2], lengths),
     ):
-        door([3, 1])
+        function([3, 1])
         with pytest.raises(ValueError, match=f"^lengths must be whole numbers, got {values.dtype}"):
-            door(values)
+            function(values)
 
 
 @pytest.mark.parametrize(
-    ("door", "names"),
+    ("function", "names"),
     [
         ("forward", ["x", "gamma", "beta"]),
         ("relu_forward", ["x", "gamma", "beta"]),
@@ -175,11 +184,11 @@ def test_what_is_no_row_number(values):
         ("lstm", ["c_previous"]),
     ],
 )
-def test_complex_numbers(door, names):
+def test_complex_numbers(function, names):
     shapes = {"x": X, "y": X, "z": X, "dy": X, "c_previous": np.ones((4, 1))}
     for name in names:
         with pytest.raises(ValueError, match=rf"^{name} must be .*complex128"):
-            DOORS[door](**{name: shapes.get(name, ONE) + 0j})
+            FUNCTIONS[function](**{name: shapes.get(name, ONE) + 0j})
 
 
 def test_complex_numbers_in_a_sparse_product():

@@ -27,7 +27,7 @@ epsilons = st.sampled_from([1e-5, 0.1])
 
 
 def assert_passes_equal_their_twins(precision, x, dy, gamma, beta, epsilon, sample_weight):
-    """Forward and backward, the latter on the statistics of the former."""
+    """The forward pass, and the backward pass on the statistics of the forward pass."""
     _, mean, _, invstd = assert_equals_twin(
         batchnorm.forward,
         [precision, FLOAT64, FLOAT64, FLOAT64],
@@ -71,7 +71,8 @@ def test_extreme_shapes_equal_their_twins(precision, n, d, weighted):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("shape", [(2, 1), (5, 3), (33, 17), (64, 130)])
 def test_the_gradient_may_take_the_place_of_the_rows(precision, weighted, shape):
-    # What a recurrent layer does, which needs its rows no more then. No door does.
+    # A recurrent layer writes dx over x, because it does not need x any more. No public function
+    # does so, hence the private function.
     x, dy, gamma, beta = (a.astype(precision.dtype) for a in operands(*shape))
     weight = np.linspace(0.5, 2.0, shape[0]) if weighted else None
     _, mean, _, invstd = batchnorm.forward(x, gamma, beta, sample_weight=weight)
@@ -90,13 +91,13 @@ def test_infer_equals_its_twin(precision, data, n, d, offset, epsilon):
     x = data.draw(arrays((n, d), precision.dtype, offset=offset))
     gamma, beta = (data.draw(arrays((d,), precision.dtype)) for _ in range(2))
     mean = data.draw(arrays((d,), np.float64, offset=offset))
-    # Rounded draws: some columns have no running variance.
+    # Some drawn arrays are rounded, so some columns have no running variance.
     var = data.draw(arrays((d,), np.float64)) ** 2
     assert_equals_twin(batchnorm.infer, [precision], x, gamma, beta, mean, var, epsilon, scale=10)
 
 
 def cases(*shapes):
-    """Rows, their gradient and the parameters in float64, well away from zero variance."""
+    """Shapes of the rows, each without weights and with weights."""
     return [
         pytest.param(n, d, weight, id=f"{n}x{d}" + ("" if weight is None else "-weighted"))
         for n, d in shapes
@@ -133,7 +134,7 @@ def test_the_normalized_variance_is_1_at_a_large_offset(precision, offset, n, we
     _, var = exact_moments(x)
     np.testing.assert_allclose(batch_var, var, rtol=4e-8)
     y_mean, y_var = exact_moments(y)
-    # Not 1 but var / (var + epsilon).
+    # The variance of y is var / (var + epsilon).
     np.testing.assert_allclose(y_var, var / (var + epsilon), rtol=1e-6)
     np.testing.assert_allclose(y_mean, 0.0, atol=1e-7)
 
@@ -143,7 +144,7 @@ def test_inference_and_gradients_lose_nothing_at_a_large_offset(precision, offse
     x = far_rows(precision, offset, 50)
     dy, gamma, beta = x - x[0], np.array([1.0, -2.0, 0.5]), np.ones(3)
     mean, var = exact_moments(x)
-    # A running mean between two numbers of the dtype of x.
+    # The running mean lies between two numbers of the dtype of x.
     mean = mean + 1e-5
     assert_equals_twin(batchnorm.infer, [precision], x, gamma, beta, mean, var, scale=10)
     assert_equals_twin(
@@ -183,7 +184,7 @@ def test_a_column_constant_but_for_rows_of_weight_0_has_no_variance():
 
 @each_precision
 def test_the_gradient_is_0_across_what_normalization_removes(precision):
-    # y does not change when x is shifted, nor (but for epsilon) when it is scaled.
+    # y does not change if x is shifted. With epsilon = 0, y does not change if x is scaled.
     x, dy, gamma, beta = (a.astype(precision.dtype) for a in operands(30, 4))
     _, mean, _, invstd = batchnorm.forward(x, gamma, beta, epsilon=0.0)
     dx, _, _ = batchnorm.backward(dy, x, gamma, mean, invstd)
@@ -203,13 +204,13 @@ def test_a_row_of_weight_0_counts_nowhere(precision):
     weight = np.array([1.0, 2.0, 0.0, 1.5, 0.0, 1.0, 1.0, 0.5, 0.0])
     counts = weight > 0
     x[~counts] = 1e3
-    # The weight of a row is in its part of the loss, so in its gradient too.
+    # A row's part of the loss contains the weight of the row, and so does the gradient.
     dy *= weight[:, np.newaxis].astype(precision.dtype)
     columns, rows = with_statistics(x, dy, gamma, beta, weight)
     expected_columns, expected_rows = with_statistics(
         x[counts], dy[counts], gamma, beta, weight[counts]
     )
-    # Rows are added up four at a time, so without some the rounding is another.
+    # Rows are added four at a time, so sums without some rows are rounded differently.
     eps = np.finfo(precision.dtype).eps
     close = {"rtol": 50 * eps, "atol": 50 * eps}
     for actual, expected in zip(columns, expected_columns, strict=True):
@@ -348,7 +349,7 @@ def test_the_relu_behind_in_one_pass_is_the_relu_by_itself(precision, weighted, 
     for own, other in zip(fused, parts, strict=True):
         np.testing.assert_array_equal(own, other)
     np.testing.assert_array_equal(dy, before)
-    # And the twins, which know nothing of passes.
+    # The twins normalize and apply the relu in two passes.
     twin = reference.batchnorm.relu_forward(x.astype(np.float64), gamma, beta, 1e-5, weight)
     np.testing.assert_allclose(expected, twin[0], rtol=1e-3, atol=1e-5)
     twin = reference.batchnorm.relu_backward(

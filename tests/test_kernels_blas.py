@@ -38,7 +38,7 @@ def test_inner_equals_its_twin(precision, data, size):
 @each_transpose_a
 @each_transpose_b
 def test_products_of_whole_numbers_are_exact(precision, transpose_a, transpose_b):
-    # Every wrong leading dimension or swapped operand moves a whole number somewhere else.
+    # A wrong leading dimension or swapped operands would move whole numbers to other places.
     m, n, k = 67, 34, 129
     a = (np.arange(m * k) % 7 - 3).astype(precision.dtype)
     b = (np.arange(k * n) % 5 - 2).astype(precision.dtype)
@@ -52,7 +52,7 @@ SINGLE, DOUBLE = np.ones((2, 3), np.float32), np.ones((2, 3))
 
 
 @pytest.mark.parametrize(
-    ("door", "arguments", "message"),
+    ("function", "arguments", "message"),
     [
         (blas.matmul, (DOUBLE, DOUBLE), "op\\(A\\) has 3 columns and op\\(B\\) has 2 rows"),
         (blas.matmul, (DOUBLE, DOUBLE[0]), "must be matrices"),
@@ -62,9 +62,9 @@ SINGLE, DOUBLE = np.ones((2, 3), np.float32), np.ones((2, 3))
         (blas.inner, (SINGLE[0], np.ones(3)), "dtype mismatch"),
     ],
 )
-def test_bad_input_is_refused(door, arguments, message):
+def test_bad_input_is_refused(function, arguments, message):
     with pytest.raises(ValueError, match=message):
-        untouched(door, *arguments)
+        untouched(function, *arguments)
 
 
 def test_more_entries_than_blas_counts_are_refused():

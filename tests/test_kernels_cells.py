@@ -1,4 +1,4 @@
-"""Doors of ``skbn.kernels.cells``."""
+"""Array functions of ``skbn.kernels.cells``."""
 
 import inspect
 

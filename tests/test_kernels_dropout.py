@@ -1,4 +1,4 @@
-"""The door of ``skbn.kernels.dropout``: which elements stay, and what they are."""
+"""The array function of ``skbn.kernels.dropout``: which elements stay, and what they are."""
 
 from itertools import combinations
 

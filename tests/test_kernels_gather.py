@@ -1,4 +1,4 @@
-"""The door of ``skbn.kernels.gather``."""
+"""The array function of ``skbn.kernels.gather``."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Doors of ``skbn.kernels.linear``."""
+"""Array functions of ``skbn.kernels.linear``."""
 
 import numpy as np
 import pytest

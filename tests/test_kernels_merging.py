@@ -112,9 +112,9 @@ def test_merge_pairs_refuses_other_shapes():
         merging.merge_pairs(pair, pair, one, np.zeros((3, 3)), pair, one)
 
 
-@pytest.mark.parametrize(("door", "arity"), [(merging.merge, 6), (merging.update_running, 4)])
-def test_statistics_of_other_lengths_and_dtypes_are_refused(door, arity):
-    rest = () if door is merging.merge else (0.1,)
+@pytest.mark.parametrize(("function", "arity"), [(merging.merge, 6), (merging.update_running, 4)])
+def test_statistics_of_other_lengths_and_dtypes_are_refused(function, arity):
+    rest = () if function is merging.merge else (0.1,)
     for position in range(arity):
         for bad, message in (
             (np.ones(2), "one length"),
@@ -124,5 +124,5 @@ def test_statistics_of_other_lengths_and_dtypes_are_refused(door, arity):
             statistics = [np.ones(3) for _ in range(arity)]
             statistics[position] = bad
             with pytest.raises(ValueError, match=message):
-                door(*statistics, *rest)
+                function(*statistics, *rest)
             np.testing.assert_array_equal(np.concatenate(statistics), 1.0)

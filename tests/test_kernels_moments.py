@@ -68,7 +68,7 @@ def test_weighted_moments_take_any_strides(precision, data, n, d):
 @given(st.data(), lengths(largest=9), offsets)
 def test_without_rounding_equals_its_twin(precision, data, d, offset):
     mean = data.draw(arrays((d,), np.float64, offset=offset))
-    # From far below the bound to far above it, and 0 in some columns.
+    # The variances go from far below the bound to far above the bound. Some are 0.
     factor = 16.0 * data.draw(arrays((d,), np.float64))
     var = (factor * np.finfo(precision.dtype).eps) ** 2 * mean**2
     assert_equals_twin(moments.without_rounding, [FLOAT64], mean, var, precision.dtype)
@@ -95,7 +95,8 @@ def test_without_rounding_equal_rows_have_no_variance_behind_a_product(precision
 
 @each_precision
 def test_without_rounding_a_column_that_cancels_has_none_either(precision):
-    # Its own mean says nothing of what was rounded: that of the other columns does.
+    # Column 0 cancels: its mean is about 0, but its rounded terms are as large as the terms of
+    # the other columns.
     rng = np.random.default_rng(0)
     for _ in range(100):
         n, k, d = rng.integers(2, 71), rng.integers(2, 301), rng.integers(8, 301)
@@ -107,7 +108,7 @@ def test_without_rounding_a_column_that_cancels_has_none_either(precision):
         np.testing.assert_array_equal(moments.without_rounding(mean, var, precision.dtype), 0.0)
 
 
-# Real variances, relative to the square of the mean.
+# `smallest` is a real variance, divided by the square of the mean.
 @pytest.mark.parametrize(
     ("dtype", "smallest"), [(np.float32, 1e-10), (np.float64, 1e-8), (np.float64, 1e-27)]
 )
@@ -120,7 +121,7 @@ def test_without_rounding_real_variances_stay(dtype, smallest, offset, n):
         smallest * offset**2,
     )
     if smallest > 1e-27:
-        # Also as rows hold them.
+        # The variances of rows with this mean and this spread stay too.
         spread = np.sqrt(smallest) * np.linspace(-1.0, 1.0, n)[:, np.newaxis]
         x = (mean + 2.0 * offset * spread).astype(dtype)
         mean, var = moments.batch_moments(x)
@@ -176,7 +177,7 @@ def test_batch_moments_are_exact_over_many_blocks(n, offset, arranged, order):
 
 @pytest.mark.parametrize("arranged", [np.array, sorted_rows])
 def test_batch_moments_lose_no_more_than_the_condition_of_the_data(arranged):
-    # The plain E[x^2] - E[x]^2 would lose the square of the condition: everything.
+    # The plain E[x^2] - E[x]^2 would lose the square of the condition, which is every digit.
     x = arranged(table(5000, offset=1e8))
     exact_mean, exact_var = reference.moments.batch_moments(x)
     bound = 4 * np.finfo(np.float64).eps * np.max(exact_mean / np.sqrt(exact_var))
@@ -253,7 +254,7 @@ def test_a_weight_of_2_is_the_row_twice(precision, offset):
     np.testing.assert_array_equal(actual[2], np.sum(repeats))
 
 
-@pytest.mark.parametrize("door", [moments.batch_moments, moments.weighted_moments])
+@pytest.mark.parametrize("function", [moments.batch_moments, moments.weighted_moments])
 @pytest.mark.parametrize(
     ("x", "message"),
     [
@@ -264,9 +265,9 @@ def test_a_weight_of_2_is_the_row_twice(precision, offset):
         (np.ones((2, 3), np.dtype(np.float64).newbyteorder()), "must be float32 or float64"),
     ],
 )
-def test_what_is_no_matrix_of_floats_is_refused(door, x, message):
+def test_what_is_no_matrix_of_floats_is_refused(function, x, message):
     with pytest.raises(ValueError, match=message):
-        untouched(door, x)
+        untouched(function, x)
 
 
 def test_0_rows_have_no_moments():

@@ -51,7 +51,7 @@ def test_combine_equals_its_twin(precision, add, given_columns, data, n, d, offs
 @each_precision
 @pytest.mark.parametrize("add", [False, True])
 def test_combine_keeps_to_some_of_the_columns(precision, add):
-    # Rows that are parts of wider ones, on both sides, and upside down.
+    # x and y are columns of wider matrices. The second y has its rows in reversed order.
     wide = np.arange(30.0).reshape(6, 5).astype(precision.dtype)
     x = np.arange(24.0).reshape(6, 4).astype(precision.dtype)[:, 2:]
     expected = wide.astype(np.float64)
@@ -75,7 +75,7 @@ def test_combine_takes_what_it_writes_to():
 def test_combine_loses_nothing_at_a_large_offset(precision, offset):
     x = far_rows(precision, offset, 50)
     mean, var = reference.moments.batch_moments(x)
-    # A mean between two numbers of the dtype of x.
+    # The mean lies between two numbers of the dtype of x.
     mean, gamma = mean + 1e-5, np.array([1.0, -2.0, 0.5], precision.dtype)
     y, beta = np.zeros_like(x), np.ones(3, precision.dtype)
     assert_equals_twin(

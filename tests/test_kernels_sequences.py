@@ -1,4 +1,4 @@
-"""Doors of ``skbn.kernels.sequences``: sequences of different length without any padding."""
+"""Array functions of ``skbn.kernels.sequences``: sequences of different length, no padding."""
 
 import numpy as np
 import pytest

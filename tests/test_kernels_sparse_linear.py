@@ -1,4 +1,4 @@
-"""Doors of ``skbn.kernels.sparse_linear``: the dense map on normalized rows, never made."""
+"""Array functions of ``skbn.kernels.sparse_linear``: dense maps of tables that stay sparse."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ each_normalization = pytest.mark.parametrize("normalized", [False, True])
 
 
 def table(data, dtype, kind, index, normalized):
-    """A table, its size, and what else the doors take of it: rows and statistics."""
+    """A table, its size, and what else the array functions take of it: rows and statistics."""
     n, d = data.draw(lengths(largest=12)), data.draw(lengths())
     X = data.draw(sparse_tables((n, d), dtype, kind, index))
     assert (X.data.dtype, X.indices.dtype, X.indptr.dtype) == (dtype, index, index)

@@ -1,4 +1,7 @@
-"""Every door of the kernels has a twin of the same name and signature, and no twin is idle."""
+"""Every array function of the kernels has a twin, and every twin has an array function.
+
+``reference.py`` says what a twin is. Both have the same name and the same signature.
+"""
 
 import importlib
 import inspect
@@ -17,8 +20,8 @@ KERNELS = {
 }
 
 
-def doors(module):
-    """The public functions that a kernel module defines itself."""
+def functions(module):
+    """The public functions on arrays that a kernel module defines itself."""
     return {
         name: value
         for name, value in vars(module).items()
@@ -51,29 +54,29 @@ def test_every_kernel_module_has_a_class_of_twins_and_every_class_a_module():
 
 
 @pytest.mark.parametrize("kernel", sorted(KERNELS))
-def test_every_door_has_a_twin_and_every_twin_a_door(kernel):
-    assert set(doors(KERNELS[kernel])) == set(twins(kernel)) != set()
+def test_every_function_has_a_twin_and_every_twin_a_function(kernel):
+    assert set(functions(KERNELS[kernel])) == set(twins(kernel)) != set()
 
 
 @pytest.mark.parametrize(
     ("kernel", "name"),
-    [(kernel, name) for kernel, module in sorted(KERNELS.items()) for name in doors(module)],
+    [(kernel, name) for kernel, module in sorted(KERNELS.items()) for name in functions(module)],
 )
-def test_a_door_and_its_twin_have_one_signature(kernel, name):
-    door, twin = doors(KERNELS[kernel])[name], twins(kernel)[name]
-    assert parameters(door) == parameters(twin)
-    assert door.__doc__, f"{kernel}.{name} does not say what it does"
+def test_a_function_and_its_twin_have_one_signature(kernel, name):
+    function, twin = functions(KERNELS[kernel])[name], twins(kernel)[name]
+    assert parameters(function) == parameters(twin)
+    assert function.__doc__, f"{kernel}.{name} does not say what it does"
 
 
 def test_batchnorm_passes_on_the_functions_of_moments_and_of_merging():
     batchnorm = KERNELS["batchnorm"]
-    passed_on = doors(KERNELS["moments"]) | doors(KERNELS["merging"])
-    assert set(batchnorm.__all__) == set(doors(batchnorm)) | set(passed_on)
+    passed_on = functions(KERNELS["moments"]) | functions(KERNELS["merging"])
+    assert set(batchnorm.__all__) == set(functions(batchnorm)) | set(passed_on)
     assert all(getattr(batchnorm, name) is function for name, function in passed_on.items())
 
 
 def test_the_twin_of_dropout_draws_the_published_numbers_of_splitmix64():
-    # Of the seed 1234567, as other implementations of Vigna's splitmix64.c have them.
+    # The numbers are of the seed 1234567. Other implementations of Vigna's splitmix64.c give them.
     np.testing.assert_array_equal(
         reference.splitmix64(1234567, np.arange(1, 6)),
         np.array(

@@ -1,4 +1,7 @@
-"""A door and its twin on the same arguments."""
+"""An array function of the kernels and its twin, called with the same arguments.
+
+``reference.py`` says what a twin is.
+"""
 
 import numpy as np
 import reference
@@ -12,13 +15,13 @@ def stored(argument):
     return [argument] if isinstance(argument, np.ndarray) else []
 
 
-def untouched(door, *arguments, changed=0, **options):
-    """Call a door; fail if it changes an argument other than the first `changed` ones."""
+def untouched(function, *arguments, changed=0, **options):
+    """Call a function; fail if it changes an argument other than the first `changed` ones."""
     inputs = [a for value in [*arguments[changed:], *options.values()] for a in stored(value)]
     before = [array.copy() for array in inputs]
-    result = door(*arguments, **options)
+    result = function(*arguments, **options)
     for array, copy in zip(inputs, before, strict=True):
-        np.testing.assert_array_equal(array, copy, err_msg=f"{door.__name__} changed its input")
+        np.testing.assert_array_equal(array, copy, err_msg=f"{function.__name__} changed its input")
     return result
 
 
@@ -35,16 +38,16 @@ def results(returned):
     return returned if isinstance(returned, tuple) else (returned,)
 
 
-def assert_equals_twin(door, precisions, *arguments, changed=0, scale=1.0, **options):
-    """Call a door and its twin, and compare what they return and change.
+def assert_equals_twin(function, precisions, *arguments, changed=0, scale=1.0, **options):
+    """Call a function and its twin, and compare the results and the changed arguments.
 
     `precisions` has one entry a result: its dtype and how close it has to come. The first
-    `changed` arguments are results too, before those returned, and stay as the door left them.
+    `changed` arguments are results too, before those returned, and stay as the function left them.
     """
-    twin = getattr(getattr(reference, door.__module__.rpartition(".")[2]), door.__name__)
+    twin = getattr(getattr(reference, function.__module__.rpartition(".")[2]), function.__name__)
     wide = [widened(argument) for argument in arguments]
     expected = twin(*wide, **{name: widened(value) for name, value in options.items()})
-    actual = untouched(door, *arguments, changed=changed, **options)
+    actual = untouched(function, *arguments, changed=changed, **options)
     actual_results = (*arguments[:changed], *results(actual))
     expected_results = (*wide[:changed], *results(expected))
     pairs = zip(precisions, actual_results, expected_results, strict=True)

@@ -9,7 +9,7 @@ SHAPES = ((200, 100), (256, 256))
 
 
 def sides(shape, options, peers):
-    """The doors of the kernels; ``batch_norm`` and its gradient by autograd."""
+    """The array functions of the kernels; ``batch_norm`` and its gradient by autograd."""
     import torch
 
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""The doors of the kernels, one batch at a time."""
+"""The array functions of the kernels, one batch at a time."""
 
 import numpy as np
 

@@ -1,11 +1,13 @@
-"""Kernels: loops over pointers, one noun a file, and their doors on arrays.
+"""Kernels: loops over the numbers of arrays, one idea in each file.
 
-Every file holds pointer functions (``cdef``, no GIL, no allocation, no Python) and, below
-them, *doors*: plain functions on arrays that check shapes and allocate. The doors are public.
+Every file has two kinds of functions. *Pointer functions* are ``cdef`` functions on pointers.
+Pointer functions do not need the GIL, do not allocate memory and do not call Python. The networks
+call pointer functions. *Array functions* are plain functions on NumPy arrays. An array function
+checks shapes, allocates memory and calls a pointer function. The array functions are public.
 
 - ``blas``: row-major matrix products.
 - ``linear``: the linear map of a layer.
-- ``sparse_linear``: that of the first layer over rows of a sparse table.
+- ``sparse_linear``: the linear map of the first layer, over rows of a sparse table.
 - ``moments``: mean and variance of columns, with or without weights.
 - ``merging``: moments of two sets of rows made one; running averages of moments.
 - ``batchnorm``: the paper's batch norm, forward, backward and at inference; the array functions
@@ -16,8 +18,8 @@ them, *doors*: plain functions on arrays that check shapes and allocate. The doo
 - ``cells``: recurrent cells, one time step of an LSTM or a GRU.
 - ``sequences``: sequences of different length packed without padding.
 - ``dropout``: elements dropped at random.
-- ``losses``: softmax and logistic log loss, squared and absolute error, Poisson deviance, from
-  raw outputs.
+- ``losses``: softmax and logistic log loss, squared and absolute error, Poisson deviance, of raw
+  outputs.
 - ``optimizers``: SGD, Adam, AdamW, RMSProp over one flat vector; clipping of gradients.
 - ``gather``: rows of a table into a mini-batch.
 """

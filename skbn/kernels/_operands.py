@@ -1,4 +1,4 @@
-"""What doors have in common: operands that a kernel can walk."""
+"""Checks and casts of the arguments of array functions, which kernels can then walk."""
 
 import numpy as np
 

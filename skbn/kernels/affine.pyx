@@ -22,6 +22,8 @@ import numpy as np
 from skbn.kernels._operands import as_floating, as_real
 
 
+# GCC compiles these loops for several instruction sets, and the processor chooses one of the sets
+# at run time (simd.h).
 cdef extern from *:
     """
     #include "simd.h"

@@ -44,6 +44,8 @@ __all__ = [
 ]
 
 
+# GCC compiles these loops for several instruction sets, and the processor chooses one of the sets
+# at run time (simd.h).
 cdef extern from *:
     """
     #include "simd.h"
@@ -60,6 +62,7 @@ cdef extern from *:
     SKBN_CLONE_BOTH(void, skbn_batchnorm_gradient_sums, SUMS)
     SKBN_CLONE_BOTH(void, skbn_batchnorm_backward, BACKWARD)
     """
+
 
 cdef void inverse_std(
     double* batch_invstd, const double* batch_var, Py_ssize_t d, double epsilon,

@@ -30,9 +30,9 @@ from skbn.kernels._operands import (
 cdef enum:
     BLOCK_ROWS = 256
 
-# These loops read a whole array. They are compiled for several instruction sets where GCC can
-# choose one of the sets at run time. They ask for the cache lines PREFETCH_BYTES ahead, because
-# the hardware alone keeps too few reads in flight beside this much arithmetic.
+# These loops read a whole array. GCC compiles them for several instruction sets, and the processor
+# chooses one of the sets at run time (simd.h). The loops ask for the cache lines PREFETCH_BYTES
+# ahead, because the hardware alone keeps too few reads in flight beside this much arithmetic.
 cdef extern from *:
     """
     #include "simd.h"
@@ -202,8 +202,8 @@ cdef void moments_about(
                                        batch_mean[j], rows, row_stride)
         total = <double> (start + rows)
         for j in range(d):
-            # s1 and s2 are sums of deviations from the upper half of the pair m. The next two
-            # lines make them sums of deviations from m.
+            # s1 and s2 are sums of deviations from the first number of the pair m. `first` and
+            # `square` are the sums of deviations from m.
             first = s1[j] - rows * low[j]
             square = s2[j] - low[j] * (2.0 * s1[j] - rows * low[j])
             batch_var[j] += square - first * (first / total)
