@@ -41,8 +41,9 @@ def results(returned):
 def assert_equals_twin(function, precisions, *arguments, changed=0, scale=1.0, **options):
     """Call a function and its twin, and compare the results and the changed arguments.
 
-    `precisions` has one entry a result: its dtype and how close it has to come. The first
-    `changed` arguments are results too, before those returned, and stay as the function left them.
+    `precisions` has an entry for each result: the dtype, and how close the result must come to
+    the result of the twin. The first `changed` arguments are results too, and stand before the
+    returned results. These arguments stay as the function left them.
     """
     twin = getattr(getattr(reference, function.__module__.rpartition(".")[2]), function.__name__)
     wide = [widened(argument) for argument in arguments]

@@ -6,17 +6,18 @@ SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
 
 def check_floating(name, dtype):
-    """Refuse every dtype but those that kernels are compiled for."""
-    # NumPy has one object for each of them, mostly: that is told faster than equality.
+    """Refuse every dtype except float32 and float64, for which the kernels are compiled."""
+    # NumPy mostly has one object for each dtype. A test of identity is faster than a test of
+    # equality, so the identity is tested first.
     if dtype is not SINGLE and dtype is not DOUBLE and dtype not in (SINGLE, DOUBLE):
         raise ValueError(f"{name} must be float32 or float64, got {dtype}")
 
 
 def as_floating(name, x, order=None):
-    """`x` as an aligned array of float32 or float64, copied only where it is none.
+    """`x` as an aligned array of float32 or float64, copied only if `x` is not such an array.
 
-    A field of packed records is not aligned. Its strides are no whole numbers of items, in
-    which kernels step.
+    A field of packed records is not aligned: its strides are not multiples of the item size.
+    Kernels step in whole items, so they need a copy of such a field.
     """
     x = np.asarray(x, order=order)
     check_floating(name, x.dtype)
@@ -24,7 +25,7 @@ def as_floating(name, x, order=None):
 
 
 def as_contiguous(values, dtype=None):
-    """`values` as a C-ordered, aligned array, copied only where it is none."""
+    """`values` as a C-ordered, aligned array, copied only if `values` is not such an array."""
     values = np.ascontiguousarray(values, dtype)
     return values if values.flags.aligned else values.copy()
 
@@ -32,7 +33,8 @@ def as_contiguous(values, dtype=None):
 def as_whole(name, values):
     """`values` as a C-ordered, aligned array of row numbers, or of numbers of rows.
 
-    Other numbers are refused: a cast would cut them. So are masks, which are no row numbers.
+    Other numbers are refused, because a cast would cut off their fractions. Masks are refused,
+    because a mask does not hold row numbers.
     """
     values = np.asarray(values)
     if values.dtype.kind not in "iu" and values.size > 0:
@@ -43,7 +45,7 @@ def as_whole(name, values):
 def as_real(name, values, dtype):
     """`values` as a C-ordered, aligned array of a floating dtype.
 
-    Complex numbers are refused: a cast would drop their imaginary parts.
+    Complex numbers are refused, because a cast would drop their imaginary parts.
     """
     values = np.asarray(values)
     if values.dtype.kind == "c":
@@ -53,7 +55,7 @@ def as_real(name, values, dtype):
 
 
 def as_weights(sample_weight, n, of):
-    """Weights of n rows of `of` as float64; ``None`` stays."""
+    """The weights of the n rows of the argument named `of`, as float64; ``None`` stays."""
     if sample_weight is None:
         return None
     sample_weight = as_real("sample_weight", sample_weight, np.float64)
@@ -63,8 +65,8 @@ def as_weights(sample_weight, n, of):
 
 
 def check_weights(sample_weight):
-    """Refuse negative and infinite weights, and NaN; ``None`` is fine."""
-    # NaN is in no interval.
+    """Refuse negative weights, infinite weights and NaN; accept ``None``."""
+    # NaN is not in an interval, so NaN is refused too.
     if (
         sample_weight is not None
         and sample_weight.size
@@ -80,13 +82,13 @@ def check_at_least_zero(name, value):
 
 
 def check_share(name, value):
-    """Refuse what is not in [0, 1]."""
+    """Refuse numbers outside of [0, 1], and NaN."""
     if not 0.0 <= value <= 1.0:
         raise ValueError(f"{name} must be in [0, 1], got {value}")
 
 
 def check_target(name, y):
-    """Refuse what a kernel cannot change in place, row by row: rows must be contiguous."""
+    """Refuse an array that a kernel cannot change in place; its rows must be contiguous."""
     if not isinstance(y, np.ndarray):
         raise ValueError(f"{name} must be an array to be changed in place, got {type(y).__name__}")
     check_floating(name, y.dtype)
