@@ -1,0 +1,146 @@
+"""Two halves of a batch in two threads, added up by a C function: the step of the whole batch."""
+
+import ctypes
+import threading
+
+import numpy as np
+import pytest
+from networks import as_sparse, random_network, random_table
+
+from skbn.network import optimizer as optimizers
+
+UNITS = [5, 7, 6, 3]
+ADD = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(ctypes.c_double), ctypes.c_ssize_t)
+
+
+class Exchange:
+    """Adds up numbers of threads, which wait for each other; it counts what it has added."""
+
+    def __init__(self, n_members):
+        self.barrier = threading.Barrier(n_members, timeout=60)
+        self.lock = threading.Lock()
+        self.total, self.sizes = None, []
+        self.function = ADD(self.add)
+
+    def add(self, context, values, n):
+        own = np.ctypeslib.as_array(values, shape=(n,))
+        with self.lock:
+            self.total = own.copy() if self.total is None else self.total + own
+        if self.barrier.wait() == 0:
+            self.sizes.append(n)
+        self.barrier.wait()
+        own[:] = self.total
+        if self.barrier.wait() == 0:
+            self.total = None
+        self.barrier.wait()
+
+    @property
+    def address(self):
+        return ctypes.cast(self.function, ctypes.c_void_p).value, 0
+
+
+def trained(network, table, rows, bounds, optimizer, sums=None):
+    moments = network.new_moments()
+    rates = np.linspace(0.1, 0.05, len(bounds) - 1)
+    return network.train(
+        table, optimizer, moments, rows, bounds, rates, alpha=0.3, seed=5, sums=sums
+    )
+
+
+def side_by_side(make_network, table, parts, make_optimizer):
+    """Networks that are trained together, each on its part of every mini-batch, and the sums."""
+    exchange = Exchange(len(parts))
+    networks = [make_network() for _ in parts]
+    losses = [None] * len(parts)
+
+    def work(number):
+        rows, bounds = parts[number]
+        losses[number] = trained(
+            networks[number], table, rows, bounds, make_optimizer(), exchange.address
+        )
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(parts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return networks, losses, exchange.sizes
+
+
+@pytest.mark.parametrize("batch_norm", ["before", "after", None])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("sizes", [(20, 20), (29, 11), (1, 39), (13, 14, 13)])
+def test_parts_of_a_batch_give_the_step_of_the_whole(
+    batch_norm, activation, weighted, sparse, sizes
+):
+    n, n_batches, loss = sum(sizes), 3, "softmax_log_loss"
+    table = random_table(n * n_batches, UNITS, loss, weighted=weighted, seed=1)
+    table = as_sparse(table) if sparse else table
+    if weighted:
+        table.sample_weight[::n] = 1.0  # the part of one row has a weight
+        table.statistics_weight = table.sample_weight + 0.5
+
+    def make_network():
+        return random_network(UNITS, activation, batch_norm, loss)
+
+    def make_optimizer():
+        return optimizers.adam(max_grad_norm=0.5, weight_decay=0.01)
+
+    rows = np.arange(n * n_batches).reshape(n_batches, n)
+    edges = np.cumsum([0, *sizes])
+    parts = [
+        (rows[:, start:stop].ravel(), (stop - start) * np.arange(n_batches + 1))
+        for start, stop in zip(edges[:-1], edges[1:], strict=True)
+    ]
+    whole = make_network()
+    expected = trained(whole, table, rows.ravel(), n * np.arange(n_batches + 1), make_optimizer())
+    networks, losses, exchanged = side_by_side(make_network, table, parts, make_optimizer)
+    for network, loss_of_part in zip(networks, losses, strict=True):
+        np.testing.assert_allclose(loss_of_part, expected, rtol=1e-10)
+        np.testing.assert_allclose(network.parameters, whole.parameters, rtol=1e-7, atol=1e-10)
+        np.testing.assert_allclose(network.statistics, whole.statistics, rtol=1e-9, atol=1e-12)
+        np.testing.assert_array_equal(network.parameters, networks[0].parameters)
+        assert network.n_batches_tracked == whole.n_batches_tracked
+    # Totals; of each batch norm means and variances, later two sums of gradients; all gradients.
+    norms = [] if batch_norm is None else UNITS[1:-1]
+    of_batch = [3, *(d for d in norms for _ in range(2)), *(2 * d for d in norms[::-1])]
+    assert exchanged == n_batches * [*of_batch, whole.layout.n_parameters + 2]
+
+
+def test_a_loss_that_is_not_finite_stops_all():
+    loss = "squared_error"
+    table = random_table(40, UNITS, loss)
+    table.y[25] = np.inf
+    parts = [(np.arange(0, 20), np.array([0, 10, 20])), (np.arange(20, 40), np.array([0, 10, 20]))]
+    networks, losses, _ = side_by_side(
+        lambda: random_network(UNITS, "relu", "before", loss), table, parts, optimizers.adam
+    )
+    assert [len(of_part) for of_part in losses] == [0, 0]
+    before = random_network(UNITS, "relu", "before", loss)
+    for network in networks:
+        np.testing.assert_array_equal(network.parameters, before.parameters)
+        np.testing.assert_array_equal(network.statistics, before.statistics)
+
+
+def test_two_rows_in_two_processes_have_a_variance():
+    loss = "squared_error"
+    table = random_table(2, UNITS, loss)
+    parts = [(np.array([0]), np.array([0, 1])), (np.array([1]), np.array([0, 1]))]
+    whole = random_network(UNITS, "tanh", "before", loss)
+    expected = trained(whole, table, np.arange(2), np.array([0, 2]), optimizers.sgd())
+    networks, losses, _ = side_by_side(
+        lambda: random_network(UNITS, "tanh", "before", loss), table, parts, optimizers.sgd
+    )
+    np.testing.assert_allclose(losses[0], expected, rtol=1e-9)
+    np.testing.assert_allclose(networks[0].statistics, whole.statistics, rtol=1e-9, atol=1e-12)
+
+
+def test_not_for_sequences():
+    from sequences import random_recurrent, random_sequences
+
+    network = random_recurrent([3, 4, 2], "lstm", "full", 5, "squared_error")
+    table = random_sequences(10, 5, 3, "squared_error", 2)
+    with pytest.raises(ValueError, match="not implemented for sequences"):
+        trained(network, table, np.arange(10), np.array([0, 10]), optimizers.sgd(), (1, 0))
