@@ -9,7 +9,7 @@ from skbn.network.network import Network
 from skbn.network.plan import feed_forward
 from skbn.network.table import Table
 
-ACTIVATIONS = ("identity", "logistic", "tanh", "relu", "silu", "gelu")
+ACTIVATIONS = ("identity", "logistic", "tanh", "relu", "silu", "gelu", "mish", "leaky_relu")
 LOSSES = ("softmax_log_loss", "logistic_log_loss", "squared_error", "absolute_error", "poisson")
 
 

@@ -179,6 +179,8 @@ class activations:
                 "relu": lambda x: np.maximum(x, 0),
                 "silu": lambda x: x / (1 + np.exp(-x)),
                 "gelu": lambda x: x * ndtr(x),
+                "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
+                "leaky_relu": lambda x: np.where(x > 0, x, 0.01 * x),
             }[activation](x)
 
     @staticmethod
@@ -191,6 +193,11 @@ class activations:
                 "relu": lambda: y > 0,
                 "silu": lambda: (1 + x / (1 + np.exp(x))) / (1 + np.exp(-x)),
                 "gelu": lambda: ndtr(x) + x * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi),
+                "mish": lambda: (
+                    np.tanh(np.logaddexp(0, x))
+                    + x / np.cosh(np.logaddexp(0, x)) ** 2 / (1 + np.exp(-x))
+                ),
+                "leaky_relu": lambda: np.where(y > 0, 1.0, 0.01),
             }[activation]()
         return dy * derivative
 

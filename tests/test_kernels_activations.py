@@ -58,8 +58,8 @@ def test_far_inputs_saturate_exactly(precision, name, low, high):
 
 
 @each_precision
-@pytest.mark.parametrize("name", ["silu", "gelu"])
-def test_far_from_0_silu_and_gelu_are_relu(precision, name):
+@pytest.mark.parametrize("name", ["silu", "gelu", "mish"])
+def test_far_from_0_smooth_activations_are_relu(precision, name):
     x = np.array([-1e30, -1e4, -200.0, 200.0, 1e4, 1e30], precision.dtype)
     y = activations.forward(x, name)
     # Down to the tail of silu at -200, which float32 does not hold.
@@ -88,6 +88,32 @@ def test_the_gradient_may_be_computed_without_what_it_does_not_look_at(precision
         activations.backward(np.ones_like(x), *operands, name),
         activations.backward(np.ones_like(x), x, y, name),
     )
+
+
+@each_precision
+def test_mish_at_0_has_the_slope_three_fifths(precision):
+    zeros = np.array([0.0, -0.0], precision.dtype)
+    np.testing.assert_array_equal(activations.forward(zeros, "mish"), 0.0)
+    dx = activations.backward(np.ones_like(zeros), zeros, zeros, "mish")
+    np.testing.assert_allclose(dx, 0.6, rtol=np.finfo(precision.dtype).eps)
+
+
+@each_precision
+def test_mish_keeps_its_relative_precision_below_zero(precision):
+    # For x far below 0, tanh(log(1 + e^x)) is e^x: no term cancels. 80 is in range of float32.
+    x = np.linspace(-80.0, -20.0, 50).astype(precision.dtype)
+    exact = x.astype(float) * np.exp(x.astype(float))
+    eps = np.finfo(precision.dtype).eps
+    np.testing.assert_allclose(activations.forward(x, "mish"), exact, rtol=max(20 * eps, 1e-8))
+
+
+@each_precision
+def test_leaky_relu_has_the_slope_a_hundredth_below_zero_and_at_it(precision):
+    x = np.array([-3.0, -1e-30, 0.0, 1e-30, 2.0], precision.dtype)
+    y = activations.forward(x, "leaky_relu")
+    np.testing.assert_allclose(y, [-0.03, -1e-32, 0.0, 1e-30, 2.0], rtol=1e-6)
+    dx = activations.backward(np.ones_like(x), x, y, "leaky_relu")
+    np.testing.assert_allclose(dx, [0.01, 0.01, 0.01, 1.0, 1.0], rtol=1e-6)
 
 
 @each_precision

@@ -107,7 +107,7 @@ def test_to_sklearn_knows_four_activations(activation):
     np.testing.assert_allclose(ours.to_sklearn().predict_proba(X), ours.predict_proba(X), atol=1e-9)
 
 
-@pytest.mark.parametrize("activation", ["silu", "gelu"])
+@pytest.mark.parametrize("activation", ["silu", "gelu", "mish", "leaky_relu"])
 def test_to_sklearn_refuses_by_name_what_it_cannot_express(activation):
     with pytest.raises(ValueError, match=f"no activation '{activation}'"):
         fitted("multiclass", activation=activation).to_sklearn()
@@ -125,7 +125,7 @@ def folding(monkeypatch, n_rows):
 
 
 @pytest.mark.parametrize("batch_norm", ["before", "after"])
-@pytest.mark.parametrize("activation", ["tanh", "relu", "silu", "gelu"])
+@pytest.mark.parametrize("activation", ["tanh", "relu", "silu", "gelu", "mish", "leaky_relu"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-5)])
 def test_predictions_of_many_rows_are_those_of_folded_layers(
     batch_norm, activation, dtype, tolerance, monkeypatch

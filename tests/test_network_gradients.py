@@ -33,7 +33,10 @@ def assert_gradient(network, table, rows=None, **options):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_gradient(loss, activation, batch_norm, weighted):
     units = DEPTHS["two"]
-    network = random_network(units, activation, batch_norm, loss)
+    # With the seed 0 a difference quotient reaches across the kink of leaky_relu.
+    network = random_network(
+        units, activation, batch_norm, loss, seed=4 if activation == "leaky_relu" else 0
+    )
     table = random_table(12, units, loss, weighted=weighted)
     assert_gradient(network, table, alpha=0.3)
 

@@ -98,6 +98,8 @@ def test_running_statistics_and_inference(precision, momentum):
         ("relu", torch.relu),
         ("silu", functional.silu),
         ("gelu", functional.gelu),
+        ("mish", functional.mish),
+        ("leaky_relu", functional.leaky_relu),
     ],
 )
 def test_activations(precision, name, function):

@@ -26,6 +26,8 @@ ACTIVATIONS = {
     "relu": torch.nn.ReLU,
     "silu": torch.nn.SiLU,
     "gelu": torch.nn.GELU,
+    "mish": torch.nn.Mish,
+    "leaky_relu": torch.nn.LeakyReLU,
 }
 
 
@@ -134,7 +136,8 @@ def test_ten_steps(batch_norm, activation, loss, solver, dtype):
     own_optimizer, torch_optimizer = make_optimizers(solver, model, learning_rate)
     moments = network.new_moments()
     exact = dtype == np.float64
-    tolerance = 1e-9 if exact else 1e-5
+    # A value that a rounding takes to the other side of the kink of leaky_relu has another slope.
+    tolerance = 1e-9 if exact else 3e-5 if activation == "leaky_relu" else 1e-5
     # Adam and RMSProp divide gradients near 0 by their own size, so in float32 they take
     # parameters apart that differ by a rounding: there every step starts from the same ones.
     follows = exact or solver not in ("adam", "rmsprop")

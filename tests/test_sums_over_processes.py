@@ -2,6 +2,7 @@
 
 import ctypes
 import threading
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -92,7 +93,7 @@ def test_parts_of_a_batch_give_the_step_of_the_whole(
     edges = np.cumsum([0, *sizes])
     parts = [
         (rows[:, start:stop].ravel(), (stop - start) * np.arange(n_batches + 1))
-        for start, stop in zip(edges[:-1], edges[1:], strict=True)
+        for start, stop in pairwise(edges)
     ]
     whole = make_network()
     expected = trained(whole, table, rows.ravel(), n * np.arange(n_batches + 1), make_optimizer())

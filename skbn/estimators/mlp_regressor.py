@@ -26,9 +26,11 @@ class MLPWithBatchNormRegressor(RealTargets, BaseMLPWithBatchNorm):
     hidden_layer_sizes : array-like of shape (n_layers - 2,), default=(128, 128, 128)
         Units of each hidden layer.
 
-    activation : {'identity', 'logistic', 'tanh', 'relu', 'silu', 'gelu'}, default='silu'
+    activation : {'identity', 'logistic', 'tanh', 'relu', 'silu', 'gelu', 'mish', \
+            'leaky_relu'}, default='silu'
         Activation function of the hidden layers. 'silu' is ``x * logistic(x)``, 'gelu' the
-        exact ``x * Phi(x)``: smooth relatives of 'relu' that leave no unit dead.
+        exact ``x * Phi(x)``, 'mish' ``x * tanh(log(1 + exp(x)))``: smooth relatives of 'relu'
+        that leave no unit dead. 'leaky_relu' has the slope 0.01 below zero.
 
     solver : {'lbfgs', 'sgd', 'adam', 'rmsprop'}, default='adam'
         The optimizer: L-BFGS on all rows at once, whose statistics are then those of all rows

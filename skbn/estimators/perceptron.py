@@ -6,6 +6,7 @@ from sklearn.utils._param_validation import StrOptions
 from skbn.estimators.base import BaseWithBatchNorm
 from skbn.estimators.conversion import from_sklearn, to_sklearn
 from skbn.estimators.state import check_count
+from skbn.kernels.activations import ACTIVATIONS
 from skbn.network import views
 from skbn.network.folding import folded_network, folds_precisely
 from skbn.network.plan import feed_forward, layer_units_of, placement_of
@@ -23,7 +24,7 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
 
     _parameter_constraints: dict = {
         **BaseWithBatchNorm._parameter_constraints,
-        "activation": [StrOptions({"identity", "logistic", "tanh", "relu", "silu", "gelu"})],
+        "activation": [StrOptions(set(ACTIVATIONS))],
         "batch_norm": [StrOptions({"before", "after"}), None],
     }
 

@@ -1,22 +1,27 @@
 """Activations, element by element: forward from the input, backward from input or output.
 
 Where the derivative is a function of the output y alone, ``y`` may overwrite ``x``: identity
-1, logistic y (1 - y), tanh 1 - y^2, relu [y > 0]. With s the logistic function, P and p the
-normal distribution and its density, the others need ``x``:
+1, logistic y (1 - y), tanh 1 - y^2, relu [y > 0], leaky_relu [y > 0] + 0.01 [y <= 0]. With s the
+logistic function, P and p the normal distribution and its density, and t = tanh(log(1 + e^x)), the
+other derivatives need ``x``:
 
     silu  y = x s(x),  y' = s(x) (1 + x (1 - s(x)))
     gelu  y = x P(x),  y' = P(x) + x p(x)
+    mish  y = x t,     y' = t + x (1 - t^2) s(x)
 
 References
 ----------
-Hendrycks and Gimpel (2016), "Gaussian error linear units" (both; the exact gelu, by erf).
+Hendrycks and Gimpel (2016), "Gaussian error linear units" (silu, and the exact gelu, by erf).
+Misra (2020), "Mish: a self regularized non-monotonic activation function".
+Maas, Hannun and Ng (2013), "Rectifier nonlinearities improve neural network acoustic models"
+(leaky_relu).
 """
 
 from cython cimport floating
 from libc.math cimport erf, exp
 from libc.string cimport memcpy
 
-from skbn.kernels.exponential cimport hyperbolic_tangent, logistic
+from skbn.kernels.exponential cimport exp_nonpositive, hyperbolic_tangent, logistic
 
 import numpy as np
 
@@ -62,6 +67,10 @@ cdef extern from *:
     SKBN_CLONE_BOTH(void, skbn_relu_backward, BACKWARD)
     SKBN_CLONE_BOTH(void, skbn_silu_forward, FORWARD)
     SKBN_CLONE_BOTH(void, skbn_silu_backward, BACKWARD)
+    SKBN_CLONE_BOTH(void, skbn_mish_forward, FORWARD)
+    SKBN_CLONE_BOTH(void, skbn_mish_backward, BACKWARD)
+    SKBN_CLONE_BOTH(void, skbn_leaky_relu_forward, FORWARD)
+    SKBN_CLONE_BOTH(void, skbn_leaky_relu_backward, BACKWARD)
     """
 
 
@@ -177,6 +186,72 @@ cdef void silu_backward "skbn_silu_backward"(
             dx[i] = dy[i] * s * (1 + x[i] * (1 - s))
 
 
+cdef inline floating _tanh_of_softplus(floating x, floating* logistic_of_x) noexcept nogil:
+    # With n = e^-|x|, and a = 1 + 2 n for x >= 0, a = n (n + 2) for x < 0,
+    #     tanh(log(1 + e^x)) = a / (a + 2 n^2) for x >= 0, a / (a + 2) for x < 0:
+    # all terms are positive, so that nothing cancels.
+    cdef floating magnitude = x if x >= 0 else -x
+    cdef floating n = exp_nonpositive(-magnitude)
+    cdef floating a = 1 + 2 * n if x >= 0 else n * (n + 2)
+    cdef floating rest = 2 * n * n if x >= 0 else 2
+    logistic_of_x[0] = (1 if x >= 0 else n) / (1 + n)
+    return a / (a + rest)
+
+
+cdef void mish_forward "skbn_mish_forward"(
+    floating* y, const floating* x, Py_ssize_t size,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef floating s
+    for i in range(size):
+        y[i] = x[i] * _tanh_of_softplus(x[i], &s)
+
+
+cdef void mish_backward "skbn_mish_backward"(
+    floating* dx, const floating* dy, const floating* x, Py_ssize_t size,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef floating s, t
+    if dx == dy:
+        for i in range(size):
+            t = _tanh_of_softplus(x[i], &s)
+            dx[i] = dx[i] * (t + x[i] * (1 - t * t) * s)
+    else:
+        for i in range(size):
+            t = _tanh_of_softplus(x[i], &s)
+            dx[i] = dy[i] * (t + x[i] * (1 - t * t) * s)
+
+
+cdef enum:
+    LEAK = 100      # the slope below zero is 1 / LEAK
+
+
+cdef void leaky_relu_forward "skbn_leaky_relu_forward"(
+    floating* y, const floating* x, Py_ssize_t size,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef floating slope = <floating> (1.0 / LEAK)
+    if y == x:
+        for i in range(size):
+            y[i] = slope * y[i] if y[i] < 0 else y[i]
+    else:
+        for i in range(size):
+            y[i] = slope * x[i] if x[i] < 0 else x[i]
+
+
+cdef void leaky_relu_backward "skbn_leaky_relu_backward"(
+    floating* dx, const floating* dy, const floating* y, Py_ssize_t size,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef floating slope = <floating> (1.0 / LEAK)
+    if dx == dy:
+        for i in range(size):
+            dx[i] = dx[i] * (1 if y[i] > 0 else slope)
+    else:
+        for i in range(size):
+            dx[i] = dy[i] * (1 if y[i] > 0 else slope)
+
+
 cdef void gelu_forward(floating* y, const floating* x, Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(size):
@@ -218,6 +293,9 @@ _register("tanh", True, tanh_forward, tanh_forward, tanh_backward, tanh_backward
 _register("relu", True, relu_forward, relu_forward, relu_backward, relu_backward)
 _register("silu", False, silu_forward, silu_forward, silu_backward, silu_backward)
 _register("gelu", False, gelu_forward, gelu_forward, gelu_backward, gelu_backward)
+_register("mish", False, mish_forward, mish_forward, mish_backward, mish_backward)
+_register("leaky_relu", True, leaky_relu_forward, leaky_relu_forward, leaky_relu_backward,
+          leaky_relu_backward)
 
 if ACTIVATIONS["tanh"] != TANH or ACTIVATIONS["relu"] != RELU:
     raise ImportError("the codes of activations in activations.pxd are others")
@@ -258,8 +336,8 @@ def forward(x, activation):
     ----------
     x : ndarray of any shape
         float32 or float64; copied if it is not C-ordered.
-    activation : {"identity", "logistic", "tanh", "relu", "silu", "gelu"}
-        Which one.
+    activation : {"identity", "logistic", "tanh", "relu", "silu", "gelu", "mish", "leaky_relu"}
+        Which one. The slope of "leaky_relu" below zero is 0.01.
 
     Returns
     -------
@@ -290,10 +368,10 @@ def backward(dy, x, y, activation):
     dy : array-like of the shape of `y`
         Gradient of the loss with respect to `y`.
     x : array-like of the shape of `y`
-        What was given to ``forward``. Only silu and gelu look at it.
+        What was given to ``forward``. Only silu, gelu and mish look at it.
     y : ndarray of any shape
         What ``forward`` returned. Only the other activations look at it.
-    activation : {"identity", "logistic", "tanh", "relu", "silu", "gelu"}
+    activation : {"identity", "logistic", "tanh", "relu", "silu", "gelu", "mish", "leaky_relu"}
         Which one.
 
     Returns

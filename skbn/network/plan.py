@@ -203,8 +203,8 @@ def feed_forward(layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=
     ----------
     layer_units : sequence of int
         Inputs, units of each hidden layer, outputs.
-    activation : {"identity", "logistic", "tanh", "relu", "silu", "gelu"}
-        Of the hidden layers.
+    activation : str
+        A name in ``skbn.kernels.activations.ACTIVATIONS``: of the hidden layers.
     batch_norm : {"before", "after", None}
         Where hidden layers are normalized: the pre-activation (its linear map then has no
         bias, which the batch mean would remove), the activation's output, or nowhere.
