@@ -10,7 +10,17 @@ from skbn.network.plan import feed_forward
 from skbn.network.table import Table
 
 ACTIVATIONS = ("identity", "logistic", "tanh", "relu", "silu", "gelu", "mish", "leaky_relu")
-LOSSES = ("softmax_log_loss", "logistic_log_loss", "squared_error", "absolute_error", "poisson")
+LOSSES = (
+    "softmax_log_loss",
+    "logistic_log_loss",
+    "squared_error",
+    "absolute_error",
+    "poisson",
+    "quantile",
+)
+
+# Of the loss "quantile"; other losses ignore it.
+QUANTILE = 0.8
 
 
 def random_network(
@@ -27,7 +37,7 @@ def random_network(
     """A network with random parameters, gamma and beta included, and running statistics."""
     rng = np.random.default_rng(seed)
     plan = feed_forward(layer_units, activation, batch_norm, dropout=dropout)
-    network = Network.initial(plan, loss, dtype)
+    network = Network.initial(plan, loss, dtype, loss_parameter=QUANTILE)
     network.parameters[:] = scale * rng.standard_normal(network.layout.n_parameters)
     network.statistics[:] = 0.5 + rng.random(network.layout.n_statistics)
     return network
@@ -56,6 +66,7 @@ def random_table(
         "logistic_log_loss": lambda: rng.integers(0, 2, (n, k)),
         "squared_error": lambda: rng.standard_normal((n, k)),
         "absolute_error": lambda: rng.standard_normal((n, k)),
+        "quantile": lambda: rng.standard_normal((n, k)),
         "poisson": lambda: rng.poisson(1.0, (n, k)),
     }[loss]()
     sample_weight = rng.integers(0, 4, n).astype(np.float64) if weighted else None

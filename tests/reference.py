@@ -347,6 +347,11 @@ class losses:
         return weighted_mean(np.sum(np.abs(z - y), axis=1), np.sign(z - y), sample_weight)
 
     @staticmethod
+    def quantile(z, y, sample_weight=None, quantile=0.5):
+        slope = np.where(z > y, 1 - quantile, np.where(z < y, -quantile, 0.0))
+        return weighted_mean(np.sum(slope * (z - y), axis=1), slope, sample_weight)
+
+    @staticmethod
     def poisson(z, y, sample_weight=None):
         loss = np.sum(xlogy(y, y) - y * z - y + np.exp(z), axis=1)
         return weighted_mean(loss, np.exp(z) - y, sample_weight)

@@ -87,6 +87,7 @@ def random_sequences(
         "logistic_log_loss": lambda: rng.integers(0, 2, (n, k)),
         "squared_error": lambda: rng.standard_normal((n, k)),
         "absolute_error": lambda: rng.standard_normal((n, k)),
+        "quantile": lambda: rng.standard_normal((n, k)),
         "poisson": lambda: rng.poisson(1.0, (n, k)),
     }[loss]()
     sample_weight = rng.integers(0, 4, n).astype(np.float64) if weighted else None

@@ -5,6 +5,7 @@ import pytest
 from differences import gradient
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import mean_pinball_loss
 from strategies import arrays, drawn, each_precision, lengths, weights
 from twins import assert_equals_twin, untouched
 
@@ -16,6 +17,7 @@ DOORS = [
     losses.squared_error,
     losses.absolute_error,
     losses.poisson,
+    losses.quantile,
 ]
 each_door = pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
 
@@ -138,8 +140,8 @@ def test_what_is_not_finite_makes_the_loss_so(door, precision, column, value):
     loss, dz = door(z, y * 0)
     assert not np.isfinite(loss)
     # The logistic function of infinity is 1: a fit is stopped by its loss.
-    # The derivative of the absolute error is a sign, 0 where there is none.
-    if np.isnan(value) and door is not losses.absolute_error:
+    # The derivative of the absolute error, and of a quantile, goes by a sign: 0 where there is none.
+    if np.isnan(value) and door not in (losses.absolute_error, losses.quantile):
         assert np.isnan(dz[3]).any()
 
 
@@ -149,6 +151,37 @@ def test_the_absolute_error_has_derivative_0_at_its_kink(precision):
     loss, dz = losses.absolute_error(z, [[1.0, -3.0], [-0.0, 5.0]])
     assert loss == 1.0
     np.testing.assert_array_equal(dz, [[0.0, 0.5], [0.0, -0.5]])
+
+
+@each_precision
+@pytest.mark.parametrize("quantile", [0.1, 0.5, 0.95])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_pinball_loss_is_that_of_scikit_learn(precision, quantile, weighted):
+    z, y = operands(losses.quantile, n=40, dtype=precision.dtype)
+    weight = np.random.default_rng(2).integers(0, 4, 40).astype(float) if weighted else None
+    loss, dz = assert_equals_twin(losses.quantile, [precision] * 2, z, y, weight, quantile)
+    expected = mean_pinball_loss(y, z, alpha=quantile, sample_weight=weight)
+    precision.assert_close(loss / 3, expected)
+    numerical = gradient(lambda z: losses.quantile(z, y, weight, quantile)[0], z.astype(float))
+    np.testing.assert_allclose(dz, numerical, rtol=1e-6, atol=1e-9)
+
+
+def test_the_pinball_loss_of_one_half_is_half_the_absolute_error():
+    z, y = operands(losses.quantile)
+    for half, whole in zip(losses.quantile(z, y), losses.absolute_error(z, y), strict=True):
+        np.testing.assert_allclose(2.0 * half, whole, rtol=1e-14)
+
+
+@pytest.mark.parametrize("quantile", [0.0, 1.0, -0.5, np.nan])
+def test_a_quantile_is_between_0_and_1(quantile):
+    with pytest.raises(ValueError, match="quantile must be in"):
+        losses.quantile(*operands(losses.quantile), quantile=quantile)
+
+
+def test_at_its_kink_the_pinball_loss_has_the_derivative_0():
+    loss, dz = losses.quantile(np.ones((1, 3)), np.array([[1.0, 2.0, 0.0]]), quantile=0.9)
+    np.testing.assert_allclose(loss, 0.9 + 0.1)
+    np.testing.assert_allclose(dz, [[0.0, -0.9, 0.1]])
 
 
 @each_precision

@@ -2,8 +2,9 @@
 
 Taking z, not a probability, is both faster and exact where the link saturates: no
 probability is ever clipped. With weights w and W their sum, every loss is
-``sum_i w_i l_i / W``, a sum over the k outputs, and dz its gradient: ``w_i / W (prediction -
-y)`` for all of them but the absolute error, where it is the sign of that difference.
+``sum_i w_i l_i / W``, a sum over the k outputs, and dz is its gradient: ``w_i / W (prediction - y)``
+for all losses but two. For the absolute error it is the sign of this difference, for a quantile q
+it is 1 - q where the difference is positive and -q where the difference is negative.
 
 Shapes: ``z``, ``dz`` (n, k), row-major; ``sample_weight`` (n,) or NULL (all 1).
 """
@@ -184,6 +185,27 @@ cdef double absolute_error_rows(
     return loss
 
 
+cdef double quantile_rows(
+    floating* dz,
+    const floating* z, const floating* y, const double* sample_weight,
+    Py_ssize_t n, Py_ssize_t k,
+    double total_weight, double parameter,
+) noexcept nogil:
+    # The pinball loss of the quantile q = parameter: l_ij = q (y - z) where y >= z, otherwise
+    # (1 - q) (z - y); its derivative at 0 is taken to be 0.
+    cdef Py_ssize_t i, j
+    cdef double share, error, slope, loss = 0.0
+    for i in range(n):
+        share = (1.0 if sample_weight == NULL else sample_weight[i]) / total_weight
+        for j in range(i * k, i * k + k):
+            error = <double> z[j] - <double> y[j]
+            # A NaN is neither above nor below, and stays one in the product.
+            slope = (1.0 - parameter) * (error > 0.0) - parameter * (error < 0.0)
+            loss += share * error * slope
+            dz[j] = <floating> (share * slope)
+    return loss
+
+
 cdef double poisson_rows(
     floating* dz,
     const floating* z, const floating* y, const double* sample_weight,
@@ -225,6 +247,7 @@ _register("logistic_log_loss", logistic_log_loss_rows, logistic_log_loss_rows)
 _register("squared_error", squared_error_rows, squared_error_rows, True)
 _register("absolute_error", absolute_error_rows, absolute_error_rows, True)
 _register("poisson", poisson_rows, poisson_rows)
+_register("quantile", quantile_rows, quantile_rows, mean_over_outputs=True, with_parameter=True)
 
 
 cdef double loss_forward_backward(
@@ -417,3 +440,38 @@ def poisson(z, y, sample_weight=None):
     if np.min(y, initial=0.0) < 0.0:
         raise ValueError("the Poisson deviance is defined for targets >= 0")
     return _loss_and_gradient(z, y, lambda z: z.shape, sample_weight, "poisson")
+
+
+def quantile(z, y, sample_weight=None, quantile=0.5):
+    """Pinball loss, whose minimum is a quantile of the targets, summed over the outputs.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n, k)
+        Raw outputs, float32 or float64.
+    y : array-like of shape (n, k)
+        Targets.
+    sample_weight : array-like of shape (n,), default=None
+        Weights >= 0 of the rows, with a positive sum. ``None``: all 1.
+    quantile : float, default=0.5
+        Which quantile, in (0, 1).
+
+    Returns
+    -------
+    loss : float
+        Weighted mean over the rows of the sum over the outputs.
+    dz : ndarray of shape (n, k)
+        Its gradient with respect to `z`; 0 where `z` equals `y`.
+
+    Raises
+    ------
+    ValueError
+        If shapes or dtypes do not fit, or `quantile` is out of its range.
+
+    References
+    ----------
+    Koenker and Bassett (1978), "Regression quantiles".
+    """
+    if not 0.0 < quantile < 1.0:
+        raise ValueError(f"quantile must be in (0, 1), got {quantile}")
+    return _loss_and_gradient(z, y, lambda z: z.shape, sample_weight, "quantile", quantile)
