@@ -140,7 +140,7 @@ def test_what_is_not_finite_makes_the_loss_so(door, precision, column, value):
     loss, dz = door(z, y * 0)
     assert not np.isfinite(loss)
     # The logistic function of infinity is 1: a fit is stopped by its loss.
-    # The derivative of the absolute error, and of a quantile, goes by a sign: 0 where there is none.
+    # The derivative of the absolute error and of a quantile goes by a sign: 0 where there is none.
     if np.isnan(value) and door not in (losses.absolute_error, losses.quantile):
         assert np.isnan(dz[3]).any()
 
