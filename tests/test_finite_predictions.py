@@ -237,8 +237,8 @@ class TestBestEpoch:
             targets = np.arange(3.0).reshape(-1, 1)
             sample_weight = None
 
-        assert np.isnan(estimator._score_outputs(z, Three))
-        assert estimator._score_outputs(np.eye(3), Three) == 1.0
+        assert np.isnan(estimator._targets.score(z, Three))
+        assert estimator._targets.score(np.eye(3), Three) == 1.0
 
     def test_goes_on_from_a_warm_start_that_is_not_finite(self, monkeypatch):
         y = classes(2)

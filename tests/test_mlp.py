@@ -28,7 +28,7 @@ from sklearn.preprocessing import StandardScaler
 
 import skbn
 from skbn import MLPWithBatchNorm, MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
-from skbn.estimators import base, scoring, solvers
+from skbn.estimators import scoring, solvers, training_run
 from skbn.network.network import Network
 
 BOTH = [MLPWithBatchNormClassifier, MLPWithBatchNormRegressor]
@@ -573,7 +573,7 @@ class TestTraining:
         def interrupted(*arguments):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(base, "set_exact_statistics", interrupted)
+        monkeypatch.setattr(training_run, "set_exact_statistics", interrupted)
         clf = small(MLPWithBatchNormClassifier)
         with pytest.warns(UserWarning, match="Training interrupted by user"):
             clf.fit(X, y)
@@ -588,7 +588,7 @@ class TestTraining:
         def interrupted(*arguments):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(base, "set_exact_statistics", interrupted)
+        monkeypatch.setattr(training_run, "set_exact_statistics", interrupted)
         monkeypatch.setattr(Network, "train", interrupted)
         with (
             pytest.warns(UserWarning, match="Training interrupted by user"),
@@ -884,7 +884,7 @@ class TestWarningsNameTheCallersLine:
         if where == "train":
             monkeypatch.setattr(Network, "train", interrupted)
         else:
-            monkeypatch.setattr(base, "set_exact_statistics", interrupted)
+            monkeypatch.setattr(training_run, "set_exact_statistics", interrupted)
         fit = small(MLPWithBatchNormClassifier).fit
         assert self.raised(UserWarning, "Training interrupted", fit, X, y) == __file__
 

@@ -451,7 +451,7 @@ def test_a_fit_hands_over_the_work_of_its_steps(
             return super().training(step_flops)
 
     monkeypatch.setattr(base, "blas_limit", Recorder(list))
-    monkeypatch.setattr(base.BaseWithBatchNorm, "_train", lambda *_: False)
+    monkeypatch.setattr(base.TrainingRun, "run", lambda run: False)
     rng = np.random.default_rng(0)
     X = rng.standard_normal((600, 54))
     MLPWithBatchNormClassifier(hidden_layer_sizes, batch_size=batch_size).fit(X, X[:, 0] > 0)

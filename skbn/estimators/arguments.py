@@ -35,7 +35,7 @@ def in_the_name_of(name, instead_of):
     Checks of scikit-learn write ``X``, ``y`` or ``sample_weight`` whatever they look at, or
     nothing at all; splits write ``test_size``. Where
     the first line of an error has the word `instead_of`, `name` takes its place; where it has
-    neither, `name` is put in front. Later lines, and what stands in quotes, are the user's data.
+    neither, `name` is put in front. Later lines and words in quotes are the user's data, and stay.
     """
     try:
         yield
@@ -49,11 +49,11 @@ def in_the_name_of(name, instead_of):
 
 
 def checker_of(estimator, X, name):
-    """What checks an argument `name` like the ``X`` that `estimator` was trained on.
+    """An estimator that checks an argument `name` like the ``X`` that `estimator` was trained on.
 
-    Where one of both has column names and the other has none, scikit-learn's checks warn, and
-    speak of ``X``. The warning is given here, and the stand-in that is returned has no reason to
-    give it again.
+    Where one of both has column names and the other has not, scikit-learn's checks give a warning
+    that speaks of ``X``. This function gives the warning in the name of the argument. It returns
+    an estimator whose checks do not give the warning again.
     """
     names = _get_feature_names(X)
     if (names is None) == (not hasattr(estimator, "feature_names_in_")):
@@ -65,5 +65,5 @@ def checker_of(estimator, X, name):
     else:
         checker.feature_names_in_ = names
         message = f"{name} has feature names, but X has none"
-    warnings.warn(message, stacklevel=8)
+    warnings.warn(message, stacklevel=6)
     return checker

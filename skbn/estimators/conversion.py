@@ -9,24 +9,17 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state
 
 from skbn.estimators import solvers
+from skbn.estimators.losses import (
+    CLASS_LOSSES,
+    IMPORTED_REGRESSION_LOSSES,
+    REGRESSION_LOSSES,
+)
 from skbn.estimators.state import STATE_FORMAT
 from skbn.kernels.optimizers import OPTIMIZERS
 from skbn.network.folding import activation_of, flattened, folded, plain_network
 from skbn.network.plan import layer_units_of
 
 EXPRESSIBLE = {"identity", "logistic", "tanh", "relu"}
-
-# What the link of a fitted network's outputs tells of its loss.
-CLASSIFIER_LOSSES = {"logistic": "logistic_log_loss", "softmax": "softmax_log_loss"}
-REGRESSOR_LOSSES = {"identity": "squared_error", "exp": "poisson"}
-
-# The loss that scikit-learn goes on training with. The link, which predictions depend on, is that
-# of ours.
-NEAREST_LOSSES = {
-    "squared_error": "squared_error",
-    "absolute_error": "squared_error",
-    "poisson": "poisson",
-}
 
 # Fitted attributes that mean the same on both sides.
 COMMON = (
@@ -55,7 +48,8 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
             "expressed. One with activation='relu' and normalize_input='standard' can."
         )
     is_classifier = hasattr(estimator, "classes_")
-    if not is_classifier and estimator._loss not in NEAREST_LOSSES:
+    loss = None if is_classifier else REGRESSION_LOSSES.get(estimator._loss)
+    if not is_classifier and (loss is None or loss.sklearn_loss is None):
         raise ValueError(
             f"scikit-learn's networks have nothing like loss={estimator._loss!r}: this one cannot "
             "be expressed."
@@ -66,7 +60,7 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
     plain.set_params(
         **{name: clone(ours[name], safe=False) for name in plain.get_params() if name in ours}
     )
-    # What scikit-learn has no name for concerns training alone.
+    # scikit-learn lacks some values of these parameters. They concern training alone.
     plain.learning_rate_init = solvers.learning_rate_init(estimator, incremental=True)
     if plain.learning_rate not in ("constant", "invscaling", "adaptive"):
         plain.learning_rate = "constant"
@@ -74,13 +68,13 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
         plain.solver = "adam"
     if plain.early_stopping == "auto":
         plain.early_stopping = False
-    # The network's own, which a parameter may have been changed from since.
+    # The network keeps its activation and its layers where parameters were changed after fit.
     plain.activation = activation
     hidden_layer_sizes = tuple(layer_units_of(estimator._plan)[1:-1])
     if tuple(np.atleast_1d(plain.hidden_layer_sizes)) != hidden_layer_sizes:
         plain.hidden_layer_sizes = hidden_layer_sizes
     if not is_classifier:
-        plain.loss = NEAREST_LOSSES[estimator._loss]
+        plain.loss = loss.sklearn_loss
     plain.coefs_, plain.intercepts_ = folded(
         estimator._plan, estimator._parameters, estimator._statistics, input_scale, input_shift
     )
@@ -95,7 +89,7 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
     if is_classifier:
         binarizer = LabelBinarizer()
         if estimator._is_multilabel:
-            # Of a table in which every label is there and is not.
+            # Two rows: one has every label, one has no label.
             binarizer.fit(np.vstack([np.ones_like(plain.classes_), np.zeros_like(plain.classes_)]))
         else:
             binarizer.fit(estimator.classes_)
@@ -104,7 +98,7 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
 
 
 def _complete_training_state(plain, estimator):
-    """What scikit-learn's training goes on from, in the form its parameters ask for."""
+    """Set the attributes that scikit-learn's training goes on from, as its parameters ask."""
     plain.loss_curve_ = list(getattr(plain, "loss_curve_", ()))
     plain._no_improvement_count = estimator._n_without_improvement
     plain._best_coefs = [array.copy() for array in plain.coefs_]
@@ -118,27 +112,28 @@ def _complete_training_state(plain, estimator):
 
 
 def from_sklearn(cls, plain, plain_parameters):
-    """An estimator of class `cls` in scikit-learn's mode, fitted if `plain` is."""
-    upstream = MLPClassifier if hasattr(cls, "predict_proba") else MLPRegressor
-    if not isinstance(plain, upstream):
+    """An estimator of class `cls` with the parameters of `plain`, fitted if `plain` is fitted."""
+    is_classifier = hasattr(cls, "predict_proba")
+    plain_cls = MLPClassifier if is_classifier else MLPRegressor
+    if not isinstance(plain, plain_cls):
         raise TypeError(
-            f"{cls.__name__}.from_sklearn takes a fitted or unfitted {upstream.__name__}, "
+            f"{cls.__name__}.from_sklearn takes a fitted or unfitted {plain_cls.__name__}, "
             f"got {type(plain).__name__}"
         )
     parameters = {
         name: clone(value, safe=False) for name, value in plain.get_params(deep=False).items()
     }
-    unknown = parameters.keys() - upstream().get_params(deep=False).keys()
+    unknown = parameters.keys() - plain_cls().get_params(deep=False).keys()
     if unknown:
         raise ValueError(
-            f"{type(plain).__name__} has parameters that {upstream.__name__} has not: "
+            f"{type(plain).__name__} has parameters that {plain_cls.__name__} has not: "
             f"{', '.join(sorted(unknown))}. {cls.__name__} does not know what they mean."
         )
     estimator = cls(**parameters, **plain_parameters)
     estimator._validate_params()
     if not hasattr(plain, "coefs_"):
         return estimator
-    losses = CLASSIFIER_LOSSES if hasattr(cls, "predict_proba") else REGRESSOR_LOSSES
+    losses = CLASS_LOSSES if is_classifier else IMPORTED_REGRESSION_LOSSES
     if plain.out_activation_ not in losses:
         raise ValueError(
             f"The outputs of this {type(plain).__name__} have the link "
@@ -154,14 +149,14 @@ def from_sklearn(cls, plain, plain_parameters):
         if hasattr(plain, name):
             setattr(estimator, name, copy(getattr(plain, name)))
     if hasattr(plain, "loss_curve_"):  # not after L-BFGS
-        # Upstream records neither.
+        # scikit-learn records neither of both.
         estimator.learning_rate_curve_ = []
         estimator.validation_loss_curve_ = None
     estimator._is_plain = True
     estimator._random_sequence = estimator._split_place = None
     estimator._state_format = STATE_FORMAT
-    # The network's own, which a parameter may have been changed from since.
-    estimator._loss = losses[plain.out_activation_]
+    # The loss follows from the network's link: the parameter may have been changed after fit.
+    estimator._loss, estimator._loss_parameter = losses[plain.out_activation_], 0.0
     network = plain_network(
         plain.coefs_, plain.intercepts_, plain.activation, estimator._loss, np.float64
     )
@@ -177,7 +172,10 @@ def from_sklearn(cls, plain, plain_parameters):
 
 
 def _bring_optimizer(estimator, theirs):
-    """The state that ``partial_fit`` goes on from; upstream keeps a list of arrays a moment."""
+    """Set the optimizer's state that ``partial_fit`` goes on from.
+
+    scikit-learn keeps each moment of the optimizer as a list of arrays.
+    """
     optimizer = solvers.new_optimizer(estimator)
     schedule = solvers.schedule_settings(estimator, incremental=True)
     moments = np.zeros((2, estimator._parameters.size))
@@ -192,7 +190,8 @@ def _bring_optimizer(estimator, theirs):
             "power_t": float(theirs.power_t),
         }
     else:
-        # Upstream keeps the rate of the last step there, its bias correction multiplied in.
+        # scikit-learn's attribute `learning_rate` is the rate of the last step, multiplied by the
+        # correction of the bias.
         rate = theirs.learning_rate_init
         moments[0], moments[1] = flattened(theirs.ms, []), flattened(theirs.vs, [])
         optimizer["kind"] = OPTIMIZERS["adam"]

@@ -1,10 +1,11 @@
-"""The fitted state of an estimator on a network, and what can be asked of it.
+"""The fitted state of an estimator on a network, and how it is read.
 
-It is plain arrays and numbers. ``coefs_`` and its like are views of the flat memory, made when
-they are asked for, so they are right after unpickling and copying too.
+The state is plain arrays and numbers. ``coefs_``, ``gammas_`` and the other arrays of a layer are
+views of the flat memory. A view is made when its attribute is read, so views are right after
+unpickling and copying too.
 
-A public method looks at the state once, by ``_look()``, and reads everything from what it has
-seen: another thread may fit the estimator while the method runs.
+A public method looks at the state once, by ``_look()``, and reads everything from this copy:
+another thread may fit the estimator while the method runs.
 """
 
 import numpy as np
@@ -12,8 +13,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.columns import divisor
-from skbn.estimators.inputs import input_table
-from skbn.estimators.rows import prediction_rows
 from skbn.estimators.state import check_count, check_numbers, records, refuse_other_format
 from skbn.estimators.transaction import draft_of
 from skbn.network import views
@@ -21,11 +20,12 @@ from skbn.network.network import Network
 from skbn.network.optimizer import OPTIMIZER, check_optimizer
 from skbn.network.plan import OPERATION, Layout
 
-# Without which there is no prediction and no further training.
+# Attributes that predictions and further training need.
 STATE = (
     "_plan",
     "_plan_digest",
     "_loss",
+    "_loss_parameter",
     "_parameters",
     "_statistics",
     "_n_batches_tracked",
@@ -40,7 +40,12 @@ LAYOUTS = {"_plan": OPERATION, "_optimizer": OPTIMIZER}
 
 
 class FittedNetwork:
-    """Mixin of estimators whose fitted state is a network."""
+    """Mixin of estimators whose fitted state is a network.
+
+    An estimator gives ``_kind_of_targets``, the class of its targets. A kind of network gives
+    ``_checked_rows(X)``, ``_input_table(X)``, ``_infer(network, table)`` and
+    ``_shown_steps(statistics)``. `BaseWithBatchNorm` has the whole list.
+    """
 
     @property
     def coefs_(self):
@@ -103,7 +108,7 @@ class FittedNetwork:
         return "_plan" in vars(self)
 
     def __copy__(self):
-        # A shallow copy shares all but the memory that is written to through views.
+        # A shallow copy shares all attributes but the arrays that users can change through views.
         copied = draft_of(self)
         for name in ("_parameters", "_statistics"):
             if name in vars(copied):
@@ -111,7 +116,7 @@ class FittedNetwork:
         return copied
 
     def _look(self):
-        """This estimator as it is now, whatever becomes of it.
+        """A copy of this estimator as it is now, which another thread does not change.
 
         Raises
         ------
@@ -125,8 +130,8 @@ class FittedNetwork:
         return fitted
 
     def __getstate__(self):
-        # Records as bytes: NumPy takes the layout of a record from a file as it is, and a damaged
-        # one crashes it.
+        # Records are stored as bytes: NumPy believes the layout of a record in a file, and crashes
+        # where the layout is damaged.
         state = dict(super().__getstate__())
         for name in state.keys() & LAYOUTS.keys():
             state[name] = np.frombuffer(state[name].tobytes(), np.uint8)
@@ -153,8 +158,7 @@ class FittedNetwork:
         missing = [name for name in STATE if name not in vars(self)]
         if missing:
             raise ValueError(f"The fitted state is damaged: it has no {missing[0]}.")
-        network = self._fitted_network()
-        n_features = network.layout.n_inputs
+        n_features = self._fitted_network(every_number=True).layout.n_inputs
         for name, least in (("input_mean_", -np.inf), ("input_var_", 0.0), ("_input_weight", 0.0)):
             if "input_mean_" in vars(self):
                 check_numbers(name, vars(self).get(name), (n_features,), least)
@@ -167,55 +171,44 @@ class FittedNetwork:
             if "_optimizer" in vars(self):
                 check_optimizer(self._optimizer)
 
-    def _fitted_network(self):
-        """The network, which checks its plan and arrays, of as many outputs as there are targets.
+    @property
+    def _targets(self):
+        """The targets that the network was trained on, from the attributes of this estimator."""
+        return self._kind_of_targets.held_by(self)
 
-        This is all that a prediction can afford to look at.
+    def _fitted_network(self, every_number=False):
+        """The network, with as many outputs as the targets need.
+
+        The network checks its plan and its arrays, and the targets check their attributes. A
+        prediction has no time for more checks; `every_number` asks the targets for more.
         """
-        network = Network(self._plan, self._loss, self._parameters, self._statistics)
+        network = Network(
+            self._plan,
+            self._loss,
+            self._parameters,
+            self._statistics,
+            loss_parameter=self._loss_parameter,
+        )
         check_count("n_outputs_", self.n_outputs_, network.layout.n_outputs)
         _check_digest(network.layout, self._plan_digest)
-        self._check_targets_state()
+        self._targets.check(self._loss, every_number)
         return network
 
-    def _check_targets_state(self):
-        """Refuse attributes about the targets that do not fit the network."""
-
     def _raw_outputs(self, X):
-        """Outputs of the network before any link, float64, and the dtype results have.
+        """Outputs of the network before the link, in float64, and the dtype of predictions.
 
-        Of an estimator that nothing changes meanwhile: call it on a ``_look()``.
+        The estimator must not change meanwhile, so call this method of a ``_look()``.
         """
         refuse_masked(X=X)
-        X = self._prediction_rows(X)
-        network = self._for_prediction(self._fitted_network(), X.shape[0])
-        z = self._infer(network, self._input_table(X))
+        X = self._checked_rows(X)
+        z = self._infer(self._fitted_network(), self._input_table(X))
         refuse_non_finite(z)
         return z.astype(np.float64, copy=False), np.result_type(X.dtype, z.dtype)
 
-    def _prediction_rows(self, X):
-        """Checked rows to predict from."""
-        return prediction_rows(self, X)
-
-    def _input_table(self, X, y=None, sample_weight=None):
-        """Checked rows, and targets and weights where they are needed, as the network's table."""
-        return input_table(X, *self._input_normalization(), y, sample_weight)
-
-    def _for_prediction(self, network, n_rows):
-        """The network that predicts `n_rows` rows: this one, or a faster one that does the same."""
-        return network
-
-    def _infer(self, network, table):
-        """Raw outputs of `network` for a table."""
-        return network.infer(table)
-
-    def _shown_steps(self, statistics):
-        """A layer's statistics, shape (t, d), as the attributes show them: a view."""
-        return statistics
-
     def _input_normalization(self):
-        """What is subtracted from the inputs, what multiplies them then, or None twice; and
-        whether they are clipped.
+        """The mean of the inputs, their inverse deviation, and whether they are clipped.
+
+        Mean and inverse deviation are None where inputs are not normalized.
         """
         mean = getattr(self, "input_mean_", None)
         if mean is None:
@@ -232,13 +225,9 @@ class FittedNetwork:
         spread = divisor(mean, self.input_var_, self._input_weight, epsilon=0.0)
         return mean, 1.0 / spread, is_clipped
 
-    def _output_affine(self):
-        """What raw outputs are multiplied by, and what is added then, to be predictions."""
-        return 1.0, 0.0
-
 
 def refuse_non_finite(outputs):
-    """Raise where finite inputs have led to outputs that are not: nothing follows from them."""
+    """Refuse outputs that are not finite, which no prediction follows from."""
     if not np.isfinite(outputs).all():
         raise ValueError(
             f"Input X contains a value too large for a network in {outputs.dtype}: an output is "

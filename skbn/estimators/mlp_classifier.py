@@ -5,11 +5,11 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from skbn.estimators.base import has_partial_fit
-from skbn.estimators.classification import ClassTargets
+from skbn.estimators.classification import NetworkClassifierMixin
 from skbn.estimators.perceptron import BaseMLPWithBatchNorm
 
 
-class MLPWithBatchNormClassifier(ClassTargets, BaseMLPWithBatchNorm):
+class MLPWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPWithBatchNorm):
     """Multi-layer perceptron classifier with batch normalization.
 
     Minimizes the log loss by stochastic gradient descent or L-BFGS. Parameters, methods and

@@ -1,15 +1,15 @@
 """The multi-layer perceptron with batch normalization, for real targets."""
 
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from skbn.estimators.base import has_partial_fit
+from skbn.estimators.losses import LOSS_CONSTRAINTS
 from skbn.estimators.perceptron import BaseMLPWithBatchNorm
-from skbn.estimators.regression import RealTargets
+from skbn.estimators.regression import NetworkRegressorMixin
 
 
-class MLPWithBatchNormRegressor(RealTargets, BaseMLPWithBatchNorm):
+class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
     """Multi-layer perceptron regressor with batch normalization.
 
     Minimizes a loss by stochastic gradient descent or L-BFGS. Parameters, methods and
@@ -284,7 +284,7 @@ class MLPWithBatchNormRegressor(RealTargets, BaseMLPWithBatchNorm):
 
     _parameter_constraints: dict = {
         **BaseMLPWithBatchNorm._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson", "absolute_error"})],
+        **LOSS_CONSTRAINTS,
         "normalize_target": ["boolean"],
     }
 

@@ -1,25 +1,29 @@
-"""What the multi-layer perceptrons share: their layers, and scikit-learn's mode."""
+"""What the multi-layer perceptrons share: their layers, and the way from and to scikit-learn."""
 
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
 from skbn.estimators.base import BaseWithBatchNorm
+from skbn.estimators.columns import column_moments
 from skbn.estimators.conversion import from_sklearn, to_sklearn
+from skbn.estimators.inputs import input_table
+from skbn.estimators.rows import checked_table
 from skbn.estimators.state import check_count
 from skbn.kernels.activations import ACTIVATIONS
 from skbn.network import views
 from skbn.network.folding import folded_network, folds_precisely
 from skbn.network.plan import feed_forward, layer_units_of, placement_of
 
-# Rows from which on predictions are worth folding the normalization into the weights: it takes a
-# quarter of a millisecond, and saves 2 to 12 percent of what follows.
+# From so many rows on, predictions are faster with the normalization folded into the weights:
+# folding takes a quarter of a millisecond, and saves 2 to 12 percent of the time after it.
 FOLDING_ROWS = 10_000
 
 
 class BaseMLPWithBatchNorm(BaseWithBatchNorm):
     """Base of the multi-layer perceptrons; not to be used by itself.
 
-    A subclass gives ``_plain_parameters``, the parameters that make it scikit-learn's.
+    A subclass gives ``_plain_parameters``: the parameters under which its network is the same as
+    scikit-learn's.
     """
 
     _parameter_constraints: dict = {
@@ -28,12 +32,21 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         "batch_norm": [StrOptions({"before", "after"}), None],
     }
 
+    def _checked_rows(self, X, y="no_validation", *, smallest=1, fresh=False):
+        return checked_table(self, X, y, smallest=smallest, fresh=fresh)
+
+    def _input_moments(self, rows):
+        return column_moments(rows.X, rows.sample_weight)
+
+    def _input_table(self, X, y=None, sample_weight=None):
+        return input_table(X, *self._input_normalization(), y, sample_weight)
+
     def _initial_plan(self, rows):
         layer_units = [rows.X.shape[1], *self._hidden_units(), self.n_outputs_]
         return self._feed_forward(layer_units, self.batch_norm)
 
     def _renew_plan(self, rows):
-        # Everything but the layout is as the parameters say now.
+        # Layers and the place of batch norm stay. All else follows the present parameters.
         self._plan = self._feed_forward(layer_units_of(self._plan), placement_of(self._plan))
 
     def _feed_forward(self, layer_units, batch_norm):
@@ -47,8 +60,8 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         )
 
     def _draw_weights(self, network, random_state):
-        # Glorot and Bengio (2010). In scikit-learn's order, weights then intercept of each
-        # layer, so one random_state gives the same network; an intercept below a batch norm
+        # Glorot and Bengio (2010). The order is scikit-learn's, weights and then intercept of each
+        # layer, so that one random_state gives the same network. An intercept below a batch norm
         # is drawn and not used.
         factor = 2.0 if self.activation == "logistic" else 6.0
         weights = views.weights(network.plan, network.parameters)
@@ -65,10 +78,10 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         super()._check_state(numbers)
         check_count("n_layers_", self.n_layers_, len(layer_units_of(self._plan)))
 
-    def _for_prediction(self, network, n_rows):
-        if n_rows >= FOLDING_ROWS and network.is_normalized and folds_precisely(network):
-            return folded_network(network)
-        return network
+    def _infer(self, network, table):
+        if table.n_rows >= FOLDING_ROWS and network.is_normalized and folds_precisely(network):
+            network = folded_network(network)
+        return network.infer(table)
 
     def _shown_steps(self, statistics):
         # A feed-forward network has one time step.
@@ -78,20 +91,6 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-    # scikit-learn's own networks.
-
-    def _has_plain_parameters(self):
-        """Whether a new network is scikit-learn's, which keeps rows of weight 0.
-
-        It computes in float64, or in the dtype of `X` as upstream does.
-        """
-        switched_off = all(
-            getattr(self, name) == value
-            for name, value in self._plain_parameters.items()
-            if name != "dtype"
-        )
-        return switched_off and self.dtype != "float32"
 
     def to_sklearn(self):
         """The same network as scikit-learn's plain one, the normalization folded into it.
@@ -120,16 +119,17 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
                 "and normalize_input='standard' can."
             )
         shift = None if mean is None else -mean * invstd
-        return to_sklearn(fitted, invstd, shift, *fitted._output_affine())
+        return to_sklearn(fitted, invstd, shift, *fitted._targets.output_affine())
 
     @classmethod
     def from_sklearn(cls, mlp):
-        """This estimator in scikit-learn's mode, with all of its network's parameters.
+        """This estimator in scikit-learn's mode, with all parameters of `mlp`.
 
-        Batch norm and all normalization are off, and it computes in float64: ``fit`` trains as
-        that of `mlp` does. ``set_params`` switches them on for the next network, not for one
-        that ``warm_start`` or ``partial_fit`` goes on with. A fitted `mlp` brings its weights
-        and its optimizer's state.
+        In scikit-learn's mode batch norm and all normalization are off, and the network computes in
+        float64. ``fit`` then trains exactly as the ``fit`` of `mlp` does. ``set_params`` switches
+        normalization on for the next network, not for a network that ``warm_start`` or
+        ``partial_fit`` goes on with. A fitted `mlp` brings its weights and the state of its
+        optimizer.
 
         Parameters
         ----------

@@ -30,11 +30,11 @@ MOMENT_ROWS = 4096
 class BaseRNNWithBatchNorm(BaseWithBatchNorm):
     """Base of the recurrent networks; not to be used by itself."""
 
-    # What 'auto' is with a planned schedule: docs/recurrent.rst.
+    # The rate and the epochs that 'auto' stands for under a planned schedule: docs/recurrent.rst.
     _planned_rate, _planned_epochs = 0.01, 100
 
-    # As many as a time step needs for statistics of its own: the noise of fewer grows from step
-    # to step.
+    # A time step needs so many sequences for statistics of its own: the noise in the statistics of
+    # fewer sequences grows from step to step.
     _smallest_batch = LEAST_SEQUENCES
 
     _parameter_constraints: dict = {
@@ -46,17 +46,11 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
         "bn_gamma_init": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def _checked_data(self, X, y, *, smallest, fresh):
+    def _checked_rows(self, X, y="no_validation", *, smallest=1, fresh=False):
         return checked_sequences(self, X, y, smallest=smallest, fresh=fresh)
 
-    def _checked_rows(self, X, *, smallest):
-        return checked_sequences(self, X, smallest=smallest)
-
-    def _prediction_rows(self, X):
-        return checked_sequences(self, X)
-
     def _input_moments(self, rows):
-        # In parts, of which the real steps are copied.
+        # In parts, because the real steps of a part are copied.
         parts = (
             rows.taken(slice(start, start + MOMENT_ROWS)) for start in range(0, rows.n, MOMENT_ROWS)
         )
@@ -71,7 +65,7 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
             raise ValueError(
                 "hidden_layer_sizes must have at least one entry: nothing else reads sequences."
             )
-        # What a network is made of stays, whatever the parameters say later.
+        # The layers of a network stay as they are. Later calls do not read these parameters again.
         self._layers = {
             "layer_units": [rows.X.shape[2], *hidden_units, self.n_outputs_],
             "cell": self.cell,
@@ -96,8 +90,8 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
         )
 
     def _draw_weights(self, network, random_state):
-        # Glorot and Bengio (2010) for inputs and outputs; orthogonal matrices, gate by gate, for
-        # what goes from step to step (Saxe et al. 2014): it neither grows nor shrinks there.
+        # Glorot and Bengio (2010) for inputs and outputs. The state goes from step to step through
+        # one orthogonal matrix for each gate, so it neither grows nor shrinks (Saxe et al. 2014).
         for gamma in views.gammas(network.plan, network.parameters):
             gamma[:] = self.bn_gamma_init
         weights = views.weights(network.plan, network.parameters)
@@ -118,10 +112,13 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
             _open_forget_gates(network)
 
     def _infer(self, network, table):
-        # Products of one time step, as in training: docs/decisions.rst, "Threads".
+        # One time step is one product, as in training: docs/decisions.rst, "Threads".
         rows = min(table.n_rows, SEQUENCE_ROWS[1])
         with blas_limit.training(rows * network.blas_flops_per_row(table)):
             return network.infer(table)
+
+    def _shown_steps(self, statistics):
+        return statistics
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -137,7 +134,8 @@ def _moments_of_steps(rows):
 
 
 def _open_forget_gates(network):
-    # In the beta of what comes from the inputs, or in the bias where that is not normalized.
+    # The bias stands in the beta of the inputs' contribution, or in the bias of the inputs' map
+    # where this contribution is not normalized.
     for operation in network.plan:
         if operation["part"] == PARTS["input_norm"]:
             first = operation["beta"]

@@ -5,11 +5,11 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from skbn.estimators.base import has_partial_fit
-from skbn.estimators.classification import ClassTargets
+from skbn.estimators.classification import NetworkClassifierMixin
 from skbn.estimators.recurrent import BaseRNNWithBatchNorm
 
 
-class RNNWithBatchNormClassifier(ClassTargets, BaseRNNWithBatchNorm):
+class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
     """Recurrent network with batch normalization per time step, for classes of sequences.
 
     Long short-term memory, gated recurrent units or plain units; the class follows from the

@@ -1,15 +1,15 @@
 """The recurrent network with batch normalization per time step, for real targets."""
 
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from skbn.estimators.base import has_partial_fit
+from skbn.estimators.losses import LOSS_CONSTRAINTS
 from skbn.estimators.recurrent import BaseRNNWithBatchNorm
-from skbn.estimators.regression import RealTargets
+from skbn.estimators.regression import NetworkRegressorMixin
 
 
-class RNNWithBatchNormRegressor(RealTargets, BaseRNNWithBatchNorm):
+class RNNWithBatchNormRegressor(NetworkRegressorMixin, BaseRNNWithBatchNorm):
     """Recurrent network with batch normalization per time step, for targets of sequences.
 
     Long short-term memory, gated recurrent units or plain units; the target follows from the
@@ -325,7 +325,7 @@ class RNNWithBatchNormRegressor(RealTargets, BaseRNNWithBatchNorm):
 
     _parameter_constraints: dict = {
         **BaseRNNWithBatchNorm._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson", "absolute_error"})],
+        **LOSS_CONSTRAINTS,
         "normalize_target": ["boolean"],
     }
 

@@ -1,4 +1,4 @@
-"""From what a user hands over to the checked rows that a network takes."""
+"""Rows: the data that a user gives, checked, and in the form that a network takes."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,9 @@ from sklearn.base import is_regressor
 from sklearn.utils.validation import _check_sample_weight, check_array, validate_data
 
 from skbn.estimators.arguments import checker_of, in_the_name_of
+from skbn.estimators.class_weights import weights_by_class
 
-# Entries of a table up to which its checks take longer than its predictions.
+# Up to so many entries the checks of a table take longer than its predictions.
 SMALL_TABLE = 10_000
 
 
@@ -18,8 +19,8 @@ SMALL_TABLE = 10_000
 class Rows:
     """Rows of checked data: `X`, targets of shape (n, n_targets), weights or None.
 
-    `X` is a table, or whatever else has a shape and a dtype and gives the rows of a mask or of
-    row numbers.
+    `X` is a table or `Sequences`. Both have a shape and a dtype, and both give rows by a mask or
+    by row numbers.
     """
 
     X: object
@@ -60,58 +61,88 @@ def as_table(X):
 
 
 def checked_data(estimator, *data, **checks):
-    """scikit-learn's ``validate_data`` with what all networks accept."""
+    """The result of scikit-learn's ``validate_data``, with the checks that all tables need."""
     checks |= {"accept_sparse": ["csr", "csc"], "dtype": (np.float64, np.float32)}
     if not get_config()["array_api_dispatch"]:
         return validate_data(estimator, *data, **checks)
-    # The kernels work on memory of this process: tensors become arrays, or say why not.
+    # The kernels work on memory of this process. So tensors become arrays, or raise an error that
+    # says why they cannot.
     with config_context(array_api_dispatch=False):
         return validate_data(estimator, *data, **checks)
 
 
-def prediction_rows(estimator, X):
-    """Checked rows to predict from, as a table.
+def checked_table(estimator, X, y="no_validation", *, smallest=1, fresh=False):
+    """Rows of a table, and targets where they are given.
 
-    A row at a time, as a service gets them, scikit-learn's checks take longer than the network.
-    They are left out for arrays that they would hand back as they are, without a word.
+    scikit-learn's checks set ``n_features_in_`` and ``feature_names_in_`` where `fresh` is true.
+
+    For a few rows, as a service gets them, scikit-learn's checks take longer than the network. So
+    an array is not checked where the checks would return the same array and give no warning.
+
+    Raises
+    ------
+    ValueError
+        If the data are not finite, do not fit an earlier call, or have fewer than `smallest` rows.
     """
-    if _needs_no_check(estimator, X):
-        return X
-    return as_table(checked_data(estimator, X, reset=False))
+    if isinstance(y, str) and y == "no_validation":
+        if not fresh and _needs_no_check(estimator, X, smallest):
+            return X
+        X = checked_data(estimator, X, ensure_min_samples=smallest, reset=fresh)
+        return as_table(X)
+    X, y = checked_data(
+        estimator, X, y, multi_output=True, ensure_min_samples=smallest, reset=fresh
+    )
+    return as_table(X), y
 
 
-def _needs_no_check(estimator, X):
+def _needs_no_check(estimator, X, smallest):
     return (
         type(X) is np.ndarray
         and X.dtype in (np.float64, np.float32)
         and X.ndim == 2
         and 0 < X.size <= SMALL_TABLE
+        and X.shape[0] >= smallest
         and X.shape[1] == estimator.n_features_in_
         and X.flags.aligned
-        # Where it has names scikit-learn warns of a table without.
+        # Without names: otherwise scikit-learn's checks give a warning.
         and not hasattr(estimator, "feature_names_in_")
         and bool(np.isfinite(X).all())
     )
 
 
-def training_rows(estimator, X, y, sample_weight, *, fresh, incremental, smallest):
-    """Rows to train `estimator` on, at least `smallest`; sets what scikit-learn's checks set.
+def training_rows(estimator, targets, X, y, sample_weight, call):
+    """Checked rows to train `estimator` on.
 
-    Rows of no weight are as if they were not there, down to the numbers drawn; scikit-learn
-    keeps them, and so does its mode.
+    Rows of weight 0 are left out before any random number is drawn. A network that is plain (see
+    ``solvers.is_plain``) keeps these rows, as scikit-learn does.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Checks `X`, and has the parameter `class_weight` or not.
+    targets : ClassTargets or RealTargets
+        Encode `y`.
+    X, y, sample_weight : array-like
+        As they are given.
+    call : Call
+        What the call is to do.
+
+    Returns
+    -------
+    rows : Rows
 
     Raises
     ------
     ValueError
         If the data are not finite, do not fit each other or an earlier call, or are too few.
     """
-    keep_all = estimator._is_plain
-    X, y = estimator._checked_data(X, y, smallest=smallest, fresh=fresh)
+    keep_all, smallest = estimator._is_plain, call.smallest
+    X, y = estimator._checked_rows(X, y, smallest=smallest, fresh=call.fresh)
     if sample_weight is not None:
         sample_weight = _checked_weight(sample_weight, X, ensure_non_negative=not keep_all)
         if not keep_all:
             X, y, sample_weight = _of_positive_weight(estimator, X, y, sample_weight, smallest)
-    class_weight = estimator._class_weight(y, incremental)
+    class_weight = weights_by_class(estimator, targets, y, call.incremental)
     if class_weight is not None:
         if sample_weight is None:
             sample_weight = class_weight
@@ -122,10 +153,10 @@ def training_rows(estimator, X, y, sample_weight, *, fresh, incremental, smalles
             _refuse_endless("sample_weight times class_weight", sample_weight)
         if not keep_all:
             X, y, sample_weight = _of_positive_weight(estimator, X, y, sample_weight, smallest)
-    return Rows(X, estimator._encode(y, fresh, incremental), sample_weight)
+    return Rows(X, targets.encode(y, call.incremental), sample_weight)
 
 
-def given_validation_rows(estimator, X, y, sample_weight):
+def given_validation_rows(estimator, targets, X, y, sample_weight):
     """Validation rows that the caller gave, for an estimator whose training rows are checked.
 
     Raises
@@ -152,14 +183,14 @@ def given_validation_rows(estimator, X, y, sample_weight):
         )
         if y.shape[0] != n:
             raise ValueError(f"y_val has {y.shape[0]} rows, but X_val has {n}.")
-        targets = estimator._encode(y, fresh=False, incremental=True, validation=True)
+        encoded = targets.encode(y, incremental=True, validation=True)
     if sample_weight is not None:
         sample_weight = _checked_weight(sample_weight, X, True, name="sample_weight_val")
-    return Rows(X, targets, sample_weight)
+    return Rows(X, encoded, sample_weight)
 
 
 def _checked_weight(sample_weight, X, ensure_non_negative, name="sample_weight"):
-    # Of `X`, which need not be an array, nothing but the length is looked at.
+    # `X` need not be an array, so an array of the same length takes its place in the check.
     with in_the_name_of(name, instead_of="sample_weight"):
         sample_weight = _check_sample_weight(
             sample_weight,
@@ -172,7 +203,7 @@ def _checked_weight(sample_weight, X, ensure_non_negative, name="sample_weight")
 
 
 def _refuse_endless(name, sample_weight):
-    # Means divide by the sum.
+    # Weighted means are divided by the sum of the weights.
     with np.errstate(over="ignore", invalid="ignore"):
         total = sample_weight.sum()
     if not np.isfinite(total):

@@ -1,6 +1,6 @@
-"""From an estimator's parameters to what trains its network.
+"""Optimizer, schedule, size of mini-batches and L-BFGS, from an estimator's parameters.
 
-The functions take the estimator whose parameters they read; none changes it.
+The functions read the parameters of an estimator and do not change the estimator.
 """
 
 import warnings
@@ -21,7 +21,7 @@ AUTO_EARLY_STOPPING_ROWS = 10_000
 # Schedules over the whole of a fit.
 PLANNED = {"cosine": schedules.Cosine, "one_cycle": schedules.OneCycle}
 
-# What 'auto' is where there is no plan for Adam, whose numbers are the estimator's.
+# The rate and the epochs that 'auto' stands for, where an estimator's plan for Adam does not apply.
 CONSTANT_RATE, EPOCHS_WITHOUT_ADAM = 0.001, 200
 PLAIN_BATCH = 200
 STEPS_OF_AN_EPOCH = 50
@@ -29,7 +29,7 @@ BATCHES = (32, 128)
 
 
 def check_solver(estimator):
-    """Refuse what L-BFGS cannot honour.
+    """Refuse parameters that L-BFGS would have to ignore.
 
     Raises
     ------
@@ -47,6 +47,20 @@ def check_solver(estimator):
             )
 
 
+def is_plain(estimator):
+    """Whether a new network is plain: trained exactly as scikit-learn trains its own network.
+
+    A network is plain where the parameters switch off all normalization, as ``from_sklearn`` sets
+    them, and where it computes in float64 or, like scikit-learn, in the dtype of `X`.
+    """
+    plain = estimator._plain_parameters
+    return (
+        plain is not None
+        and all(getattr(estimator, name) == plain[name] for name in plain.keys() - {"dtype"})
+        and estimator.dtype != "float32"
+    )
+
+
 def stops_early(estimator, n_rows, is_given, incremental):
     """Whether training ends by the score on validation rows, which may be given.
 
@@ -60,9 +74,9 @@ def stops_early(estimator, n_rows, is_given, incremental):
             warnings.warn(
                 "X_val is given, but solver='lbfgs' has no epochs to score it after: it is not "
                 "used",
-                stacklevel=6,
+                stacklevel=5,
             )
-        return False  # as upstream
+        return False  # as in scikit-learn
     if estimator.early_stopping == "auto":
         return not incremental and (is_given or n_rows > AUTO_EARLY_STOPPING_ROWS)
     if estimator.early_stopping and incremental and not is_given:
@@ -74,7 +88,7 @@ def stops_early(estimator, n_rows, is_given, incremental):
         warnings.warn(
             "X_val is given, but early_stopping=False: validation_scores_ and "
             "validation_loss_curve_ are recorded, and training does not end by them",
-            stacklevel=6,
+            stacklevel=5,
         )
     return bool(estimator.early_stopping)
 
@@ -115,15 +129,15 @@ NO_SEED = 0
 
 
 def _dropout_seed(estimator, random_state):
-    # Nothing is drawn that is not needed.
+    # Without dropout no number is drawn, so the order of rows is the same as before.
     return 1 + random_state.randint(2**31 - 2) if estimator.dropout > 0 else NO_SEED
 
 
 def resumed_training(estimator, random_state):
     """A copy of the training of the call before, for ``partial_fit``.
 
-    As in scikit-learn, momentum and betas stay as they were; the penalty does not. Dropout that is
-    switched on in the middle of a stream gets a seed.
+    As in scikit-learn, momentum and betas stay as they were, and the penalty follows the present
+    parameters. Dropout that is switched on in the middle of a stream gets a seed.
     """
     optimizer = estimator._optimizer.copy()
     seed = estimator._dropout_seed
@@ -142,8 +156,9 @@ def max_grad_norm(estimator):
 def schedule_settings(estimator, incremental):
     """The schedule of a new optimizer, as plain values: its kind, rate and exponent.
 
-    Planned schedules are for ``fit``; ``partial_fit`` takes them for constant. As upstream,
-    the other two belong to SGD: Adam and RMSProp scale their steps by themselves.
+    Planned schedules are for ``fit``; ``partial_fit`` takes them for constant. As in
+    scikit-learn, 'invscaling' and 'adaptive' belong to SGD: Adam and RMSProp scale their steps by
+    themselves.
     """
     kind = estimator.learning_rate
     is_kept = not incremental if kind in PLANNED else estimator.solver == "sgd"
@@ -155,7 +170,7 @@ def schedule_settings(estimator, incremental):
 
 
 def learning_rate_init(estimator, incremental=False):
-    """The rate that is meant by ``'auto'``, or the one that is given."""
+    """The rate that ``'auto'`` stands for, or the given rate."""
     if estimator.learning_rate_init != "auto":
         return float(estimator.learning_rate_init)
     return estimator._planned_rate if is_planned(estimator) and not incremental else CONSTANT_RATE
@@ -172,7 +187,7 @@ def n_epochs(estimator):
 
 
 def is_planned(estimator):
-    """Whether ``fit`` has the plan that those numbers were chosen for."""
+    """Whether the estimator's planned rate and epochs apply, which were chosen for Adam."""
     return estimator.learning_rate in PLANNED and estimator.solver == "adam"
 
 
@@ -243,8 +258,8 @@ def minimize(estimator, network, table):
         nonlocal best_loss, best
         network.parameters[:] = parameters
         losses, gradient = network.loss_and_gradient(table, alpha=estimator.alpha)
-        # The gradient is that of the sum over outputs. Upstream minimizes with the mean of
-        # a squared error for the loss; where this is its network, so does this.
+        # The gradient belongs to the sum over outputs. scikit-learn gives the mean of the squared
+        # error beside this gradient. So does this function where the network is plain.
         loss = network.loss_value(losses)[0] if estimator._is_plain else losses.sum()
         if loss < best_loss:
             best_loss, best = loss, network.parameters.copy()
@@ -279,8 +294,8 @@ def minimize(estimator, network, table):
 
 
 def printing(verbose):
-    """Options of L-BFGS by which it prints its progress, as upstream does; SciPy has dropped it.
+    """Options under which L-BFGS prints its progress, as in scikit-learn.
 
-    From 1.15 on they have no effect, from 1.16 on they are deprecated.
+    From SciPy 1.15 on they have no effect, and from SciPy 1.16 on they are deprecated.
     """
     return {} if sp_version >= parse_version("1.15") else {"iprint": 1 if verbose else -1}

@@ -1,0 +1,262 @@
+"""Targets that are classes or labels: how they are encoded, and what raw outputs mean for them."""
+
+import numpy as np
+from scipy.sparse import csr_matrix, issparse
+from scipy.special import expit, log_expit, log_softmax
+from sklearn.metrics import accuracy_score
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+from sklearn.utils.validation import column_or_1d
+
+from skbn.estimators.fitted import refuse_non_finite
+from skbn.estimators.losses import CLASS_LOSSES
+from skbn.estimators.state import check_count
+
+
+class ClassTargets:
+    """One class a row, or several labels a row.
+
+    An estimator stores plain attributes and no object of this class: `held_by` makes the object
+    from the attributes, and `attributes` gives the attributes of the object.
+
+    Parameters
+    ----------
+    estimator_name : str
+        The name of the estimator in errors.
+    classes : ndarray of shape (n_classes,) or None
+        ``None``: the first `encode` finds the classes.
+    is_multilabel : bool, default=None
+        Whether a row has several labels. ``None``: the first `encode` finds it out.
+    n_outputs : int, default=None
+        Outputs of the network. ``None``: the first `encode` counts them.
+    predicts_sparse : bool, default=False
+        Whether labels are predicted as a sparse matrix.
+    """
+
+    # The losses of classes have no parameter.
+    loss_parameter = 0.0
+
+    def __init__(
+        self, estimator_name, classes, is_multilabel=None, n_outputs=None, predicts_sparse=False
+    ):
+        self.estimator_name = estimator_name
+        self.classes = classes
+        self.is_multilabel = is_multilabel
+        self.n_outputs = n_outputs
+        self.predicts_sparse = predicts_sparse
+
+    @classmethod
+    def begun_by(cls, estimator, incremental):
+        """Targets that nothing is known of, but the classes that ``partial_fit`` was given."""
+        return cls(type(estimator).__name__, estimator.classes_ if incremental else None)
+
+    @classmethod
+    def held_by(cls, estimator):
+        """The targets of a fitted estimator, from its attributes."""
+        return cls(
+            type(estimator).__name__,
+            estimator.classes_,
+            estimator._is_multilabel,
+            estimator.n_outputs_,
+            # An estimator of one class a row need not store it.
+            getattr(estimator, "_predicts_sparse", None),
+        )
+
+    def attributes(self):
+        """The attributes that the estimator stores."""
+        attributes = {"classes_": self.classes, "_is_multilabel": self.is_multilabel}
+        if self.is_multilabel:
+            attributes["_predicts_sparse"] = self.predicts_sparse
+        return attributes
+
+    @property
+    def out_activation(self):
+        """The link of the network's outputs."""
+        return "logistic" if self.is_multilabel or len(self.classes) <= 2 else "softmax"
+
+    @property
+    def loss(self):
+        """The loss of the network."""
+        return CLASS_LOSSES[self.out_activation]
+
+    def check(self, loss, every_number=False):
+        """Refuse attributes that do not fit a network of `loss`, whose outputs were counted.
+
+        Raises
+        ------
+        ValueError
+            Naming the attribute.
+        """
+        if np.ndim(self.classes) != 1:
+            raise ValueError("The fitted state is damaged: classes_ is no vector.")
+        n_classes = len(self.classes)
+        if self.is_multilabel or self.n_outputs > 1:
+            check_count("the number of classes", n_classes, self.n_outputs)
+        elif not 1 <= n_classes <= 2:
+            check_count("the number of classes", n_classes, 2)
+        check_count("out_activation_", loss, self.loss)
+        # One output is for one or two classes, two outputs are for two labels.
+        if self.n_outputs <= 2 and self.is_multilabel != (self.n_outputs == 2):
+            raise ValueError(
+                f"The fitted state is damaged: _is_multilabel is {self.is_multilabel!r}, but the "
+                f"network has {self.n_outputs} output(s)."
+            )
+        if self.is_multilabel and self.predicts_sparse not in (True, False):
+            raise ValueError(
+                f"The fitted state is damaged: _predicts_sparse is {self.predicts_sparse!r}."
+            )
+
+    # From targets to numbers that the network learns.
+
+    def encode(self, y, incremental, validation=False):
+        """Numbers of the classes, or 0 and 1 for each label, of shape (n_samples, n_targets).
+
+        Parameters
+        ----------
+        y : ndarray or sparse matrix
+            Classes or labels as they are given.
+        incremental : bool
+            Whether classes may be missing in `y`.
+        validation : bool, default=False
+            Whether the rows are for validation. The form of such rows does not matter later.
+
+        Raises
+        ------
+        ValueError
+            If `y` has no classes, or does not fit the earlier targets.
+        """
+        is_sparse = issparse(y)
+        if is_sparse:
+            y = y.toarray()
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=not validation)
+        # Each call of `type_of_target` takes a fifth of a small call of partial_fit.
+        if y.ndim == 2 and type_of_target(y, input_name="y") == "multiclass-multioutput":
+            raise ValueError(
+                f"y has {y.shape[1]} columns of classes (multiclass-multioutput), which is not "
+                "supported: fit a classifier to each, as MultiOutputClassifier does"
+            )
+        try:
+            check_classification_targets(y)
+        except ValueError as error:
+            if not type_of_target(y, input_name="y").startswith("continuous"):
+                raise
+            regressor = self.estimator_name.replace("Classifier", "Regressor")
+            raise ValueError(f"{error} For a continuous target there is {regressor}.") from None
+        self._take_classes(unique_labels(y), incremental)
+        # Columns of classes were refused above, so several columns are labels.
+        self._take_form(y.shape, is_multilabel=y.ndim == 2)
+        if y.ndim == 2:
+            if not validation:
+                self.predicts_sparse = is_sparse
+            # A row has a label wherever the target is not 0, as in scikit-learn.
+            return (y != 0).astype(np.float64)
+        # A softmax takes one column with the number of the class. A logistic output takes 0 or 1.
+        return np.searchsorted(self.classes, y).reshape(-1, 1)
+
+    def _take_classes(self, present, incremental):
+        if self.classes is None:
+            self.classes = present
+        elif incremental:
+            if len(np.setdiff1d(present, self.classes)):
+                raise ValueError(
+                    "`y` has classes not in `self.classes_`. "
+                    f"`self.classes_` has {self.classes}. `y` has {present}."
+                )
+        elif set(present) != set(self.classes):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous "
+                f"call to fit. Previously got {self.classes}, `y` has {present}"
+            )
+
+    def _take_form(self, shape, is_multilabel):
+        if self.is_multilabel is None:
+            self.is_multilabel = is_multilabel
+            if is_multilabel:
+                self.n_outputs = shape[1]
+            else:
+                self.n_outputs = len(self.classes) if len(self.classes) > 2 else 1
+        elif is_multilabel != self.is_multilabel or (is_multilabel and shape[1] != self.n_outputs):
+            raise ValueError(
+                f"y has shape {shape}, which does not fit the targets of the previous call: "
+                + (f"{self.n_outputs} labels" if self.is_multilabel else "one class a row")
+            )
+
+    def update_moments(self, rows, network):
+        """Classes have no moments, and the network learns them as they are."""
+
+    def for_network(self, targets, dtype, name):
+        """Encoded `targets` as a network of `dtype` learns them."""
+        return np.ascontiguousarray(targets, dtype=dtype)
+
+    # From raw outputs to predictions.
+
+    def decode(self, z):
+        """The predicted classes or labels of raw outputs `z`."""
+        codes = self._codes(z)
+        if not self.is_multilabel:
+            return self.classes[codes]
+        return csr_matrix(codes) if self.predicts_sparse else codes
+
+    def _codes(self, z):
+        if self.is_multilabel:
+            return (z > 0).astype(int)
+        if self.n_outputs > 1:
+            return z.argmax(axis=1)
+        # Where there is only one class, it is predicted whatever the output is.
+        return np.minimum(z[:, 0] > 0, len(self.classes) - 1).astype(int)
+
+    def probabilities(self, z, dtype):
+        """The probability of each class or label, in `dtype`; raw outputs `z` are overwritten."""
+        if self.is_multilabel:
+            probabilities = expit(z)
+        elif self.n_outputs > 1:
+            # exp(z - max z), divided by its sum.
+            z -= z.max(axis=1, keepdims=True)
+            np.exp(z, out=z)
+            z /= z.sum(axis=1, keepdims=True)
+            probabilities = z
+        elif len(self.classes) == 1:
+            probabilities = np.ones_like(z)
+        else:
+            probabilities = np.hstack([expit(-z), expit(z)])
+        return probabilities.astype(dtype, copy=False)
+
+    def log_probabilities(self, z, dtype):
+        """The logarithm of the probability of each class or label, in `dtype`.
+
+        Raises
+        ------
+        ValueError
+            If a logarithm is too large for `dtype`.
+        """
+        if self.is_multilabel:
+            # The logarithm of the probability, as in scikit-learn. Where the probability is tiny,
+            # its logarithm is about z.
+            logarithms = np.log(expit(z), out=log_expit(z), where=z > -30.0)
+        elif self.n_outputs > 1:
+            logarithms = log_softmax(z, axis=1)
+        elif len(self.classes) == 1:
+            logarithms = np.zeros_like(z)
+        else:
+            logarithms = np.hstack([log_expit(-z), log_expit(z)])
+        if dtype == np.float32:
+            # A probability that float32 rounds to 1 has the logarithm 0.
+            logarithms[logarithms > -np.finfo(dtype).epsneg / 2.0] = 0.0
+        with np.errstate(over="ignore"):
+            logarithms = logarithms.astype(dtype, copy=False)
+        refuse_non_finite(logarithms)
+        return logarithms
+
+    def output_affine(self):
+        """Scale and shift of raw outputs in front of the link: the outputs stay as they are."""
+        return 1.0, 0.0
+
+    def check_scored(self, targets, name):
+        """Classes can be scored, whatever they are."""
+
+    def score(self, z, rows):
+        """The accuracy of raw outputs `z` for `rows`; NaN where an output is not finite."""
+        if not np.isfinite(z).all():
+            return np.nan
+        targets = rows.targets if self.is_multilabel else rows.targets[:, 0]
+        return accuracy_score(targets, self._codes(z), sample_weight=rows.sample_weight)

@@ -1,0 +1,79 @@
+"""Weights of rows by their classes, from the parameter ``class_weight``."""
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils._param_validation import InvalidParameterError
+from sklearn.utils.class_weight import compute_sample_weight
+
+from skbn.estimators.arguments import in_the_name_of
+
+
+def weights_by_class(estimator, targets, y, incremental):
+    """The weights of the rows by their classes, or None.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its parameter `class_weight` is read, if it has this parameter.
+    targets : ClassTargets or RealTargets
+        Know all classes, where `incremental` is true.
+    y : ndarray or sparse matrix
+        Classes or labels as they are given.
+    incremental : bool
+        Whether classes may be missing in `y`.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_samples,) or None
+
+    Raises
+    ------
+    ValueError
+        If `class_weight` does not fit `y`, or has no weights >= 0.
+    """
+    class_weight = getattr(estimator, "class_weight", None)
+    if class_weight is None:
+        return None
+    if incremental and class_weight == "balanced":
+        raise ValueError(
+            "class_weight='balanced' is not supported by partial_fit, which does not see all "
+            "rows: give the weights as a dict"
+        )
+    _check_list(type(estimator).__name__, class_weight, y)
+    n = y.shape[0]
+    if incremental:
+        y = _behind_all_classes(targets.classes, y)
+        if y is None:
+            return None
+    with in_the_name_of("class_weight", instead_of="class_weight"):
+        weight = compute_sample_weight(class_weight, y)[-n:]
+    if not (np.isfinite(weight) & (weight >= 0)).all():
+        raise ValueError(f"class_weight must be >= 0 and finite, got {class_weight}")
+    return weight
+
+
+def _check_list(estimator_name, class_weight, y):
+    if not isinstance(class_weight, list):
+        return
+    if not all(isinstance(weights, dict) for weights in class_weight):
+        raise InvalidParameterError(
+            f"The 'class_weight' parameter of {estimator_name} must be a dict, a list of "
+            f"dicts, 'balanced' or None. Got {class_weight!r} instead."
+        )
+    if y.ndim == 1 or y.shape[1] == 1:
+        raise ValueError(
+            "class_weight is a list of dicts, which is for several labels a row, but y has one "
+            "class a row: give one dict of its classes"
+        )
+
+
+def _behind_all_classes(classes, y):
+    # scikit-learn refuses weights of classes that do not occur, and a call of partial_fit need not
+    # have rows of every class. So one row of each class is put in front of `y`: the weight of a
+    # class given by a dict does not depend on the number of its rows.
+    if y.ndim == 2 and y.shape[1] > 1:
+        y = y.toarray() if issparse(y) else y
+        return np.vstack([np.zeros_like(y[:1]), np.ones_like(y[:1]), y])
+    y = np.ravel(y)
+    # Unknown classes have no weights. Encoding `y` is going to refuse them.
+    return np.concatenate([classes, y]) if np.isin(y, classes).all() else None

@@ -1,0 +1,59 @@
+"""The losses that estimators train with: all that an estimator knows about a loss by its name.
+
+The link of a loss is the function that leads from a raw output of the network to a prediction.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sklearn.metrics import r2_score
+from sklearn.utils._param_validation import StrOptions
+
+
+@dataclass(frozen=True)
+class RegressionLoss:
+    """What a regressor knows about a loss.
+
+    Attributes
+    ----------
+    link : {'identity', 'exp'}
+        Leads from a raw output to a prediction.
+    sklearn_loss : str or None
+        The loss that scikit-learn goes on training an exported network with. Predictions do not
+        depend on this loss, since both losses have the same link. ``None``: scikit-learn has no
+        loss with this link, and such a network cannot be exported.
+    needs_nonnegative : bool, default=False
+        Whether the loss is defined for targets >= 0 alone.
+    parameter : str, default=None
+        Name of the estimators' parameter that the loss takes. ``None``: it takes none.
+    score : callable, default=r2_score
+        The score of predictions on validation rows, of (y_true, y_pred, sample_weight) and, for a
+        loss that has a parameter, of the parameter. Larger is better.
+    """
+
+    link: str
+    sklearn_loss: str | None
+    needs_nonnegative: bool = False
+    parameter: str | None = None
+    score: Callable = r2_score
+
+
+REGRESSION_LOSSES = {
+    "squared_error": RegressionLoss("identity", "squared_error"),
+    "absolute_error": RegressionLoss("identity", "squared_error"),
+    "poisson": RegressionLoss("exp", "poisson", needs_nonnegative=True),
+}
+
+# Constraints of the parameters that choose a loss.
+LOSS_CONSTRAINTS = {
+    "loss": [StrOptions(set(REGRESSION_LOSSES))],
+}
+
+# The loss of a classifier follows from its link: 'logistic' for two classes or for labels,
+# 'softmax' for more classes.
+CLASS_LOSSES = {"logistic": "logistic_log_loss", "softmax": "softmax_log_loss"}
+
+# The loss that an imported network of scikit-learn was trained with, by its link.
+IMPORTED_REGRESSION_LOSSES = {
+    loss.link: name for name, loss in REGRESSION_LOSSES.items() if loss.sklearn_loss == name
+}
