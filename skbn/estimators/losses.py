@@ -5,9 +5,15 @@ The link of a loss is the function that leads from a raw output of the network t
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 
-from sklearn.metrics import r2_score
-from sklearn.utils._param_validation import StrOptions
+from sklearn.metrics import mean_pinball_loss, r2_score
+from sklearn.utils._param_validation import Interval, StrOptions
+
+
+def _negative_pinball_loss(y_true, y_pred, *, sample_weight, quantile):
+    # R2 is the score of means: the best quantile is not the best mean.
+    return -mean_pinball_loss(y_true, y_pred, sample_weight=sample_weight, alpha=quantile)
 
 
 @dataclass(frozen=True)
@@ -42,11 +48,15 @@ REGRESSION_LOSSES = {
     "squared_error": RegressionLoss("identity", "squared_error"),
     "absolute_error": RegressionLoss("identity", "squared_error"),
     "poisson": RegressionLoss("exp", "poisson", needs_nonnegative=True),
+    "quantile": RegressionLoss(
+        "identity", "squared_error", parameter="quantile", score=_negative_pinball_loss
+    ),
 }
 
 # Constraints of the parameters that choose a loss.
 LOSS_CONSTRAINTS = {
     "loss": [StrOptions(set(REGRESSION_LOSSES))],
+    "quantile": [Interval(Real, 0, 1, closed="neither")],
 }
 
 # The loss of a classifier follows from its link: 'logistic' for two classes or for labels,

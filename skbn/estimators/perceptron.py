@@ -99,8 +99,8 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         -------
         mlp : sklearn.neural_network.MLPClassifier or MLPRegressor
             Fitted, with the same predictions. It needs nothing of this package. Training can
-            go on there, with a new optimizer. ``loss="absolute_error"``, which scikit-learn
-            lacks, becomes ``"squared_error"`` for that; so ``"rmsprop"`` becomes ``"adam"``.
+            go on there, with a new optimizer. scikit-learn lacks the losses ``"absolute_error"``
+            and ``"quantile"``: they become ``"squared_error"``; ``"rmsprop"`` becomes ``"adam"``.
 
         Raises
         ------

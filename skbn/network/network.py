@@ -83,6 +83,10 @@ class Network:
         # Blocks walk pointers, also those of an unpickled or half-replaced state.
         if loss not in LOSSES:
             raise ValueError(f"the loss {loss!r} of the network is unknown")
+        if not isinstance(loss_parameter, float) or (
+            loss in WITH_PARAMETER and not 0.0 < loss_parameter < 1.0
+        ):
+            raise ValueError(f"the parameter of the loss of the network is {loss_parameter!r}")
         check_vector("parameters", parameters, (np.float32, np.float64))
         check_vector("statistics", statistics, (np.float64,))
         if parameters.shape != (self.layout.n_parameters,):
