@@ -136,7 +136,7 @@ def with_exact_statistics(model, X):
     """
     result = copy(model)
     network = Network(model._plan, model._loss, model._parameters, model._statistics.copy())
-    set_exact_statistics(network, model._input_table(model._prediction_rows(X)))
+    set_exact_statistics(network, model._input_table(model._checked_rows(X)))
     result._statistics = network.statistics
     return result
 
