@@ -14,8 +14,8 @@ from scipy.special import ndtr, xlogy
 
 class blas:
     @staticmethod
-    def matmul(a, b, transpose_a=False, transpose_b=False, alpha=1.0):
-        return alpha * (a.T if transpose_a else a) @ (b.T if transpose_b else b)
+    def matmul(a, b, transpose_a=False, transpose_b=False):
+        return (a.T if transpose_a else a) @ (b.T if transpose_b else b)
 
     @staticmethod
     def inner(x, y):

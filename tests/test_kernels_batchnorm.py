@@ -77,8 +77,9 @@ def test_the_gradient_may_take_the_place_of_the_rows(precision, weighted, shape)
     weight = np.linspace(0.5, 2.0, shape[0]) if weighted else None
     _, mean, _, invstd = batchnorm.forward(x, gamma, beta, sample_weight=weight)
     expected = batchnorm.backward(dy, x, gamma, mean, invstd, weight)
-    dgamma, dbeta = np.empty((2, shape[1]))
-    batchnorm._backward(x, dgamma, dbeta, dy, None, x, gamma, mean, invstd, weight)
+    sums = np.empty((2, shape[1]))
+    batchnorm._backward(x, sums, dy, None, x, gamma, mean, invstd, weight)
+    dbeta, dgamma = sums
     results = x, dgamma.astype(precision.dtype), dbeta.astype(precision.dtype)
     for own, other in zip(results, expected, strict=True):
         np.testing.assert_array_equal(own, other)

@@ -29,8 +29,7 @@ cdef void batchnorm_backward "skbn_batchnorm_backward"(
     const floating* dy, const floating* x,
     const double* batch_mean, const double* batch_invstd,
     const floating* gamma,
-    const double* sum_dy, const double* sum_dy_xhat,
-    const double* sample_weight,
+    const double* sums, const double* sample_weight,
     Py_ssize_t n, Py_ssize_t d,
     double total_weight,
 ) noexcept nogil

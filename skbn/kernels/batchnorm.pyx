@@ -57,7 +57,7 @@ cdef extern from *:
          Py_ssize_t, Py_ssize_t)
     #define BACKWARD(T) \
         (T*, T*, const T*, const T*, const double*, const double*, const T*, \
-         const double*, const double*, const double*, Py_ssize_t, Py_ssize_t, double)
+         const double*, const double*, Py_ssize_t, Py_ssize_t, double)
     SKBN_CLONE_BOTH(void, skbn_batchnorm_forward, FORWARD)
     SKBN_CLONE_BOTH(void, skbn_batchnorm_gradient_sums, SUMS)
     SKBN_CLONE_BOTH(void, skbn_batchnorm_backward, BACKWARD)
@@ -187,12 +187,11 @@ cdef void batchnorm_backward "skbn_batchnorm_backward"(
     const floating* dy, const floating* x,
     const double* batch_mean, const double* batch_invstd,
     const floating* gamma,
-    const double* sum_dy, const double* sum_dy_xhat,
-    const double* sample_weight,
+    const double* sums, const double* sample_weight,
     Py_ssize_t n, Py_ssize_t d,
     double total_weight,
 ) noexcept nogil:
-    """Gradient of x; dx may be dy, or x.
+    """Gradient of x from `sums` (2, d), of dy and of dy xhat; dx may be dy, or x.
 
     Row i has the share p_i = w_i / sum(w) in the statistics; without weights p_i = 1 / n. So
     d mean / d x_i = p_i and d var / d x_i = 2 p_i (x_i - mean). With dxhat = gamma dy,
@@ -210,6 +209,8 @@ cdef void batchnorm_backward "skbn_batchnorm_backward"(
     cdef floating* constant = scratch + d
     cdef floating* linear = scratch + 2 * d
     cdef floating* hi = scratch + 3 * d
+    cdef const double* sum_dy = sums
+    cdef const double* sum_dy_xhat = sums + d
     cdef Py_ssize_t i, j
     cdef const floating* from_row
     cdef const floating* dy_row
@@ -457,14 +458,14 @@ def _checked_backward(dy, y, x, gamma, batch_mean, batch_invstd, sample_weight):
     sample_weight = as_weights(sample_weight, n, "x")
     check_weights(sample_weight)
     dx = np.empty_like(x) if y is None else dy.copy()
-    dgamma, dbeta = np.zeros(d), np.zeros(d)
+    sums = np.zeros((2, d))
     if x.size > 0:
-        _backward(dx, dgamma, dbeta, dy, y, x, gamma, batch_mean, batch_invstd, sample_weight)
-    return dx, dgamma.astype(x.dtype, copy=False), dbeta.astype(x.dtype, copy=False)
+        _backward(dx, sums, dy, y, x, gamma, batch_mean, batch_invstd, sample_weight)
+    return dx, sums[1].astype(x.dtype), sums[0].astype(x.dtype)
 
 
 def _backward(
-    floating[:, ::1] dx, double[::1] dgamma, double[::1] dbeta,
+    floating[:, ::1] dx, double[:, ::1] sums,
     const floating[:, ::1] dy, const floating[:, ::1] y, const floating[:, ::1] x,
     const floating[::1] gamma,
     const double[::1] mean, const double[::1] invstd, const double[::1] sample_weight,
@@ -480,17 +481,17 @@ def _backward(
     with nogil:
         if y is None:
             # Without a relu nothing is written to dy, so the cast of the const is safe.
-            batchnorm_gradient_sums(&dbeta[0], &dgamma[0], columns, <floating*> &dy[0, 0], NULL,
-                                    &x[0, 0], &mean[0], &invstd[0], n, d)
+            batchnorm_gradient_sums(&sums[0, 0], &sums[1, 0], columns, <floating*> &dy[0, 0],
+                                    NULL, &x[0, 0], &mean[0], &invstd[0], n, d)
             batchnorm_backward(&dx[0, 0], columns, &dy[0, 0], &x[0, 0], &mean[0], &invstd[0],
-                               &gamma[0], &dbeta[0], &dgamma[0], weights, n, d, total_weight)
+                               &gamma[0], &sums[0, 0], weights, n, d, total_weight)
         else:
             # dx is a copy of dy: the product with [y > 0] must not change dy.
-            batchnorm_gradient_sums(&dbeta[0], &dgamma[0], columns, &dx[0, 0], &y[0, 0],
+            batchnorm_gradient_sums(&sums[0, 0], &sums[1, 0], columns, &dx[0, 0], &y[0, 0],
                                     &x[0, 0], &mean[0], &invstd[0], n, d)
             batchnorm_backward(&dx[0, 0], columns, <const floating*> &dx[0, 0], &x[0, 0],
-                               &mean[0], &invstd[0], &gamma[0], &dbeta[0], &dgamma[0], weights,
-                               n, d, total_weight)
+                               &mean[0], &invstd[0], &gamma[0], &sums[0, 0], weights, n, d,
+                               total_weight)
 
 
 def infer(x, gamma, beta, running_mean, running_var, double epsilon=1e-5):

@@ -6,7 +6,7 @@ cdef void gemm(
     const floating* b, int ldb,
     int m, int n, int k,
     bint transpose_a, bint transpose_b,
-    floating alpha, floating beta,
+    floating beta,
 ) noexcept nogil
 
 cdef floating dot(const floating* x, const floating* y, int size) noexcept nogil

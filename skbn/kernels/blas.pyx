@@ -23,9 +23,10 @@ cdef void gemm(
     const floating* b, int ldb,
     int m, int n, int k,
     bint transpose_a, bint transpose_b,
-    floating alpha, floating beta,
+    floating beta,
 ) noexcept nogil:
-    """C := alpha op(A) op(B) + beta C with op(A) of shape (m, k), op(B) of shape (k, n)."""
+    """C := op(A) op(B) + beta C with op(A) of shape (m, k), op(B) of shape (k, n)."""
+    cdef floating alpha = 1
     cdef char operation_a = b"T" if transpose_a else b"N"
     cdef char operation_b = b"T" if transpose_b else b"N"
     if floating is float:
@@ -65,8 +66,8 @@ def _product_matrices(a, b, transpose_a, transpose_b):
     return a, b, m, n, k
 
 
-def matmul(a, b, bint transpose_a=False, bint transpose_b=False, double alpha=1.0):
-    """Matrix product ``alpha op(A) op(B)`` (BLAS ``gemm``).
+def matmul(a, b, bint transpose_a=False, bint transpose_b=False):
+    """Matrix product ``op(A) op(B)`` (BLAS ``gemm``).
 
     Parameters
     ----------
@@ -76,8 +77,6 @@ def matmul(a, b, bint transpose_a=False, bint transpose_b=False, double alpha=1.
         Right factor, of the dtype of `a`.
     transpose_a, transpose_b : bool, default=False
         Whether the factor is transposed first. Transposing copies nothing.
-    alpha : float, default=1.0
-        Factor of the product.
 
     Returns
     -------
@@ -91,18 +90,18 @@ def matmul(a, b, bint transpose_a=False, bint transpose_b=False, double alpha=1.
     a, b, m, n, k = _product_matrices(a, b, transpose_a, transpose_b)
     c = np.zeros((m, n), dtype=a.dtype)
     if min(m, n, k) > 0:
-        _matmul(c, a, b, transpose_a, transpose_b, alpha)
+        _matmul(c, a, b, transpose_a, transpose_b)
     return c
 
 
 def _matmul(
     floating[:, ::1] c, const floating[:, ::1] a, const floating[:, ::1] b,
-    bint transpose_a, bint transpose_b, double alpha,
+    bint transpose_a, bint transpose_b,
 ):
     cdef int k = <int> (a.shape[0] if transpose_a else a.shape[1])
     gemm(
         &c[0, 0], <int> c.shape[1], &a[0, 0], <int> a.shape[1], &b[0, 0], <int> b.shape[1],
-        <int> c.shape[0], <int> c.shape[1], k, transpose_a, transpose_b, <floating> alpha, 0,
+        <int> c.shape[0], <int> c.shape[1], k, transpose_a, transpose_b, 0,
     )
 
 

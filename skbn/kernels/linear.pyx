@@ -26,7 +26,7 @@ cdef void linear_forward(
             for j in range(n_out):
                 y[i * n_out + j] = bias[j]
     gemm(y, <int> n_out, x, <int> n_in, weights, <int> n_out,
-         <int> n, <int> n_out, <int> n_in, False, False, <floating> 1,
+         <int> n, <int> n_out, <int> n_in, False, False,
          <floating> (0 if bias == NULL else 1))
 
 
@@ -41,14 +41,14 @@ cdef void linear_backward(
     """
     cdef Py_ssize_t i, j
     gemm(dweights, <int> n_out, x, <int> n_in, dy, <int> n_out,
-         <int> n_in, <int> n_out, <int> n, True, False, <floating> 1, <floating> 1)
+         <int> n_in, <int> n_out, <int> n, True, False, <floating> 1)
     if dbias != NULL:
         for i in range(n):
             for j in range(n_out):
                 dbias[j] += dy[i * n_out + j]
     if dx != NULL:
         gemm(dx, <int> n_in, dy, <int> n_out, weights, <int> n_out,
-             <int> n, <int> n_in, <int> n_out, False, True, <floating> 1, <floating> 0)
+             <int> n, <int> n_in, <int> n_out, False, True, <floating> 0)
 
 
 def _as_layer(x, weights):

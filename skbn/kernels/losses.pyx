@@ -2,9 +2,9 @@
 
 Taking z, not a probability, is both faster and exact where the link saturates: no
 probability is ever clipped. With weights w and W their sum, every loss is
-``sum_i w_i l_i / W``, a sum over the k outputs, and dz is its gradient: ``w_i / W (prediction - y)``
-for all losses but two. For the absolute error it is the sign of this difference, for a quantile q
-it is 1 - q where the difference is positive and -q where the difference is negative.
+``sum_i w_i l_i / W``, a sum over the k outputs, and dz is its gradient: ``w_i / W (prediction -
+y)`` for all losses but two. The absolute error has the sign of this difference in its place, a
+quantile q has 1 - q where the difference is positive and -q where it is negative.
 
 Shapes: ``z``, ``dz`` (n, k), row-major; ``sample_weight`` (n,) or NULL (all 1).
 """

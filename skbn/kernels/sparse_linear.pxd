@@ -7,13 +7,19 @@ ctypedef fused index_t:
     int32_t
     int64_t
 
+# The fixed normalization of the columns of a table.
+cdef struct ColumnMoments:
+    const double* mean      # (n_in,); NULL: the columns stay as they are
+    const double* invstd
+    Py_ssize_t n_in
+
 cdef void sparse_linear_forward(
     floating* y, double* sums,
     const input_floating* data, const index_t* indices, const index_t* indptr,
     const Py_ssize_t* rows,
     const floating* weights, const floating* bias,
-    const double* mean, const double* invstd,
-    Py_ssize_t n, Py_ssize_t n_in, Py_ssize_t n_out,
+    const ColumnMoments* columns,
+    Py_ssize_t n, Py_ssize_t n_out,
 ) noexcept nogil
 
 cdef void sparse_linear_backward(
@@ -21,6 +27,6 @@ cdef void sparse_linear_backward(
     const floating* dy,
     const input_floating* data, const index_t* indices, const index_t* indptr,
     const Py_ssize_t* rows,
-    const double* mean, const double* invstd,
-    Py_ssize_t n, Py_ssize_t n_in, Py_ssize_t n_out,
+    const ColumnMoments* columns,
+    Py_ssize_t n, Py_ssize_t n_out,
 ) noexcept nogil

@@ -27,10 +27,10 @@ cdef void sparse_linear_forward(
     const input_floating* data, const index_t* indices, const index_t* indptr,
     const Py_ssize_t* rows,
     const floating* weights, const floating* bias,
-    const double* mean, const double* invstd,
-    Py_ssize_t n, Py_ssize_t n_in, Py_ssize_t n_out,
+    const ColumnMoments* columns,
+    Py_ssize_t n, Py_ssize_t n_out,
 ) noexcept nogil:
-    """y = x' W + b for rows of a CSR table; `bias` may be NULL, `mean` and `invstd` too.
+    """y = x' W + b for rows of a CSR table; `bias` may be NULL.
 
     `rows` may be NULL: the first n rows.
     """
@@ -39,10 +39,12 @@ cdef void sparse_linear_forward(
     cdef double shift
     cdef floating value
     cdef const floating* w
+    cdef const double* mean = columns.mean
+    cdef const double* invstd = columns.invstd
     for k in range(n_out):
         sums[k] = 0.0 if bias == NULL else bias[k]
     if mean != NULL:
-        for j in range(n_in):
+        for j in range(columns.n_in):
             shift = mean[j] * invstd[j]
             if shift != 0.0:
                 for k in range(n_out):
@@ -64,15 +66,17 @@ cdef void sparse_linear_backward(
     const floating* dy,
     const input_floating* data, const index_t* indices, const index_t* indptr,
     const Py_ssize_t* rows,
-    const double* mean, const double* invstd,
-    Py_ssize_t n, Py_ssize_t n_in, Py_ssize_t n_out,
+    const ColumnMoments* columns,
+    Py_ssize_t n, Py_ssize_t n_out,
 ) noexcept nogil:
-    """dW += (x')' dy, db += sum_i dy_i; `dbias`, `mean` and `invstd` may be NULL."""
+    """dW += (x')' dy, db += sum_i dy_i; `dbias` may be NULL."""
     cdef Py_ssize_t i, j, k, row
     cdef index_t entry
     cdef double shift
     cdef floating value
     cdef floating* dw
+    cdef const double* mean = columns.mean
+    cdef const double* invstd = columns.invstd
     for k in range(n_out):
         sums[k] = 0.0
     for i in range(n):
@@ -89,7 +93,7 @@ cdef void sparse_linear_backward(
         for k in range(n_out):
             dbias[k] += <floating> sums[k]
     if mean != NULL:
-        for j in range(n_in):
+        for j in range(columns.n_in):
             shift = mean[j] * invstd[j]
             if shift != 0.0:
                 for k in range(n_out):
@@ -166,15 +170,16 @@ def _forward(
     cdef const input_floating* data_pointer = NULL
     cdef const index_t* indices_pointer = NULL
     cdef const floating* bias_pointer = pointer(bias)
-    cdef const double* mean_pointer = pointer(mean)
-    cdef const double* invstd_pointer = pointer(invstd)
+    cdef ColumnMoments columns
+    columns.mean, columns.invstd = pointer(mean), pointer(invstd)
     if data.shape[0] > 0:
         data_pointer = &data[0]
         indices_pointer = &indices[0]
     with nogil:
+        columns.n_in = weights.shape[0]
         sparse_linear_forward(&y[0, 0], &sums[0], data_pointer, indices_pointer, &indptr[0],
-                              &rows[0], &weights[0, 0], bias_pointer, mean_pointer,
-                              invstd_pointer, y.shape[0], weights.shape[0], y.shape[1])
+                              &rows[0], &weights[0, 0], bias_pointer, &columns, y.shape[0],
+                              y.shape[1])
 
 
 def backward(dy, X, rows=None, mean=None, invstd=None):
@@ -221,12 +226,13 @@ def _backward(
     cdef double[::1] sums = np.empty(dy.shape[1])
     cdef const input_floating* data_pointer = NULL
     cdef const index_t* indices_pointer = NULL
-    cdef const double* mean_pointer = pointer(mean)
-    cdef const double* invstd_pointer = pointer(invstd)
+    cdef ColumnMoments columns
+    columns.mean, columns.invstd = pointer(mean), pointer(invstd)
     if data.shape[0] > 0:
         data_pointer = &data[0]
         indices_pointer = &indices[0]
     with nogil:
+        columns.n_in = dweights.shape[0]
         sparse_linear_backward(&dweights[0, 0], &dbias[0], &sums[0], &dy[0, 0], data_pointer,
-                               indices_pointer, &indptr[0], &rows[0], mean_pointer,
-                               invstd_pointer, dy.shape[0], dweights.shape[0], dy.shape[1])
+                               indices_pointer, &indptr[0], &rows[0], &columns, dy.shape[0],
+                               dy.shape[1])

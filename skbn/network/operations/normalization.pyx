@@ -279,8 +279,8 @@ cdef void norm_data_gradient(
     cdef Py_ssize_t d = operation.n_out
     batchnorm_backward(dx, <floating*> (scratch + AFFINE * d), dy, x,
                        norm_mean(scratch, operation, step), norm_invstd(scratch, operation, step),
-                       parameters + operation.gamma, scratch + SUM_DY * d,
-                       scratch + SUM_DY_XHAT * d, sample_weight, n, d, total_weight)
+                       parameters + operation.gamma, scratch + SUM_DY * d, sample_weight, n, d,
+                       total_weight)
 
 
 cdef void norm_without_statistics(double* scratch, const Operation* operation) noexcept nogil:

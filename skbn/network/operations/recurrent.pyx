@@ -345,7 +345,7 @@ cdef void _recurrent_part(
         return
     if u == NULL:
         gemm(gates, <int> width, h_before, <int> d, W_h, <int> width,
-             <int> m, <int> width, <int> d, False, False, <floating> 1, <floating> 1)
+             <int> m, <int> width, <int> d, False, False, <floating> 1)
         return
     linear_forward(u, h_before, W_h, <const floating*> NULL, m, d, width)
     if norm != NULL:
@@ -417,7 +417,7 @@ cdef void _backward(
         gemm(gradient + layer.recurrent_map.weights, <int> width,
              <const floating*> (previous + n_first * d), <int> d,
              <const floating*> (du + n_first * width), <int> width,
-             <int> d, <int> width, <int> (n_rows - n_first), True, False, <floating> 1,
+             <int> d, <int> width, <int> (n_rows - n_first), True, False,
              <floating> 1)
     # gates holds the gradient of a's normalized form; it becomes that of a.
     if norm != NULL and norm.shared:
@@ -441,7 +441,7 @@ cdef void _backward(
         return
     gemm(inputs if layer.reversed else dx, <int> n_in, <const floating*> gates, <int> width,
          parameters + layer.input_map.weights, <int> width,
-         <int> n_rows, <int> n_in, <int> width, False, True, <floating> 1,
+         <int> n_rows, <int> n_in, <int> width, False, True,
          <floating> (1 if adds else 0))
     if layer.reversed:
         for s in range(steps.n_steps):
@@ -527,7 +527,7 @@ cdef void _backward_step(
         # Of a GRU the direct part is in dh already.
         gemm(dh, <int> d, <const floating*> u, <int> width,
              parameters + layer.recurrent_map.weights, <int> width,
-             <int> m, <int> d, <int> width, False, True, <floating> 1,
+             <int> m, <int> d, <int> width, False, True,
              <floating> (1 if layer.cell == GRU_CELL else 0))
     if layer.cell == GRU_CELL:
         # From the gradients of the recurrent parts to those of the inputs' parts.

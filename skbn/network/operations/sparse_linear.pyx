@@ -7,7 +7,9 @@ from cython cimport floating
 from libc.stdint cimport int32_t, int64_t
 
 from skbn.kernels.gather cimport input_floating
-from skbn.kernels.sparse_linear cimport index_t, sparse_linear_backward, sparse_linear_forward
+from skbn.kernels.sparse_linear cimport (
+    ColumnMoments, index_t, sparse_linear_backward, sparse_linear_forward,
+)
 
 
 cdef void _forward(
@@ -17,14 +19,17 @@ cdef void _forward(
     cdef const floating* parameters = <const floating*> memory.parameters
     cdef const floating* bias = NULL
     cdef const index_t* indptr = <const index_t*> batch.source.indptr
+    cdef ColumnMoments columns
+    columns.mean, columns.invstd = batch.source.mean, batch.source.invstd
+    columns.n_in = operation.n_in
     if operation.bias >= 0:
         bias = parameters + operation.bias
     if batch.rows == NULL:
         indptr += batch.first
     sparse_linear_forward(
         work + operation.y * memory.capacity, memory.scratch + operation.scratch, X, indices,
-        indptr, batch.rows, parameters + operation.weights, bias, batch.source.mean,
-        batch.source.invstd, batch.n, operation.n_in, operation.n_out,
+        indptr, batch.rows, parameters + operation.weights, bias, &columns, batch.n,
+        operation.n_out,
     )
 
 
@@ -33,12 +38,15 @@ cdef void _backward(
     const Operation* operation, const Memory* memory, const Batch* batch,
 ) noexcept nogil:
     cdef floating* dbias = NULL
+    cdef ColumnMoments columns
+    columns.mean, columns.invstd = batch.source.mean, batch.source.invstd
+    columns.n_in = operation.n_in
     if operation.bias >= 0:
         dbias = gradient + operation.bias
     sparse_linear_backward(
         gradient + operation.weights, dbias, memory.scratch + operation.scratch,
         <const floating*> batch.dy, X, indices, <const index_t*> batch.source.indptr, batch.rows,
-        batch.source.mean, batch.source.invstd, batch.n, operation.n_in, operation.n_out,
+        &columns, batch.n, operation.n_out,
     )
 
 
