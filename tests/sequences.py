@@ -9,6 +9,9 @@ from skbn.network.plan import BATCH_NORM
 from skbn.network.recurrent_plan import recurrent
 from skbn.network.table import Table
 
+# Of the loss "quantile"; other losses ignore it.
+QUANTILE = 0.8
+
 CELLS = ("lstm", "gru", "tanh")
 NORMS = ("full", "input", None)
 
@@ -43,7 +46,7 @@ def random_recurrent(
         dropout=dropout,
         epsilon=epsilon,
     )
-    network = Network.initial(plan, loss, dtype)
+    network = Network.initial(plan, loss, dtype, loss_parameter=QUANTILE)
     network.parameters[:] = scale * rng.standard_normal(network.layout.n_parameters)
     network.statistics[:] = 0.5 + rng.random(network.layout.n_statistics)
     for view in (views.running_means, views.running_vars):

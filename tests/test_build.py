@@ -103,7 +103,7 @@ def test_sanitizers(monkeypatch, value, sanitized):
 @pytest.mark.parametrize(
     ("kernel", "loops"),
     [
-        ("activations", 16),
+        ("activations", 24),
         ("affine", 4),
         ("batchnorm", 6),
         ("cells", 12),
