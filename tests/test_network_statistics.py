@@ -90,7 +90,7 @@ def test_interrupted_exact_statistics_change_nothing(monkeypatch):
         raise KeyboardInterrupt
 
     # Between the first batch norm and the second.
-    monkeypatch.setattr(statistics, "_advanced", interrupted)
+    monkeypatch.setattr(statistics.inference, "advance", interrupted)
     with pytest.raises(KeyboardInterrupt):
         statistics.set_exact_statistics(network, random_table(20, UNITS, LOSS))
     assert network.statistics is before
@@ -158,3 +158,32 @@ def test_inference_does_not_depend_on_blocks_or_the_rows_beside_it():
     everything = network.infer(table)
     some = np.array([9_999, 0, 4_096, 17])
     np.testing.assert_allclose(network.infer(table, some), everything[some], rtol=1e-12)
+
+
+@pytest.mark.parametrize("batch_norm", ["before", "after"])
+@pytest.mark.parametrize("kept_rows", [0, 10, 20, 45, 1000])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_rows_that_are_kept_change_no_statistic(batch_norm, kept_rows, sparse, monkeypatch):
+    # Layers that widen and narrow, so that a block has more or fewer values than the one before.
+    units = [4, 5, 9, 3, 7, 2]
+    table = random_table(55, units, "squared_error", weighted=True, sparse=sparse)
+    table = as_sparse(table) if sparse else table
+    rows = np.arange(54, -1, -1)
+    results, advanced = [], []
+    original = statistics.inference.advance
+    monkeypatch.setattr(
+        statistics.inference,
+        "advance",
+        lambda *arguments: advanced.append(len(arguments[0])) or original(*arguments),
+    )
+    monkeypatch.setattr(statistics, "BLOCK_ROWS", 10)
+    for size in (0, 8 * 9 * kept_rows):
+        monkeypatch.setattr(statistics, "KEPT_BYTES", size)
+        network = random_network(units, "relu", batch_norm, "squared_error")
+        statistics.set_exact_statistics(network, table, rows)
+        results.append(network.statistics)
+        if size == 0:
+            assert not advanced
+    np.testing.assert_array_equal(*results)
+    # Whole blocks, or all rows; in three of four layers.
+    assert sum(advanced) == 3 * min(kept_rows - kept_rows % 10, 55)

@@ -368,7 +368,7 @@ def backward(dy, x, y, activation):
     dy : array-like of the shape of `y`
         Gradient of the loss with respect to `y`.
     x : array-like of the shape of `y`
-        What was given to ``forward``. Only silu, gelu and mish look at it.
+        The argument of ``forward``. Only silu, gelu and mish look at it.
     y : ndarray of any shape
         What ``forward`` returned. Only the other activations look at it.
     activation : {"identity", "logistic", "tanh", "relu", "silu", "gelu", "mish", "leaky_relu"}

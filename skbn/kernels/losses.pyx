@@ -77,7 +77,8 @@ cdef void logistic_terms "skbn_logistic_terms"(
         target = y[i]
         small = exp_nonpositive[double](-fabs(value))
         terms[i] = (0.0 if value < 0.0 else value) - target * value + log1p_unit(small)
-        # Less y above the bar: where the probability is near y, a difference behind it cancels.
+        # y is subtracted in the numerator: where the probability is near y, subtracting y from
+        # the quotient would cancel.
         if value >= 0.0:
             errors[i] = ((1.0 - target) - target * small) / (1.0 + small)
         else:
@@ -328,7 +329,7 @@ def softmax_log_loss(z, y, sample_weight=None):
     if y.size and z.ndim == 2 and not (0 <= y.min() and y.max() < z.shape[1]):
         raise ValueError(f"y must be in 0 to {z.shape[1] - 1}, got {y.min()} to {y.max()}")
     if (y % 1 != 0).any():
-        raise ValueError("y must be whole numbers: those of the classes")
+        raise ValueError("y must be whole numbers: the numbers of the classes")
     return _loss_and_gradient(z, y, lambda z: z.shape[:1], sample_weight, "softmax_log_loss")
 
 

@@ -28,7 +28,7 @@ cdef struct Segment:
 
 
 cdef class Objective:
-    """What is minimized: a loss of the outputs and an L2 penalty of the weights.
+    """The function that training minimizes: a loss of the outputs and an L2 penalty.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ cdef double _penalty(
     floating* gradient, const Memory* memory, const Segment[::1] segments, double alpha,
     double total_weight, double share,
 ) noexcept nogil:
-    # The gradient begins with the gradient of the penalty, or with zeros. Of a penalty that several
-    # processes add up, each has its share.
+    # The gradient begins with the gradient of the penalty, or with zeros. Several processes add up
+    # their penalties, so each process counts its share of it.
     cdef const floating* parameters = <const floating*> memory.parameters
     cdef Py_ssize_t s, i
     cdef double factor, penalty = 0.0
@@ -172,7 +172,7 @@ def train(
     source : RunSource
         The rows.
     objective : Objective
-        What is minimized.
+        The function that is minimized.
     segments : ndarray of dtype `SEGMENT`
         The parts of the parameters, in their order and without gaps.
     optimizer : ndarray of shape (1,), dtype `OPTIMIZER`

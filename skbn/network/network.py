@@ -1,4 +1,4 @@
-"""A network: a plan with its flat memory, and what can be done with it.
+"""A network: a plan with its parameters and statistics, which can be trained and asked.
 
 `Network` knows neither epochs nor estimators. Its whole state is `plan`, `loss` and three
 arrays (`parameters`, `statistics`, and the number of batches the statistics have seen).
@@ -27,7 +27,7 @@ SOFTMAX = "softmax_log_loss"
 
 
 def check_vector(name, vector, dtypes):
-    """Refuse what a kernel cannot walk as a vector of one of these dtypes."""
+    """Refuse an object that a kernel cannot walk as a vector of one of these dtypes."""
     if not isinstance(vector, np.ndarray) or vector.dtype not in dtypes or vector.ndim != 1:
         kind = getattr(vector, "dtype", type(vector).__name__)
         raise ValueError(f"{name} of {kind} and shape {np.shape(vector)} are no network's")
@@ -80,7 +80,7 @@ class Network:
         self.layout = Layout.of(plan)
         self._training_memory = None
         self._checked_classes = None
-        # Blocks walk pointers, also those of an unpickled or half-replaced state.
+        # Blocks walk pointers. An unpickled or half-replaced state must not reach them unchecked.
         if loss not in LOSSES:
             raise ValueError(f"the loss {loss!r} of the network is unknown")
         if not isinstance(loss_parameter, float) or (
@@ -134,10 +134,10 @@ class Network:
         return steps * _product_flops(self.plan[parts]) + _product_flops(self.plan[~parts])
 
     def blas_flops_per_row(self, table):
-        """Operations of them that BLAS does between two waits of its threads for each other.
+        """Floating point operations of BLAS between two moments at which its threads wait.
 
-        The first product of a sparse table is not done by BLAS; the products of sequences are
-        products of one time step.
+        BLAS does not do the first product of a sparse table. A product of sequences is a product
+        of one time step.
         """
         return _product_flops(self.layout.sparse if table.is_sparse else self.plan)
 

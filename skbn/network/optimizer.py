@@ -27,7 +27,7 @@ OPTIMIZER = np.dtype(
 
 @dataclass
 class Training:
-    """How the parameters of a network are changed, and what goes on from batch to batch.
+    """How the parameters of a network are changed; its arrays go on from batch to batch.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Training:
 
 
 def check_optimizer(optimizer):
-    """Refuse what is no record of an optimizer, or of an unknown one.
+    """Refuse an object that is no record of a known optimizer.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def rmsprop(
 ):
     """RMSProp with momentum; shape (1,), dtype `OPTIMIZER`.
 
-    `decay` is that of the squared gradient, which the record calls ``beta_2`` as Adam's.
+    `decay` is the decay of the squared gradient. The record calls it ``beta_2``, as Adam does.
     """
     return _record(
         kind=OPTIMIZERS["rmsprop"],

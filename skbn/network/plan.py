@@ -135,7 +135,8 @@ class Layout(NamedTuple):
 
 @lru_cache(maxsize=128)
 def _layout_of(plan):
-    # The check makes plans again, by this file and by that of recurrent ones, which takes from it.
+    # Imported late: the check makes plans again, by this file and by recurrent_plan.py, which
+    # imports this file.
     from skbn.network.plan_check import check_plan
 
     plan = np.frombuffer(plan, OPERATION)
@@ -277,7 +278,7 @@ def inputs(n_inputs):
 
 
 def operation(kind, n_in, n_out, x, y, **fields):
-    """One operation as a dict that `placed` takes; what is not given is none, or 1 step."""
+    """One operation as a dict that `placed` takes. Fields that are not given are -1, or 1 step."""
     row = dict.fromkeys(OPERATION.names, -1) | {
         "kind": kind, "part": NO_PART, "n_in": n_in, "n_out": n_out, "x": x, "y": y,
         "first_biased": 0, "n_steps": 1, "shared": 0, "direction": 0, "n_directions": 1,

@@ -1,4 +1,4 @@
-"""Whether a plan is one: kernels walk its offsets, and take its codes for what they say.
+"""The check of a plan: kernels follow its offsets and its codes without any check.
 
 Every plan is made by one of two functions from a few numbers. So a plan is read back to these
 numbers, made again, and compared: whatever has been changed in it, it is then no plan any more, or
@@ -17,7 +17,7 @@ MOST_UNITS = np.iinfo(np.intc).max
 
 
 def check_plan(plan):
-    """Refuse what is no plan.
+    """Refuse an array that is no plan.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def _name(codes, code, what):
 
 
 def _numbers(norms, rates):
-    """Epsilon, momentum and the rate of dropout as keywords, from those that have them."""
+    """Epsilon, momentum and the rate of dropout as keywords, from the operations that have them."""
     numbers = {"epsilon": 1e-5, "momentum": 0.1, "dropout": 0.0}
     if len(norms):
         numbers["epsilon"], numbers["momentum"] = map(float, norms[0])

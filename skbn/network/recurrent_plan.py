@@ -44,8 +44,8 @@ def recurrent(
     cell : {"lstm", "gru", "tanh"}
         Of the recurrent layers.
     batch_norm : {"full", "input", None}
-        What is normalized: the contributions of the inputs and of the state before, and the
-        state of an LSTM behind it; that of the inputs alone; nothing.
+        "full" normalizes the contribution of the inputs, the contribution of the state before,
+        and the cell state of an LSTM; "input" the contribution of the inputs alone; None nothing.
     n_steps : int
         Time steps that have running statistics.
     bidirectional : bool, default=False

@@ -17,9 +17,9 @@ from skbn.network.plan import BATCH_NORM, RECURRENT
 # Rows of one block: the work between two chances for Ctrl-C, and the memory that it takes.
 BLOCK_ROWS = 2048
 
-# Bytes of the values that are kept between two batch norms. Further rows go through the layers
-# below again for each batch norm.
-KEPT_BYTES = 1 << 26
+# Bytes of the values that are kept between two batch norms. A fit shall need no more memory than
+# scikit-learn's. Further rows go through the layers below again for each batch norm.
+KEPT_BYTES = 1 << 22
 
 
 def set_exact_statistics(network, table, rows=None):
@@ -55,59 +55,67 @@ def _collect_rows(network, table, rows):
     # through the operations behind it, up to the next.
     plan = network.run_plan(table)
     positions = np.flatnonzero(plan["kind"] == BATCH_NORM)
-    width = int(plan["n_in"][positions].max()) * network.parameters.itemsize
-    n_kept = min(len(rows), max(KEPT_BYTES // width // BLOCK_ROWS, 1) * BLOCK_ROWS)
+    widest = int(plan["n_in"][positions].max())
+    n_kept = min(len(rows), KEPT_BYTES // (widest * network.parameters.itemsize))
+    n_kept -= n_kept % BLOCK_ROWS if n_kept < len(rows) else 0
     source = RunSource(table)
-    kept = None
+    # Block by block (n, d), whatever d is from batch norm to batch norm.
+    kept = Kept(n_kept, widest, network.parameters.dtype)
     running = zip(
         positions,
-        [*positions[1:], None],
         views.running_means(network.plan, network.statistics),
         views.running_vars(network.plan, network.statistics),
         strict=True,
     )
-    for position, behind, running_mean, running_var in running:
-        if kept is None:
-            kept = _inputs_of(network, table, source, rows[:n_kept], position)
-        blocks = _blocks(network, table, source, rows, kept, position)
+    below = None
+    for position, running_mean, running_var in running:
+        blocks = _blocks(network, table, source, rows, kept, position, below)
         running_mean[0], running_var[0] = batch_norm.collect(blocks)
-        if behind is not None:
-            kept = _advanced(network, table, source, kept, position, behind)
+        below = position
 
 
-def _blocks(network, table, source, rows, kept, position):
-    # The input of a batch norm and the weights of its rows, block by block.
+class Kept:
+    """Values of the first rows at one operation, block by block in one piece of memory.
+
+    Parameters
+    ----------
+    n : int
+        Rows.
+    widest : int
+        Values of a row at most.
+    dtype : dtype
+    """
+
+    def __init__(self, n, widest, dtype):
+        self.n = n
+        self.widest = widest
+        self.memory = np.empty(n * widest, dtype)
+
+    def block(self, start, n, d):
+        """The values of n rows from `start` on, shape (n, d): a view."""
+        first = start * self.widest
+        return self.memory[first : first + n * d].reshape(n, d)
+
+
+def _blocks(network, table, source, rows, kept, position, below):
+    # The input of the batch norm at `position` and the weights of its rows, block by block. Kept
+    # values are values at `below`, the batch norm before; they go on from there.
     weight = table.weight_in_statistics
+    plan = network.run_plan(table)
+    d = int(plan["n_in"][position])
     for start in range(0, len(rows), BLOCK_ROWS):
         chosen = rows[start : start + BLOCK_ROWS]
-        if start < len(kept):
-            x = kept[start : start + BLOCK_ROWS]
+        n = len(chosen)
+        x = np.empty((n, d), network.parameters.dtype)
+        memory = network.inference_memory(plan[:position], n, network.columns(table))
+        if start < kept.n and below is not None:
+            before = kept.block(start, n, int(plan["n_in"][below]))
+            inference.advance(x, before, memory, source, below)
         else:
-            x = _inputs_of(network, table, source, chosen, position)
+            inference.infer(x, memory, source, chosen, n)
+        if start < kept.n:
+            kept.block(start, n, d)[:] = x
         yield x, None if weight is None else weight[chosen]
-
-
-def _inputs_of(network, table, source, rows, position):
-    # The values that come to an operation from the table.
-    plan = network.run_plan(table)[:position]
-    outputs = np.empty((len(rows), int(plan["n_out"][-1])), network.parameters.dtype)
-    for start in range(0, len(rows), BLOCK_ROWS):
-        block = slice(start, min(start + BLOCK_ROWS, len(rows)))
-        n = block.stop - block.start
-        memory = network.inference_memory(plan, n, network.columns(table))
-        inference.infer(outputs[block], memory, source, rows[block], n)
-    return outputs
-
-
-def _advanced(network, table, source, kept, position, behind):
-    # The values that come to the operation `behind`, from the values that come to another.
-    plan = network.run_plan(table)[:behind]
-    outputs = np.empty((len(kept), int(plan["n_out"][-1])), network.parameters.dtype)
-    for start in range(0, len(kept), BLOCK_ROWS):
-        block = slice(start, min(start + BLOCK_ROWS, len(kept)))
-        memory = network.inference_memory(plan, block.stop - block.start, network.columns(table))
-        inference.advance(outputs[block], kept[block], memory, source, position)
-    return outputs
 
 
 def _collect_sequences(network, table, rows):

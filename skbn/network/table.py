@@ -21,12 +21,12 @@ class Table:
     sample_weight : ndarray of shape (n_samples,), float64, or None
         Weights of the rows in the loss.
     input_mean, input_invstd : ndarray of shape (n_features,), float64, or None
-        What is subtracted from a column, and what multiplies it then.
+        A column is normalized as ``(x - input_mean) * input_invstd``.
     input_clipped : bool
         Whether the normalized columns go through the smooth clip of ``skbn.kernels.gather``.
-        Not of a sparse table, whose zeros would have to be known.
+        Not for a sparse table: the clip would have to know the zeros.
     lengths : ndarray of shape (n_samples,), intp, or None
-        Steps of each sequence, at least 1; what stands behind them is never read. ``None``:
+        Steps of each sequence, at least 1. Values behind the last step are never read. ``None``:
         `X` has no sequences.
     statistics_weight : ndarray of shape (n_samples,), float64, or None
         Weights of the rows in the statistics of batch norm, positive where `sample_weight` is;

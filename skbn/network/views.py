@@ -23,7 +23,8 @@ class Views(list):
             if view.shape != value.shape:
                 raise ValueError(f"expected shape {view.shape}, got {value.shape}")
         for view, value in zip(chosen, values, strict=True):
-            # Where there is nothing to write to (no intercepts below a batch norm), zeros are so.
+            # A layer below a batch norm has no intercepts. Zeros may be assigned to them, and
+            # nothing is written.
             if view.flags.writeable or value.any():
                 view[...] = value
 
@@ -42,7 +43,7 @@ def biases(plan, parameters):
     """Intercepts of each linear map, shape (n_out,).
 
     A map without any (below a batch norm) has zeros, read-only: they are no parameters. The
-    recurrent map of a GRU has those of the candidate alone, shape (n_out / 3,).
+    recurrent map of a GRU has intercepts of the candidate alone, shape (n_out / 3,).
     """
     result = Views()
     for row in plan[plan["kind"] == LINEAR]:
@@ -55,7 +56,7 @@ def biases(plan, parameters):
 
 
 def _zeros(size, dtype):
-    # What there is no parameter for: shown, and not to be written to.
+    # Zeros in the place of parameters that a layer does not have. They are read-only.
     zeros = np.zeros(size, dtype=dtype)
     zeros.flags.writeable = False
     return zeros
@@ -74,7 +75,7 @@ def gammas(plan, parameters):
 def betas(plan, parameters):
     """Shift of each normalized layer, shape (d,).
 
-    One without any (of what comes from the state before) has zeros, read-only.
+    The normalization of the state before has no shift: its entry is zeros, read-only.
     """
     return _of_normalized(plan, parameters, "beta")
 

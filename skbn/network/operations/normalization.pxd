@@ -5,7 +5,8 @@ from skbn.network.operation cimport Operation
 from skbn.network.run cimport Batch
 
 # Doubles of scratch for one unit of a normalized layer, in multiples of its d units: weight,
-# two gradient sums, those of later steps, three for moments, four for affine forms; then, for
+# two gradient sums, two gradient sums of later steps, three for moments, four for affine forms;
+# then, for
 # each time step, batch mean, variance and reciprocal standard deviation.
 cdef enum:
     WEIGHT = 0

@@ -1,22 +1,22 @@
 """A batch norm of a network: the statistics of a batch, time step by time step.
 
-A feed-forward network has one time step. In a recurrent one the statistics of step s are those
-of the rows of a batch at that step, and are never mixed with those of another step, but for
-two cases.
+A feed-forward network has one time step. In a recurrent network the statistics of step s are taken
+over the rows of a batch at that step. They are never mixed with the statistics of another step,
+with two exceptions.
 
-Few sequences may reach a step. Only the first ``n_own`` steps have statistics of their own; a
-later one is normalized by those of the last that has. These then depend on fewer rows than they
-normalize: with p_i the share of row i in the statistics of that step, S and T the sums of dy and
-of dy xhat over *all* rows they normalize, of this step and of later ones,
+Few sequences may reach a step. Only the first ``n_own`` steps have statistics of their own. A later
+step is normalized by the statistics of step ``n_own - 1``. These statistics then depend on fewer rows
+than they normalize. With p_i the share of row i in the statistics, S and T the sums of dy and of
+dy xhat over *all* rows that they normalize, at this step and at later steps,
 
     dx_i = gamma invstd (dy_i - p_i (S + xhat_i T)),
 
 and p_i = 0 for the rows of later steps. Walking backward in time, the sums of the later steps
 are known when that step is reached.
 
-Statistics may be shared over time. They are then those of all rows of all steps.
+Statistics may be shared over time. They are then taken over all rows of all steps.
 
-All of it is kept in ``scratch`` from the forward pass to the update of the running statistics.
+The scratch memory keeps all numbers from the forward pass to the update of the running statistics.
 """
 
 from cython cimport floating
@@ -60,15 +60,15 @@ cdef void norm_set_own_steps(Steps* steps, const double* weights) noexcept nogil
 
     The variance of m rows has a relative standard deviation of sqrt(2 / (m - 1)), and m rows
     lie within sqrt(m - 1) of 0 once they are normalized, two of them at -1 and 1, whatever they
-    hold. The second step always has its own if two sequences reach it: at the first, what comes
-    from the state before is 0 and has no variance to normalize by.
+    hold. The second step always has its own if two sequences reach it: at the first step the
+    contribution of the state before is 0 in all rows, and has no variance to normalize by.
 
     Sequences without weight (`weights` of the packed ones, NULL for none) are not counted, as
     though they were not there: a step that they alone reach has no statistics at all.
     """
     cdef Py_ssize_t least = _rows_with(weights, steps.n, LEAST_SEQUENCES)
     if least > steps.n:
-        # Fewer in all: every one of them, up to the last.
+        # There are fewer sequences in all: then every sequence that has a weight must reach a step.
         least = steps.n
         while weights != NULL and least > 1 and not weights[least - 1] > 0.0:
             least -= 1
@@ -83,7 +83,7 @@ cdef void norm_set_own_steps(Steps* steps, const double* weights) noexcept nogil
 def own_steps(const Py_ssize_t[::1] counts, const double[::1] weights=None):
     """How many steps have statistics of their own, from the sequences that reach each.
 
-    `weights` are those of the sequences, the longest first.
+    `weights` are the weights of the sequences, the longest first.
     """
     cdef Steps steps
     steps.n = counts[0]
@@ -142,9 +142,9 @@ cdef void norm_statistics(
 ) noexcept nogil:
     """Statistics of the n rows of a step, or `frozen`: the running ones.
 
-    `repeated`: the normalization is one of many behind each other, one a time step. A gradient
-    that is too large by a factor in each would have no end, so a variance that is nothing but
-    rounding is taken for what it is.
+    `repeated`: a normalization at each time step, so that gradients pass through many of them. A
+    variance that is nothing but rounding would multiply the gradient by a large factor at each
+    step. Here such a variance is set to 0.
     """
     cdef Py_ssize_t d = operation.n_out
     cdef double* mean = norm_mean(scratch, operation, step)
@@ -284,7 +284,7 @@ cdef void norm_data_gradient(
 
 
 cdef void norm_without_statistics(double* scratch, const Operation* operation) noexcept nogil:
-    """Statistics that do not depend on the rows: their sums are gone from dx."""
+    """Set the sums to 0: statistics that do not depend on the rows add nothing to dx."""
     memset(scratch + SUM_DY * operation.n_out, 0, 2 * operation.n_out * sizeof(double))
 
 
@@ -355,8 +355,9 @@ cdef void norm_update_running(
 ) noexcept nogil:
     """Exponential update of the running statistics of the `n_own` steps that have new ones.
 
-    `n_tracked` leading steps had some before; the first ones set a step's. The steps that still
-    have none, behind the others, take those of the last that has.
+    `n_tracked` leading steps had running statistics before. The first statistics of a step set
+    them. Steps behind, without any statistics so far, take the statistics of the last step that
+    has some.
     """
     cdef Py_ssize_t d = operation.n_out, s, last
     cdef double* mean = statistics + operation.statistics

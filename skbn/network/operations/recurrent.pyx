@@ -1,8 +1,8 @@
 """A recurrent layer, one direction of it: forward, backward and at inference.
 
-In a plan it is an operation of kind RECURRENT with its parts behind it (``Part``): the linear
-map of the inputs and that of the state before, and up to three batch norms (Cooijmans et al.
-2017, "Recurrent batch normalization", equations 6 to 8; Laurent et al. 2016 have the first
+In a plan a layer is an operation of kind RECURRENT with its parts behind it (``Part``): the linear
+map of the inputs, the linear map of the state before, and up to three batch norms (Cooijmans et
+al. 2017, "Recurrent batch normalization", equations 6 to 8; Laurent et al. 2016 have the first
 alone):
 
     a_t = N_x(x_t W_x),  u_t = N_h(h_{t-1} W_h),  z_t = a_t + u_t + b
@@ -17,8 +17,9 @@ there is one; N_h has none, which b makes redundant, but for b^n, which is the G
 The steps of all sequences are packed (``skbn.kernels.sequences``). A backward direction reads
 every sequence from its own end; its steps, and so its statistics, are counted from there.
 
-What the backward pass needs again is kept in the state memory, in columns of packed rows.
-At inference nothing is: there the state memory has the rows of one step.
+The state memory keeps the values that the backward pass needs, in columns of packed rows. At
+inference, and while exact statistics are collected, nothing is kept: the state memory has the rows
+of one step.
 
 In training the inputs of all steps are one product, and so are the gradients of W_x, W_h and of
 the inputs: only the products with h_{t-1} and back are step by step.
@@ -47,7 +48,7 @@ from skbn.network.operations.normalization cimport (
 from skbn.network.run cimport INFERENCE, TRAINING
 
 
-# An operation with its parts, and where it keeps what, in columns of the state memory.
+# An operation with its parts, and the places of its values, in columns of the state memory.
 cdef struct Layer:
     const Operation* input_map
     const Operation* input_norm         # NULL for none, as below
@@ -57,7 +58,7 @@ cdef struct Layer:
     int cell
     int direction
     bint reversed
-    bint beside                         # another direction has the other columns of y
+    bint beside                         # y has columns of another direction, too
     Py_ssize_t n_in                     # columns of x
     Py_ssize_t d                        # units
     Py_ssize_t width                    # of all gates: d times their number
@@ -333,7 +334,7 @@ cdef void _recurrent_part(
     cdef Py_ssize_t i, j, source
     if h_before == NULL:
         if norm != NULL:
-            # What is 0 in all rows has no variance.
+            # h W_h is 0 in all rows, and has no variance.
             memset(norm_mean(scratch + norm.scratch, norm, 0), 0, width * sizeof(double))
             memset(norm_mean(scratch + norm.scratch, norm, 0) + norm.n_steps * width, 0,
                    width * sizeof(double))
@@ -419,7 +420,7 @@ cdef void _backward(
              <const floating*> (du + n_first * width), <int> width,
              <int> d, <int> width, <int> (n_rows - n_first), True, False,
              <floating> 1)
-    # gates holds the gradient of a's normalized form; it becomes that of a.
+    # gates holds the gradient of the normalized a. It becomes the gradient of a.
     if norm != NULL and norm.shared:
         norm_shared_backward(gates, scratch + norm.scratch, gradient, norm, a, parameters,
                              batch.statistics_weights, steps, batch.frozen)
@@ -470,9 +471,9 @@ cdef void _backward_step(
     floating* dh_all, const floating* h, const Layer* layer, const Memory* memory,
     const Batch* batch, Py_ssize_t s,
 ) noexcept nogil:
-    # From the gradient of h_s to that of the pre-activations of step s, in `gates`; to that of
-    # h_{s-1} W_h, in `u` where there is one; and to what of it goes back to h_{s-1} and c_{s-1},
-    # which takes the place of dh and tanh_c of step s.
+    # From the gradient of h_s to three gradients: of the pre-activations of step s, in `gates`; of
+    # h_{s-1} W_h, in `u` where there is one; and of h_{s-1} and c_{s-1}, as far as step s gives
+    # them, in the place of dh and tanh_c of step s.
     cdef Py_ssize_t d = layer.d, width = layer.width, capacity = memory.state_capacity, i, j
     cdef const Steps* steps = batch.steps
     cdef const double* sample_weight = batch.statistics_weights
@@ -498,7 +499,7 @@ cdef void _backward_step(
     if s > 0:
         h_before = h + steps.starts[s - 1] * d
         c_before = state + layer.c * capacity + steps.starts[s - 1] * d
-    # What the next step had of each sequence that reaches it.
+    # The next step has written its part of the gradient for each sequence that reaches it.
     for i in range(later * d):
         dh[i] += dh_later[i]
     if layer.cell == LSTM_CELL:
@@ -524,13 +525,13 @@ cdef void _backward_step(
                                sample_weight, m, s, _n_own(norm, batch), frozen)
         elif u != gates:
             memcpy(u, gates, m * width * sizeof(floating))
-        # Of a GRU the direct part is in dh already.
+        # For a GRU the direct part is in dh already.
         gemm(dh, <int> d, <const floating*> u, <int> width,
              parameters + layer.recurrent_map.weights, <int> width,
              <int> m, <int> d, <int> width, False, True,
              <floating> (1 if layer.cell == GRU_CELL else 0))
     if layer.cell == GRU_CELL:
-        # From the gradients of the recurrent parts to those of the inputs' parts.
+        # From the gradients of the recurrent parts to the gradients of the inputs' parts.
         for i in range(m):
             for j in range(d):
                 gates[i * width + 2 * d + j] = c[i * d + j]
