@@ -4,10 +4,10 @@ A feed-forward network has one time step. In a recurrent network the statistics 
 over the rows of a batch at that step. They are never mixed with the statistics of another step,
 with two exceptions.
 
-Few sequences may reach a step. Only the first ``n_own`` steps have statistics of their own. A later
-step is normalized by the statistics of step ``n_own - 1``. These statistics then depend on fewer
-rows than they normalize. With p_i the share of row i in the statistics, S and T the sums of dy and of
-dy xhat over *all* rows that they normalize, at this step and at later steps,
+Few sequences may reach a step. Only the first ``n_own`` steps have statistics of their own. A
+later step is normalized by the statistics of step ``n_own - 1``. These statistics then depend on
+fewer rows than they normalize. With p_i the share of row i in the statistics, S and T the sums of
+dy and of dy xhat over *all* rows that they normalize, at this step and at later steps,
 
     dx_i = gamma invstd (dy_i - p_i (S + xhat_i T)),
 
