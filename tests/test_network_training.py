@@ -268,3 +268,90 @@ def test_the_buffer_of_the_blas_is_touched_once_a_thread(monkeypatch):
         thread.start()
         thread.join()
         assert len(touched) - before == expected
+
+
+@pytest.mark.parametrize("make", [optimizers.sgd, optimizers.adam, optimizers.rmsprop])
+def test_each_segment_has_its_own_rate_and_decay(make):
+    table = random_table(N_ROWS, UNITS, LOSS)
+
+    def change(segments, **options):
+        network = random_network(UNITS, "tanh", "before", LOSS)
+        before = network.parameters.copy()
+        network.layout = network.layout._replace(segments=segments)
+        step = one_step(network, table, make(weight_decay=0.3), learning_rate=0.1, **options)
+        return before, step
+
+    layout = random_network(UNITS, "tanh", "before", LOSS).layout
+    split = layout.n_weights // 2
+    segments = np.array(
+        [(0, split, 1.0, 0.0), (split, layout.n_weights, 6.0, 0.5), *layout.segments[1:].tolist()],
+        layout.segments.dtype,
+    )
+    none = layout.segments.copy()
+    none["decay"] = 0.0
+    _, plain = change(none)
+    before, changed = change(segments)
+    np.testing.assert_allclose(changed[:split], plain[:split], rtol=1e-12)
+    middle = slice(split, layout.n_weights)
+    # Decay at six times the rate, and half of the factor, before a step of six times the rate.
+    decayed = -0.1 * 6.0 * 0.3 * 0.5 * before[middle]
+    np.testing.assert_allclose(changed[middle], 6.0 * plain[middle] + decayed, rtol=1e-9)
+    np.testing.assert_array_equal(changed[layout.n_weights :], plain[layout.n_weights :])
+
+
+def test_each_segment_has_its_share_of_the_penalty():
+    network = random_network(UNITS, "tanh", "before", LOSS)
+    table = random_table(N_ROWS, UNITS, LOSS)
+    _, plain = network.loss_and_gradient(table)
+    segments = network.layout.segments.copy()
+    segments["decay"] = [0.5, 2.0]
+    network.layout = network.layout._replace(segments=segments)
+    losses, gradient = network.loss_and_gradient(table, alpha=0.3)
+    factors = np.repeat(segments["decay"], segments["stop"] - segments["start"])
+    np.testing.assert_allclose(
+        gradient - plain, 0.3 / N_ROWS * factors * network.parameters, rtol=1e-9, atol=1e-15
+    )
+    expected = 0.15 / N_ROWS * np.sum(factors * network.parameters**2)
+    np.testing.assert_allclose(losses[0, 1], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["parameters", "statistics"])
+def test_memory_that_cannot_be_written_to_is_not_trained(name):
+    network = random_network(UNITS, "tanh", "before", LOSS)
+    getattr(network, name).flags.writeable = False
+    with pytest.raises(ValueError, match=f"{name} cannot be written to"):
+        steps(network, random_table(N_ROWS, UNITS, LOSS), optimizers.sgd())
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("rows", lambda rows: rows.astype(np.int32)),
+        ("rows", lambda rows: np.repeat(rows, 2)[::2]),
+        ("bounds", lambda bounds: bounds.astype(np.float64)),
+        ("learning_rates", lambda rates: rates.astype(np.float32)),
+        ("learning_rates", lambda rates: rates[:-1]),
+    ],
+)
+def test_arrays_of_another_kind_do_not_reach_the_loops(name, damage):
+    network = random_network(UNITS, "tanh", "before", LOSS)
+    table = random_table(N_ROWS, UNITS, LOSS)
+    given = {
+        "rows": np.arange(N_ROWS),
+        "bounds": np.array([0, N_ROWS]),
+        "learning_rates": np.array([0.1]),
+    }
+    given[name] = damage(given[name])
+    with pytest.raises((ValueError, TypeError)):
+        network.train(table, optimizers.sgd(), network.new_moments(), *given.values())
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("name", ["X", "y", "input_mean", "sample_weight"])
+def test_tables_of_another_kind_do_not_reach_the_loops(name, sparse):
+    network = random_network(UNITS, "tanh", "before", LOSS)
+    table = random_table(N_ROWS, UNITS, LOSS, weighted=True, sparse=sparse)
+    table = as_sparse(table) if sparse else table
+    setattr(table, name, getattr(table, name).astype(np.int32 if name == "X" else np.float32))
+    with pytest.raises(ValueError, match=r"not fit|network of float64"):
+        network.loss_and_gradient(table)
