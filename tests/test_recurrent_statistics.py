@@ -15,11 +15,13 @@ from rnns import (
     sequences,
     small,
 )
+from skbn.network.operations.normalization import LEAST_SEQUENCES
 from sklearn.metrics import log_loss
 
 from skbn import RNNWithBatchNormClassifier, RNNWithBatchNormRegressor
 from skbn.network import inference, views
 from skbn.network import network as networks
+from skbn.network import optimizer as optimizers
 from skbn.network.network import Network
 from skbn.network.plan import Layout
 from skbn.network.recurrent_plan import lengthened, recurrent
@@ -123,6 +125,40 @@ class TestOneBatch:
         for network in (plain, dropping):
             set_exact_statistics(network, table)
         np.testing.assert_array_equal(plain.statistics, dropping.statistics)
+
+    @pytest.mark.parametrize("kind", KINDS, ids=named)
+    def test_steps_that_few_reach_are_not_tracked(self, kind):
+        # Few of the 70 sequences reach the last two steps: too few for statistics.
+        network = random_network(UNITS[1], "gru", kind)
+        table = random_table()
+        set_exact_statistics(network, table)
+        reach = (table.lengths[:, np.newaxis] > np.arange(9)).sum(axis=0)
+        assert network.n_steps_tracked == (reach >= LEAST_SEQUENCES).sum() < 8
+
+    @pytest.mark.parametrize("shared", [False, True])
+    @pytest.mark.parametrize("train", [False, True])
+    def test_a_variance_of_rounding_counts_as_none_and_a_small_one_as_one(self, shared, train):
+        rng = np.random.default_rng(0)
+        kind = {"batch_norm": "input", "shared": shared}
+        for spread, exists in ((1e-7, False), (1e-2, True)):
+            network = random_network(UNITS[0], "gru", kind, np.float32)
+            table = random_table(dtype=np.float32, ragged=False)
+            table.X[:] = 1.0 + spread * rng.standard_normal(table.X.shape)
+            table.input_mean = table.input_invstd = None
+            views.weights(network.plan, network.parameters)[0][:] = 1.0
+            if train:
+                rows, bounds = np.arange(70), np.array([0, 70])
+                moments = network.new_moments()
+                network.train(table, optimizers.sgd(), moments, rows, bounds, np.zeros(1))
+            else:
+                set_exact_statistics(network, table)
+            (var,) = views.running_vars(network.plan, network.statistics)
+            if not exists:
+                np.testing.assert_array_equal(var, 0.0)
+                continue
+            sums = table.X.astype(float).sum(axis=2)
+            expected = sums.var() if shared else sums.var(axis=0)[:, np.newaxis]
+            np.testing.assert_allclose(var, np.broadcast_to(expected, var.shape), rtol=1e-3)
 
     def test_a_network_without_any(self):
         network = random_network(UNITS[0], "lstm", {"batch_norm": None})
