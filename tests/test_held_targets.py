@@ -21,9 +21,9 @@ from skbn.estimators.base import BaseWithBatchNorm
 from skbn.estimators.class_targets import ClassTargets
 from skbn.estimators.fitted import FittedNetwork
 from skbn.estimators.losses import CLASS_LOSSES, IMPORTED_REGRESSION_LOSSES, REGRESSION_LOSSES
-from skbn.estimators.perceptron import BaseMLPWithBatchNorm
+from skbn.estimators.mlp import BaseMLPWithBatchNorm
 from skbn.estimators.real_targets import RealTargets
-from skbn.estimators.recurrent import BaseRNNWithBatchNorm
+from skbn.estimators.rnn import BaseRNNWithBatchNorm
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((40, 3))

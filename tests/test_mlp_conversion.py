@@ -16,7 +16,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils.fixes import parse_version
 
 from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
-from skbn.estimators import perceptron
+from skbn.estimators import mlp
 from skbn.network import views
 from skbn.network.folding import folds_precisely
 
@@ -116,11 +116,9 @@ def test_to_sklearn_refuses_by_name_what_it_cannot_express(activation):
 def folding(monkeypatch, n_rows):
     """A list that has an entry for each prediction by folded layers, done from `n_rows` on."""
     calls = []
-    original = perceptron.folded_network
-    monkeypatch.setattr(perceptron, "FOLDING_ROWS", n_rows)
-    monkeypatch.setattr(
-        perceptron, "folded_network", lambda network: calls.append(1) or original(network)
-    )
+    original = mlp.folded_network
+    monkeypatch.setattr(mlp, "FOLDING_ROWS", n_rows)
+    monkeypatch.setattr(mlp, "folded_network", lambda network: calls.append(1) or original(network))
     return calls
 
 

@@ -6,7 +6,7 @@ from sklearn.utils.metaestimators import available_if
 
 from skbn.estimators.base import has_partial_fit
 from skbn.estimators.classification import NetworkClassifierMixin
-from skbn.estimators.perceptron import BaseMLPWithBatchNorm
+from skbn.estimators.mlp import BaseMLPWithBatchNorm
 
 
 class MLPWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPWithBatchNorm):

@@ -5,7 +5,7 @@ from sklearn.utils.metaestimators import available_if
 
 from skbn.estimators.base import has_partial_fit
 from skbn.estimators.losses import LOSS_CONSTRAINTS
-from skbn.estimators.perceptron import BaseMLPWithBatchNorm
+from skbn.estimators.mlp import BaseMLPWithBatchNorm
 from skbn.estimators.regression import NetworkRegressorMixin
 
 

@@ -5,8 +5,8 @@ from sklearn.utils.metaestimators import available_if
 
 from skbn.estimators.base import has_partial_fit
 from skbn.estimators.losses import LOSS_CONSTRAINTS
-from skbn.estimators.recurrent import BaseRNNWithBatchNorm
 from skbn.estimators.regression import NetworkRegressorMixin
+from skbn.estimators.rnn import BaseRNNWithBatchNorm
 
 
 class RNNWithBatchNormRegressor(NetworkRegressorMixin, BaseRNNWithBatchNorm):

@@ -4,14 +4,9 @@ from libc.string cimport memcpy
 
 from skbn.network.batch cimport batch_begin
 from skbn.network.chain cimport chain_forward, chain_update
-from skbn.network.memory cimport RunMemory, RunSource, address_of
+from skbn.network.memory cimport FLOAT32, FLOAT64, SIZES, RunMemory, RunSource, address_of
 from skbn.network.operation cimport INPUTS, NO_PART, RECURRENT, Operation
 from skbn.network.run cimport COLLECTING, INFERENCE, Batch, Memory
-
-cdef enum:
-    SIZES = 110         # as in ``skbn.network.memory``
-    FLOAT32 = 102
-    FLOAT64 = 100
 
 
 cdef inline size_t _itemsize(const Memory* memory) noexcept nogil:

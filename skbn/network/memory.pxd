@@ -1,5 +1,11 @@
 from skbn.network.run cimport Memory, Source
 
+# The kinds of numbers that pointers lead to: letters of Python's module ``struct``.
+cdef enum:
+    FLOAT32 = 102       # f
+    FLOAT64 = 100       # d
+    SIZES = 110         # n: Py_ssize_t
+
 cdef class RunMemory:
     cdef Memory memory
     cdef object arrays      # what the pointers of `memory` point into

@@ -13,13 +13,6 @@ import numpy as np
 
 from skbn.network.operation cimport BATCH_NORM, Operation
 
-# The kinds of numbers that pointers lead to.
-cdef enum:
-    FLOAT32 = 102       # f
-    FLOAT64 = 100       # d
-    SIZES = 110         # n: Py_ssize_t
-
-
 cdef bint _fits(Py_buffer* view, char kind) noexcept:
     cdef char found = view.format[0]
     if kind == SIZES:

@@ -6,8 +6,9 @@ the module of the kind (`MODULES`):
 
 ``sizes(row)``
     How much memory the operation needs, by the field that holds its place.
-``collect(network, row, rows_of_blocks)``
-    Exact statistics, of an operation that has statistics.
+``collect(blocks)``
+    Exact statistics of its input, over blocks of rows. Recurrent operations collect theirs in their
+    ``forward``, in the mode COLLECTING.
 ``fold(maps, row, arrays)``
     The operation at inference, merged into linear maps beside it. A network is folded only if all
     its operations have this function.
