@@ -19,7 +19,8 @@ from skbn import (
     MLPWithBatchNormRegressor,
     RNNWithBatchNormClassifier,
 )
-from skbn.estimators import base, rnn
+from skbn.estimators import base
+from skbn.estimators import rnn as recurrent
 from skbn.network.network import SEQUENCE_ROWS, Network
 from skbn.training import threads
 from skbn.training.threads import LARGE_STEP_FLOPS, ThreadLimit, openblas_libraries
@@ -427,7 +428,7 @@ def test_a_recurrent_network_hands_over_the_work_of_a_time_step(monkeypatch):
 
     recorder = Recorder(list)
     monkeypatch.setattr(base, "blas_limit", recorder)
-    monkeypatch.setattr(rnn, "blas_limit", recorder)
+    monkeypatch.setattr(recurrent, "blas_limit", recorder)
     rng = np.random.default_rng(0)
     X = rng.standard_normal((700, 5, 3))
     rnn = RNNWithBatchNormClassifier((8,), batch_size=50, max_iter=1)
