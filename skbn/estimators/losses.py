@@ -11,11 +11,6 @@ from sklearn.metrics import mean_pinball_loss, r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
 
 
-def _negative_pinball_loss(y_true, y_pred, *, sample_weight, quantile):
-    # R2 is the score of means: the best quantile is not the best mean.
-    return -mean_pinball_loss(y_true, y_pred, sample_weight=sample_weight, alpha=quantile)
-
-
 @dataclass(frozen=True)
 class RegressionLoss:
     """What a regressor knows about a loss.
@@ -32,6 +27,8 @@ class RegressionLoss:
         Whether the loss is defined for targets >= 0 alone.
     parameter : str, default=None
         Name of the estimators' parameter that the loss takes. ``None``: it takes none.
+    constraint : list, default=None
+        Which values this parameter may have.
     score : callable, default=r2_score
         The score of predictions on validation rows, of (y_true, y_pred, sample_weight) and, for a
         loss that has a parameter, of the parameter. Larger is better.
@@ -41,6 +38,7 @@ class RegressionLoss:
     sklearn_loss: str | None
     needs_nonnegative: bool = False
     parameter: str | None = None
+    constraint: list | None = None
     score: Callable = r2_score
 
 
@@ -49,14 +47,21 @@ REGRESSION_LOSSES = {
     "absolute_error": RegressionLoss("identity", "squared_error"),
     "poisson": RegressionLoss("exp", "poisson", needs_nonnegative=True),
     "quantile": RegressionLoss(
-        "identity", "squared_error", parameter="quantile", score=_negative_pinball_loss
+        "identity",
+        "squared_error",
+        parameter="quantile",
+        constraint=[Interval(Real, 0, 1, closed="neither")],
+        # R2 is the score of means: the best quantile is not the best mean.
+        score=lambda y_true, y_pred, quantile, **weight: (
+            -mean_pinball_loss(y_true, y_pred, alpha=quantile, **weight)
+        ),
     ),
 }
 
 # Constraints of the parameters that choose a loss.
 LOSS_CONSTRAINTS = {
     "loss": [StrOptions(set(REGRESSION_LOSSES))],
-    "quantile": [Interval(Real, 0, 1, closed="neither")],
+    **{loss.parameter: loss.constraint for loss in REGRESSION_LOSSES.values() if loss.parameter},
 }
 
 # The loss of a classifier follows from its link: 'logistic' for two classes or for labels,

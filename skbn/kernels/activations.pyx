@@ -50,6 +50,22 @@ cdef enum:
 
 cdef Activation[MOST] TABLE
 
+
+# Registers an activation: its name, whether the derivative is a function of the output, and its
+# loops for float and double. The order of the calls gives the codes.
+cdef void _register(
+    str name, bint in_place, SingleForward single_forward, DoubleForward double_forward,
+    SingleBackward single_backward, DoubleBackward double_backward,
+):
+    cdef int code = len(ACTIVATIONS)
+    TABLE[code] = Activation(
+        single_forward, double_forward, single_backward, double_backward, in_place
+    )
+    ACTIVATIONS[name] = code
+    if in_place:
+        IN_PLACE.add(name)
+
+
 cdef double INVERSE_ROOT_2 = 0.70710678118654752440
 cdef double INVERSE_ROOT_2_PI = 0.39894228040143267794
 
@@ -89,6 +105,10 @@ cdef void identity_backward(
     identity_forward(dx, dy, size)
 
 
+_register("identity", True, identity_forward, identity_forward, identity_backward,
+          identity_backward)
+
+
 cdef void logistic_forward "skbn_logistic_forward"(
     floating* y, const floating* x, Py_ssize_t size,
 ) noexcept nogil:
@@ -113,6 +133,10 @@ cdef void logistic_backward "skbn_logistic_backward"(
             dx[i] = dy[i] * y[i] * (1 - y[i])
 
 
+_register("logistic", True, logistic_forward, logistic_forward, logistic_backward,
+          logistic_backward)
+
+
 cdef void tanh_forward "skbn_tanh_forward"(
     floating* y, const floating* x, Py_ssize_t size,
 ) noexcept nogil:
@@ -135,6 +159,9 @@ cdef void tanh_backward "skbn_tanh_backward"(
     else:
         for i in range(size):
             dx[i] = dy[i] * (1 - y[i] * y[i])
+
+
+_register("tanh", True, tanh_forward, tanh_forward, tanh_backward, tanh_backward)
 
 
 cdef void relu_forward "skbn_relu_forward"(
@@ -163,6 +190,9 @@ cdef void relu_backward "skbn_relu_backward"(
             dx[i] = dy[i] * <floating> (y[i] > 0)
 
 
+_register("relu", True, relu_forward, relu_forward, relu_backward, relu_backward)
+
+
 cdef void silu_forward "skbn_silu_forward"(
     floating* y, const floating* x, Py_ssize_t size,
 ) noexcept nogil:
@@ -184,6 +214,9 @@ cdef void silu_backward "skbn_silu_backward"(
         for i in range(size):
             s = logistic(x[i])
             dx[i] = dy[i] * s * (1 + x[i] * (1 - s))
+
+
+_register("silu", False, silu_forward, silu_forward, silu_backward, silu_backward)
 
 
 cdef inline floating _tanh_of_softplus(floating x, floating* logistic_of_x) noexcept nogil:
@@ -222,6 +255,9 @@ cdef void mish_backward "skbn_mish_backward"(
             dx[i] = dy[i] * (t + x[i] * (1 - t * t) * s)
 
 
+_register("mish", False, mish_forward, mish_forward, mish_backward, mish_backward)
+
+
 cdef enum:
     LEAK = 100      # the slope below zero is 1 / LEAK
 
@@ -252,6 +288,10 @@ cdef void leaky_relu_backward "skbn_leaky_relu_backward"(
             dx[i] = dy[i] * (1 if y[i] > 0 else slope)
 
 
+_register("leaky_relu", True, leaky_relu_forward, leaky_relu_forward, leaky_relu_backward,
+          leaky_relu_backward)
+
+
 cdef void gelu_forward(floating* y, const floating* x, Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(size):
@@ -270,32 +310,8 @@ cdef void gelu_backward(
         ))
 
 
-cdef void _register(
-    str name, bint in_place, SingleForward single_forward, DoubleForward double_forward,
-    SingleBackward single_backward, DoubleBackward double_backward,
-):
-    cdef int code = len(ACTIVATIONS)
-    TABLE[code] = Activation(
-        single_forward, double_forward, single_backward, double_backward, in_place
-    )
-    ACTIVATIONS[name] = code
-    if in_place:
-        IN_PLACE.add(name)
-
-
-# Name, whether the derivative is a function of the output, and the loops for float and double. The
-# order gives the codes.
-_register("identity", True, identity_forward, identity_forward, identity_backward,
-          identity_backward)
-_register("logistic", True, logistic_forward, logistic_forward, logistic_backward,
-          logistic_backward)
-_register("tanh", True, tanh_forward, tanh_forward, tanh_backward, tanh_backward)
-_register("relu", True, relu_forward, relu_forward, relu_backward, relu_backward)
-_register("silu", False, silu_forward, silu_forward, silu_backward, silu_backward)
 _register("gelu", False, gelu_forward, gelu_forward, gelu_backward, gelu_backward)
-_register("mish", False, mish_forward, mish_forward, mish_backward, mish_backward)
-_register("leaky_relu", True, leaky_relu_forward, leaky_relu_forward, leaky_relu_backward,
-          leaky_relu_backward)
+
 
 if ACTIVATIONS["tanh"] != TANH or ACTIVATIONS["relu"] != RELU:
     raise ImportError("the codes of activations in activations.pxd are others")

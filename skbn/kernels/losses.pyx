@@ -44,6 +44,21 @@ cdef SingleLoss[MOST] SINGLE
 cdef DoubleLoss[MOST] DOUBLE
 
 
+# Registers a loss: its name, its loops for float and double, whether it is reported as a mean over
+# the outputs, whether it has a parameter. The order of the calls gives the codes.
+cdef void _register(
+    str name, SingleLoss single, DoubleLoss double_, bint mean_over_outputs=False,
+    bint with_parameter=False,
+):
+    cdef int code = len(LOSSES)
+    SINGLE[code], DOUBLE[code] = single, double_
+    LOSSES[name] = code
+    if mean_over_outputs:
+        MEAN_OVER_OUTPUTS.add(name)
+    if with_parameter:
+        WITH_PARAMETER.add(name)
+
+
 cdef extern from *:
     """
     #include "simd.h"
@@ -128,6 +143,9 @@ cdef double softmax_log_loss_rows(
     return loss
 
 
+_register("softmax_log_loss", softmax_log_loss_rows, softmax_log_loss_rows)
+
+
 cdef double logistic_log_loss_rows(
     floating* dz,
     const floating* z, const floating* y, const double* sample_weight,
@@ -150,6 +168,9 @@ cdef double logistic_log_loss_rows(
     return loss
 
 
+_register("logistic_log_loss", logistic_log_loss_rows, logistic_log_loss_rows)
+
+
 cdef double squared_error_rows(
     floating* dz,
     const floating* z, const floating* y, const double* sample_weight,
@@ -168,6 +189,9 @@ cdef double squared_error_rows(
     return loss
 
 
+_register("squared_error", squared_error_rows, squared_error_rows, True)
+
+
 cdef double absolute_error_rows(
     floating* dz,
     const floating* z, const floating* y, const double* sample_weight,
@@ -184,6 +208,9 @@ cdef double absolute_error_rows(
             loss += share * fabs(error)
             dz[j] = <floating> (share * ((error > 0.0) - (error < 0.0)))
     return loss
+
+
+_register("absolute_error", absolute_error_rows, absolute_error_rows, True)
 
 
 cdef double quantile_rows(
@@ -205,6 +232,9 @@ cdef double quantile_rows(
             loss += share * error * slope
             dz[j] = <floating> (share * slope)
     return loss
+
+
+_register("quantile", quantile_rows, quantile_rows, mean_over_outputs=True, with_parameter=True)
 
 
 cdef double poisson_rows(
@@ -229,26 +259,7 @@ cdef double poisson_rows(
     return loss
 
 
-cdef void _register(
-    str name, SingleLoss single, DoubleLoss double_, bint mean_over_outputs=False,
-    bint with_parameter=False,
-):
-    cdef int code = len(LOSSES)
-    SINGLE[code], DOUBLE[code] = single, double_
-    LOSSES[name] = code
-    if mean_over_outputs:
-        MEAN_OVER_OUTPUTS.add(name)
-    if with_parameter:
-        WITH_PARAMETER.add(name)
-
-
-# Name, the loops for float and double, and whether the loss is reported as a mean over the outputs.
-_register("softmax_log_loss", softmax_log_loss_rows, softmax_log_loss_rows)
-_register("logistic_log_loss", logistic_log_loss_rows, logistic_log_loss_rows)
-_register("squared_error", squared_error_rows, squared_error_rows, True)
-_register("absolute_error", absolute_error_rows, absolute_error_rows, True)
 _register("poisson", poisson_rows, poisson_rows)
-_register("quantile", quantile_rows, quantile_rows, mean_over_outputs=True, with_parameter=True)
 
 
 cdef double loss_forward_backward(
