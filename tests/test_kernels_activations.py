@@ -180,3 +180,11 @@ def test_exponentials_are_right_to_some_units_in_the_last_place(name, units, dty
     exact = np.tanh(exact) if name == "tanh" else 1 / (1 + np.exp(-exact))
     error = np.abs(activations.forward(x, name) - exact) / np.spacing(np.abs(exact).astype(dtype))
     assert error.max() <= units
+
+
+def test_codes_stay_what_they_are_in_saved_plans():
+    codes = {
+        "identity": 0, "logistic": 1, "tanh": 2, "relu": 3, "silu": 4, "mish": 5,
+        "leaky_relu": 6, "gelu": 7,
+    }  # fmt: skip
+    assert codes == activations.ACTIVATIONS

@@ -1,12 +1,17 @@
 """Regression of quantiles: the pinball loss, and intervals of two quantiles."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import mean_pinball_loss
 from sklearn.model_selection import cross_val_predict
 
 from skbn import MLPWithBatchNormRegressor, RNNWithBatchNormRegressor
+from skbn.estimators.losses import REGRESSION_LOSSES
+from skbn.estimators.mlp import FOLDING_ROWS
 
 EACH = [MLPWithBatchNormRegressor, RNNWithBatchNormRegressor]
 
@@ -133,3 +138,24 @@ def test_lbfgs():
     reg = small(MLPWithBatchNormRegressor, loss="quantile", quantile=0.9, solver="lbfgs")
     predicted = reg.fit(X, y).predict(X)
     assert np.mean(y < predicted) == pytest.approx(0.9, abs=0.05)
+
+
+@pytest.mark.parametrize("loss", sorted(REGRESSION_LOSSES))
+@pytest.mark.parametrize("batch_norm", ["before", "after", None])
+def test_many_rows_have_the_predictions_of_few(loss, batch_norm):
+    # From FOLDING_ROWS rows on, batch norm is folded into the weights.
+    X, y, _ = data_for(MLPWithBatchNormRegressor)
+    reg = small(MLPWithBatchNormRegressor, loss=loss, batch_norm=batch_norm, max_iter=2).fit(X, y)
+    many = np.tile(X, (FOLDING_ROWS // len(X) + 1, 1))
+    np.testing.assert_allclose(reg.predict(many)[: len(X)], reg.predict(X), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", sorted(REGRESSION_LOSSES))
+@pytest.mark.parametrize("cls", EACH)
+def test_rows_in_their_own_order(cls, loss):
+    X, y, _ = data_for(cls)
+    reg = small(cls, loss=loss, shuffle=False, max_iter=2, learning_rate="constant")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        reg.fit(X, y)
+    assert np.isfinite(reg.predict(X)).all()

@@ -1,6 +1,8 @@
 """Exact statistics of recurrent networks: those of all sequences as one batch."""
 
 import copy
+import signal
+import traceback
 
 import numpy as np
 import pytest
@@ -159,6 +161,29 @@ class TestOneBatch:
             sums = table.X.astype(float).sum(axis=2)
             expected = sums.var() if shared else sums.var(axis=0)[:, np.newaxis]
             np.testing.assert_allclose(var, np.broadcast_to(expected, var.shape), rtol=1e-3)
+
+    @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer that signals")
+    @pytest.mark.parametrize("kind", [KINDS[0], KINDS[3]], ids=named)
+    def test_a_signal_is_noticed_between_two_steps(self, kind):
+        network = random_network([2, 60, 60, 3], "lstm", kind, np.float32, n_steps=400)
+        table = random_table(2000, 400, np.float32, ragged=False)
+        before = network.statistics.copy()
+
+        def interrupt(number, frame):
+            raise KeyboardInterrupt
+
+        previous = signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        try:
+            with pytest.raises(KeyboardInterrupt) as caught:
+                set_exact_statistics(network, table)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            signal.signal(signal.SIGALRM, previous)
+        np.testing.assert_array_equal(network.statistics, before)
+        # Not behind it, when all steps are done.
+        names = [entry.name for entry in traceback.extract_tb(caught.tb)]
+        assert any(name.endswith("inference.collect_sequences") for name in names)
 
     def test_a_network_without_any(self):
         network = random_network(UNITS[0], "lstm", {"batch_norm": None})

@@ -72,7 +72,7 @@ def side_by_side(make_network, table, parts, make_optimizer):
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("sizes", [(20, 20), (29, 11), (1, 39), (13, 14, 13)])
+@pytest.mark.parametrize("sizes", [(20, 20), (29, 11), (1, 39), (0, 40), (13, 14, 13)])
 def test_parts_of_a_batch_give_the_step_of_the_whole(
     batch_norm, activation, weighted, sparse, sizes
 ):

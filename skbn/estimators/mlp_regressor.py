@@ -174,9 +174,9 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
 
     quantile : float, default=0.5
         Which quantile of the target ``loss='quantile'`` predicts, in (0, 1). Other losses ignore
-        it. Two estimators, of 0.05 and of 0.95, give an interval that holds nine targets of ten. On
-        validation rows the score is then the negative pinball loss. A warm start and
-        ``partial_fit`` keep the quantile that the network began with.
+        it. Two estimators, of 0.05 and of 0.95, give an interval that holds about nine targets of
+        ten. On validation rows the score is then the negative pinball loss; ``score`` stays R2. A
+        warm start and ``partial_fit`` keep the quantile that the network began with.
 
     Attributes
     ----------

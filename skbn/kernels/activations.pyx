@@ -53,17 +53,20 @@ cdef Activation[MOST] TABLE
 
 # Registers an activation: its name, whether the derivative is a function of the output, and its
 # loops for float and double. The order of the calls gives the codes.
-cdef void _register(
+cdef int _register(
     str name, bint in_place, SingleForward single_forward, DoubleForward double_forward,
     SingleBackward single_backward, DoubleBackward double_backward,
-):
+) except -1:
     cdef int code = len(ACTIVATIONS)
+    if code == MOST:
+        raise ImportError("the table is full: raise MOST")
     TABLE[code] = Activation(
         single_forward, double_forward, single_backward, double_backward, in_place
     )
     ACTIVATIONS[name] = code
     if in_place:
         IN_PLACE.add(name)
+    return code
 
 
 cdef double INVERSE_ROOT_2 = 0.70710678118654752440

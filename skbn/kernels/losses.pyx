@@ -46,17 +46,20 @@ cdef DoubleLoss[MOST] DOUBLE
 
 # Registers a loss: its name, its loops for float and double, whether it is reported as a mean over
 # the outputs, whether it has a parameter. The order of the calls gives the codes.
-cdef void _register(
+cdef int _register(
     str name, SingleLoss single, DoubleLoss double_, bint mean_over_outputs=False,
     bint with_parameter=False,
-):
+) except -1:
     cdef int code = len(LOSSES)
+    if code == MOST:
+        raise ImportError("the table is full: raise MOST")
     SINGLE[code], DOUBLE[code] = single, double_
     LOSSES[name] = code
     if mean_over_outputs:
         MEAN_OVER_OUTPUTS.add(name)
     if with_parameter:
         WITH_PARAMETER.add(name)
+    return code
 
 
 cdef extern from *:

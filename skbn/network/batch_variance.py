@@ -4,7 +4,6 @@ import numpy as np
 
 from skbn.kernels import merging
 from skbn.network import optimizer, views
-from skbn.network.network import Network
 from skbn.network.operations.normalization import own_steps
 
 # So many mini-batches, evenly spread over the rows, tell enough.
@@ -81,7 +80,7 @@ def _walk(network):
     # A copy that can be trained on a mini-batch to read the statistics of that mini-batch.
     plan = network.plan.copy()
     plan["rate"][plan["rate"] > 0.0] = NO_RATE
-    return Network(plan, network.loss, network.parameters.copy(), network.statistics.copy())
+    return network.like(plan, network.parameters.copy(), network.statistics.copy())
 
 
 def _weights_of_steps(table, rows, n_steps):

@@ -1,6 +1,6 @@
 """The operations of a plan, one after the other: forward, backward, running statistics.
 
-Which functions an operation has says the registry. The parts of a recurrent operation have been
+The registry says which functions an operation has. The parts of a recurrent operation have been
 done by the recurrent operation before them.
 """
 

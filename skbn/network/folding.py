@@ -94,13 +94,13 @@ def activation_of(plan):
 
 def plain_network(coefs, intercepts, activation, loss, dtype):
     """A network without any normalization, of given weights."""
+    plan = _plain_plan(coefs, activation)
+    return Network(plan, loss, flattened(coefs, intercepts).astype(dtype), np.empty(0))
+
+
+def _plain_plan(coefs, activation):
     units = [coefs[0].shape[0], *(weight.shape[1] for weight in coefs)]
-    return Network(
-        feed_forward(units, activation, None),
-        loss,
-        flattened(coefs, intercepts).astype(dtype),
-        np.empty(0),
-    )
+    return feed_forward(units, activation, None)
 
 
 def flattened(coefs, intercepts):
@@ -134,6 +134,6 @@ def folds_precisely(network):
 def folded_network(network):
     """The plain network with the same raw outputs, in the same dtype; for inference only."""
     coefs, intercepts = folded(network.plan, network.parameters, network.statistics)
-    return plain_network(
-        coefs, intercepts, activation_of(network.plan), network.loss, network.parameters.dtype
-    )
+    parameters = flattened(coefs, intercepts).astype(network.parameters.dtype)
+    plan = _plain_plan(coefs, activation_of(network.plan))
+    return network.like(plan, parameters, np.empty(0))

@@ -1,5 +1,6 @@
 """Rows through a plan without a backward pass: inference, and the collection of statistics."""
 
+from cpython.exc cimport PyErr_CheckSignals
 from libc.string cimport memcpy
 
 from skbn.network.batch cimport batch_begin
@@ -134,6 +135,7 @@ def collect_sequences(
         by_step = places.plan[first].kind in (INPUTS, RECURRENT)
         for s in range(n_steps if by_step else 1):
             batch.first_step, batch.last_step = s, s + 1
+            PyErr_CheckSignals()
             if no_starts is not None:
                 batch.n_rows = batch.packed.counts[s]
             with nogil:

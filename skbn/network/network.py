@@ -160,16 +160,20 @@ class Network:
     def _loss_divisor(self):
         return self.layout.n_outputs if self.loss in MEAN_OVER_OUTPUTS else 1
 
+    def like(self, plan, parameters, statistics, *counts):
+        """A network with the loss of this one, its parameter included."""
+        return Network(
+            plan, self.loss, parameters, statistics, *counts, loss_parameter=self.loss_parameter
+        )
+
     def copy(self):
         """A network of the same plan that shares no memory with this one."""
-        return Network(self.plan, self.loss, *self.snapshot(), self.loss_parameter)
+        return self.like(self.plan, *self.snapshot())
 
     def with_statistics(self, statistics):
         """A network that shares the parameters with this one, but not the statistics."""
         counts = self.n_batches_tracked, self.n_steps_tracked
-        return Network(
-            self.plan, self.loss, self.parameters, statistics, *counts, self.loss_parameter
-        )
+        return self.like(self.plan, self.parameters, statistics, *counts)
 
     def snapshot(self):
         """Copy of all that training changes but the optimizer's moments."""
@@ -234,7 +238,9 @@ class Network:
         sums : tuple of (int, int), default=None
             Address of a C function ``void add(void *context, double *values, Py_ssize_t n)`` that
             replaces numbers by their sums over the processes that train this network together, and
-            its context. Each process has its own rows of every mini-batch. Not for sequences.
+            its context. Each process has its own rows of every mini-batch, or none. Masks of
+            dropout depend on the place of a row in its process, so each process needs a seed of its
+            own. The function must not fail. Exact statistics are not added up. Not for sequences.
 
         Returns
         -------

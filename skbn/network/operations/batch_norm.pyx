@@ -10,7 +10,8 @@ from skbn.kernels.activations cimport RELU
 from skbn.kernels.batchnorm cimport batchnorm_forward
 from skbn.network.operations.normalization cimport (
     AFFINE, norm_add_parameter_gradients, norm_add_up_gradient_sums, norm_add_up_statistics,
-    norm_data_gradient, norm_gradient_sums, norm_invstd, norm_mean, norm_statistics,
+    norm_data_gradient, norm_gradient_sums, norm_invstd, norm_mean, norm_no_statistics,
+    norm_statistics,
     norm_update_running, norm_without_statistics,
 )
 
@@ -27,8 +28,12 @@ cdef void _forward(
     cdef const floating* parameters = <const floating*> memory.parameters
     cdef const floating* x = work + operation.x * memory.capacity
     cdef double* scratch = memory.scratch + operation.scratch
-    norm_statistics(scratch, operation, x, memory.statistics, batch.statistics_weights,
-                    batch.n_rows, 0, frozen, False)
+    if batch.n_rows > 0 or frozen:
+        norm_statistics(scratch, operation, x, memory.statistics, batch.statistics_weights,
+                        batch.n_rows, 0, frozen, False)
+    else:
+        # Other processes have all rows of this batch.
+        norm_no_statistics(scratch, operation)
     if batch.sums != NULL and not frozen:
         norm_add_up_statistics(scratch, operation, batch)
     batchnorm_forward(work + operation.y * memory.capacity,

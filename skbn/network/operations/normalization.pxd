@@ -55,6 +55,8 @@ cdef void norm_add_parameter_gradients(
     floating* gradient, const double* scratch, const Operation* operation,
 ) noexcept nogil
 
+cdef void norm_no_statistics(double* scratch, const Operation* operation) noexcept nogil
+
 cdef void norm_add_up_statistics(
     double* scratch, const Operation* operation, const Batch* batch,
 ) noexcept nogil

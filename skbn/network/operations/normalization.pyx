@@ -232,6 +232,12 @@ cdef void norm_add_parameter_gradients(
             gradient[operation.beta + j] += <floating> sum_dy[j]
 
 
+cdef void norm_no_statistics(double* scratch, const Operation* operation) noexcept nogil:
+    """Statistics of no rows: zeros, which add nothing to the sums over processes."""
+    memset(norm_mean(scratch, operation, 0), 0, operation.n_out * sizeof(double))
+    memset(norm_var(scratch, operation, 0), 0, operation.n_out * sizeof(double))
+
+
 cdef void norm_add_up_statistics(
     double* scratch, const Operation* operation, const Batch* batch,
 ) noexcept nogil:
