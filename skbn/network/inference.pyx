@@ -30,7 +30,7 @@ def infer(outputs, RunMemory memory, RunSource source, rows, Py_ssize_t n):
     outputs : ndarray of shape (n, d), C-ordered, dtype of the network
         Written.
     memory : RunMemory
-        Its plan says what is run.
+        Its plan is run.
     source : RunSource
         The rows.
     rows : ndarray of shape (n,), intp, or None

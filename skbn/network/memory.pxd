@@ -8,7 +8,7 @@ cdef enum:
 
 cdef class RunMemory:
     cdef Memory memory
-    cdef object arrays      # what the pointers of `memory` point into
+    cdef object arrays      # the pointers of `memory` point into these arrays
 
 cdef class RunSource:
     cdef Source source

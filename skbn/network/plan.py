@@ -62,7 +62,7 @@ SEGMENT = np.dtype(
 )
 
 # Fields that hold a place in the parameters, in the order of the parameters; places of one entry
-# follow each other operation by operation. The factors are those of a `SEGMENT`.
+# follow each other operation by operation. The factors are the fields of a `SEGMENT`.
 PARAMETERS = ((("weights",), 1.0, 1.0), (("bias",), 1.0, 0.0), (("gamma", "beta"), 1.0, 0.0))
 
 

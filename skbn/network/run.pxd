@@ -55,7 +55,7 @@ cdef struct Sums:
     void* context
 
 cdef enum Mode:
-    TRAINING = 0        # statistics of the batch; what the backward pass needs is kept
+    TRAINING = 0        # statistics of the batch; values for the backward pass are kept
     INFERENCE = 1       # running statistics, no dropout
     COLLECTING = 2      # statistics of the batch, no dropout; nothing is kept
 
