@@ -202,6 +202,35 @@ class activations:
         return dy * derivative
 
 
+class periodic:
+    @staticmethod
+    def forward(x, parameters):
+        w, b, W2, b2 = periodic_parts(parameters)
+        cosines = np.cos(x[:, :, np.newaxis] * w + b)
+        e = np.einsum("nmk,mke->nme", cosines, W2) + b2
+        return np.concatenate([e, x[:, :, np.newaxis]], axis=2).reshape(len(x), 4 * x.shape[1])
+
+    @staticmethod
+    def backward(dy, x, parameters):
+        w, b, W2, _ = periodic_parts(parameters)
+        z = x[:, :, np.newaxis] * w + b
+        de = dy.reshape(*x.shape, 4)[:, :, :3]
+        dz = -np.sin(z) * np.einsum("nme,mke->nmk", de, W2)
+        dw, db = np.einsum("nmk,nm->mk", dz, x), np.sum(dz, axis=0)
+        dW2, db2 = np.einsum("nmk,nme->mke", np.cos(z), de), np.sum(de, axis=0)
+        return np.hstack([dw, db, dW2.reshape(x.shape[1], 48), db2])
+
+    @staticmethod
+    def cosine(x):
+        return np.cos(x)
+
+
+def periodic_parts(parameters):
+    """The parts w, b, W2 and b2 of the parameters of columns, each with an entry for a column."""
+    w, b, W2, b2 = np.split(parameters, [16, 32, 80], axis=1)
+    return w, b, W2.reshape(len(parameters), 16, 3), b2
+
+
 class cells:
     @staticmethod
     def lstm(z, c_previous=None):

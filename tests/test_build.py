@@ -112,6 +112,7 @@ def test_sanitizers(monkeypatch, value, sanitized):
         ("moments", 6),
         ("normalized_sum", 2),
         ("optimizers", 8),
+        ("periodic", 6),
     ],
 )
 def test_loops_have_a_version_for_each_instruction_set(kernel, loops):

@@ -15,6 +15,7 @@ from skbn.kernels import (
     moments,
     normalized_sum,
     optimizers,
+    periodic,
     sequences,
     sparse_linear,
 )
@@ -59,6 +60,9 @@ FUNCTIONS = {
     ),
     "gather": lambda **k: gather.gather(**{"x": X, "mean": ONE, "invstd": ONE} | k),
     "linear": lambda **k: linear.backward(**{"dy": X, "x": X, "weights": np.eye(2)} | k),
+    "periodic": lambda **k: periodic.backward(
+        **{"dy": np.ones((4, 8)), "x": X, "parameters": np.ones((2, 83))} | k
+    ),
     "lstm": lambda **k: cells.lstm(np.ones((4, 4)), **{"c_previous": np.ones((4, 1))} | k),
     "sgd": lambda **k: optimizers.sgd(*vectors(3), **{"learning_rate": 0.1} | k),
     "adam": lambda **k: optimizers.adam(*vectors(4), **{"learning_rate": 0.1, "step": 1} | k),
@@ -181,6 +185,7 @@ def test_what_is_no_row_number(values):
         ("without_rounding", ["mean", "var"]),
         ("gather", ["x", "mean", "invstd"]),
         ("linear", ["dy", "x"]),
+        ("periodic", ["dy", "x", "parameters"]),
         ("lstm", ["c_previous"]),
     ],
 )

@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 from strategies import each_precision
 
-from skbn.kernels import activations, batchnorm, cells, linear, losses, optimizers, sequences
+from skbn.kernels import (
+    activations,
+    batchnorm,
+    cells,
+    linear,
+    losses,
+    optimizers,
+    periodic,
+    sequences,
+)
 
 torch = pytest.importorskip("torch")
 functional = torch.nn.functional
@@ -113,6 +122,27 @@ def test_activations(precision, name, function):
     expected.backward(tensor(dy))
     precision.assert_close(y, expected.detach().numpy())
     precision.assert_close(activations.backward(dy, x, y, name), x_tensor.grad.numpy())
+
+
+@each_precision
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (5, 3), (300, 2)])
+def test_periodic_embedding(precision, n, m):
+    rng = np.random.default_rng(0)
+    x, w, b, W2, b2, dy = (
+        rng.standard_normal(shape).astype(precision.dtype)
+        for shape in ((n, m), (m, 16), (m, 16), (m, 16, 3), (m, 3), (n, 4 * m))
+    )
+    parts = [tensor(part, requires_grad=True) for part in (w, b, W2, b2)]
+    columns = []
+    for j, (w_j, b_j, W2_j, b2_j) in enumerate(zip(*parts, strict=True)):
+        column = tensor(x[:, j : j + 1])
+        columns += [functional.linear(torch.cos(column * w_j + b_j), W2_j.T, b2_j), column]
+    expected = torch.cat(columns, dim=1)
+    expected.backward(tensor(dy))
+    parameters = np.hstack([part.reshape(m, -1) for part in (w, b, W2, b2)])
+    gradient = np.hstack([part.grad.numpy().reshape(m, -1) for part in parts])
+    precision.assert_close(periodic.forward(x, parameters), expected.detach().numpy(), scale=16)
+    precision.assert_close(periodic.backward(dy, x, parameters), gradient, scale=16 + n)
 
 
 def cross_entropy(z, y):

@@ -15,6 +15,7 @@ checks shapes, allocates memory and calls a pointer function. The array function
 - ``affine``: the affine map of the columns of a table.
 - ``normalized_sum``: sums of parts that are normalized each by itself.
 - ``activations``: identity, logistic, tanh, relu, silu, gelu.
+- ``periodic``: the periodic embedding of numeric columns.
 - ``cells``: recurrent cells, one time step of an LSTM or a GRU.
 - ``sequences``: sequences of different length packed without padding.
 - ``dropout``: elements dropped at random.
