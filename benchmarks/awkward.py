@@ -60,7 +60,7 @@ def codes_of_categories(seed, as_numbers=True):
 
 
 def huge_offsets(dtype, seed):
-    """Columns around 1e6 with deviations of 1 or so; those of single precision round to 1 / 16."""
+    """Columns around 1e6 with deviations of 1 or so; single precision rounds them to 1 / 16."""
     X, y, _ = classes(1000, seed)
     return (1e6 + X).astype(dtype), y, True
 

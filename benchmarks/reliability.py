@@ -107,7 +107,7 @@ def predicted(table, seeds, model):
 
 
 def curve(y, p):
-    """Points of the reliability curve and what is told beside it."""
+    """Points of the reliability curve and the numbers that are told beside it."""
     share, probability = calibration_curve(y, p, n_bins=BINS, strategy="quantile")
     rng = np.random.default_rng(0)
     by_chance = [calibration_error(rng.random(len(p)) < p, p) for _ in range(DRAWS)]
@@ -124,7 +124,7 @@ def curve(y, p):
 def calibration_error(y, p):
     """Mean over the rows of the distance between the two numbers of their bins.
 
-    The bins are those of `calibration_curve`: equal probabilities share one, so that they need not
+    The bins are as in `calibration_curve`: equal probabilities share one, so that the bins need not
     have equally many rows.
     """
     edges = np.percentile(p, np.linspace(0, 100, BINS + 1))
