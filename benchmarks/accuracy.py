@@ -3,9 +3,12 @@
     python -m benchmarks.accuracy --data DIR                       # all models, all nine sets
     python -m benchmarks.accuracy --models skbn sklearn --sets letter kin8nm --splits 10
     python -m benchmarks.accuracy --sets credit-g                  # no such file: from OpenML
+    python -m benchmarks.accuracy --ablation --data DIR            # variants of our own estimator
 
 Every model sees the same rows: three quarters of a set, at most 15,000, categories as columns of
-0 and 1, gaps filled. The score is the accuracy, or R2 of real targets, on the other quarter. What
+0 and 1, gaps filled. The score is the accuracy, or R2 of real targets, on the other quarter; of
+classes also the log loss and the Brier score (the sum over all classes of the squared difference
+between probability and truth), and the log loss of the class prior of the training rows. What
 has been measured is kept in ``accuracy.jsonl``, line by line, and not measured again.
 """
 
@@ -13,17 +16,14 @@ import argparse
 import json
 import os
 import sys
-import warnings
 from itertools import product
 from pathlib import Path
-from time import perf_counter
 
+import numpy as np
 from joblib import Parallel, delayed
-from sklearn.metrics import accuracy_score, r2_score
-from threadpoolctl import threadpool_limits
 
-from benchmarks import accuracy_report, ledger
-from benchmarks.models import MODELS, REFERENCE
+from benchmarks import accuracy_report, fits, ledger
+from benchmarks.models import ABLATION, ABLATION_REFERENCE, MODELS, REFERENCE, chosen
 from benchmarks.report import machine
 from benchmarks.tables import find, split
 from benchmarks.work import LeftOut
@@ -44,31 +44,33 @@ SETS = (
 def main(argv=None):
     """Measure what is missing, print the table, write it; 1 if a fit failed."""
     arguments = argument_parser().parse_args(argv)
-    models = chosen(arguments.models)
+    models = chosen(arguments.models or list(ABLATION if arguments.ablation else MODELS))
+    reference = arguments.reference or (ABLATION_REFERENCE if arguments.ablation else REFERENCE)
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / "accuracy.jsonl"
     results = stored(path)
     seeds = range(arguments.first_split, arguments.first_split + arguments.splits)
     wanted = list(product(arguments.sets, seeds, models))
-    missing = [key for key in wanted if key not in results]
     tables = {name: table_or_none(arguments.data, name) for name in arguments.sets}
     tasks = (
         delayed(measured)(tables[name], seed, model)
-        for name, seed, model in missing
-        if tables[name] is not None
+        for name, seed, model in wanted
+        if key_of(task(name, seed, model)) not in results and tables[name] is not None
     )
     # On one thread each; with several jobs in processes, side by side.
     for result in Parallel(arguments.jobs, return_as="generator_unordered")(tasks):
         ledger.add(path, result)
         results[key_of(result)] = result
         print(line_of(result), file=sys.stderr, flush=True)
-    shown = [results[key] for key in wanted if key in results]
+    keys = [key_of(task(*one)) for one in wanted]
+    shown = [results[key] for key in keys if key in results]
     failed = [result for result in shown if "error" in result]
-    report = accuracy_report.summarized(shown, REFERENCE)
+    report = accuracy_report.summarized(shown, reference)
     print(accuracy_report.text(report))
     content = {"machine": machine(), "options": vars(arguments), "results": shown} | report
-    (arguments.output / "accuracy.json").write_text(json.dumps(content, indent=1, default=str))
-    accuracy_report.draw(arguments.output / "accuracy.png", report, REFERENCE)
+    name = "ablation" if arguments.ablation else "accuracy"
+    (arguments.output / f"{name}.json").write_text(json.dumps(content, indent=1, default=str))
+    accuracy_report.draw(arguments.output / f"{name}.png", report, reference)
     for result in failed:
         print(f"{result['model']} on {result['set']}: {result['error']}")
     return int(bool(failed))
@@ -83,7 +85,11 @@ def argument_parser():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     data = os.environ.get("SKBN_DATA")
-    parser.add_argument("--models", nargs="+", default=list(MODELS), metavar="MODEL")
+    parser.add_argument("--models", nargs="+", metavar="MODEL", help="(default: all but variants)")
+    parser.add_argument(
+        "--ablation", action="store_true", help="variants of our own estimator instead"
+    )
+    parser.add_argument("--reference", metavar="MODEL", help="the others are told relative to it")
     parser.add_argument("--sets", nargs="+", default=list(SETS), metavar="SET")
     parser.add_argument("--splits", type=int, default=5, help="random splits (default: 5)")
     parser.add_argument("--first-split", type=int, default=0, help="seed of the first one")
@@ -91,19 +97,6 @@ def argument_parser():
     parser.add_argument("--data", type=Path, default=Path(data) if data else None)
     parser.add_argument("--output", type=Path, default=Path("build/benchmarks"))
     return parser
-
-
-def chosen(names):
-    """The models of these names that are installed; says which are not."""
-    models = []
-    for name in names:
-        if name not in MODELS:
-            raise SystemExit(f"no model is called {name!r}: there are {', '.join(MODELS)}")
-        if MODELS[name].missing:
-            print(f"{name} is left out: {', '.join(MODELS[name].missing)} not installed")
-        else:
-            models.append(name)
-    return models
 
 
 def table_or_none(directory, name):
@@ -115,48 +108,50 @@ def table_or_none(directory, name):
 
 
 def stored(path):
-    """What an earlier run has measured, by set, split and model. Failures are tried again."""
-    return {key_of(result): result for result in ledger.results(path) if "error" not in result}
+    """What an earlier run has measured, by `key_of`.
+
+    Failures are tried again, and so is what was measured before probabilities were.
+    """
+    return {
+        key_of(result): result
+        for result in ledger.results(path)
+        if "error" not in result and "task" in result
+    }
+
+
+def task(name, seed, model):
+    """What tells one fit from the others, in its result."""
+    return {
+        "set": name,
+        "split": seed,
+        "model": model.name,
+        "parameters": {name: str(value) for name, value in model.parameters.items()},
+    }
 
 
 def key_of(result):
-    return result["set"], result["split"], result["model"]
+    parameters = tuple(sorted(result.get("parameters", {}).items()))
+    return result["set"], result["split"], result["model"], parameters
 
 
 def measured(table, seed, model):
-    """One fit on one split: its score and times, or what went wrong."""
-    result = {"set": table.name, "split": seed, "model": model}
-    X_train, X_test, y_train, y_test = split(table, seed)
-    score = accuracy_score if table.is_classification else r2_score
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            # Imports what the model needs: its threads are limited then, its time is not counted.
-            MODELS[model].build(table.is_classification, seed)
-            with threadpool_limits(1):
-                begin = perf_counter()
-                estimator = MODELS[model].build(table.is_classification, seed).fit(X_train, y_train)
-                fitted = perf_counter()
-                prediction = estimator.predict(X_test)
-                end = perf_counter()
-            value = float(score(y_test, prediction))
-        except Exception as error:  # a peer may fail in its own way; the others go on
-            return result | {"error": f"{type(error).__name__}: {error}"}
-    return result | {
-        "score": value,
-        "fit_seconds": fitted - begin,
-        "predict_seconds": end - fitted,
-        "rows": len(y_train),
-        "columns": X_train.shape[1],
-    }
+    """One fit on one split: its scores and times, or what went wrong."""
+    n_classes = int(np.max(table.y)) + 1 if table.is_classification else None
+    kind = {"task": "classification" if table.is_classification else "regression"}
+    return (
+        task(table.name, seed, model)
+        | kind
+        | fits.measured(model, table.is_classification, seed, *split(table, seed), n_classes)
+    )
 
 
 def line_of(result):
     if "error" in result:
         return f"{result['set']} {result['split']} {result['model']}: {result['error']}"
+    loss = f"log loss {result['log_loss']:.4f} " if "log_loss" in result else ""
     return (
         f"{result['set']} {result['split']} {result['model']}: {result['score']:.4f} "
-        f"in {result['fit_seconds']:.1f} s"
+        f"{loss}in {result['fit_seconds']:.1f} s"
     )
 
 

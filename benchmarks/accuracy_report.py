@@ -1,8 +1,11 @@
-"""What scores over sets and splits come to: means with errors, ranks, relative errors, a figure."""
+"""What scores over sets and splits come to: means with errors, ranks, ratios, a figure."""
 
 from statistics import mean, stdev
 
 import numpy as np
+
+# Kinds of sets that ratios are also told of by themselves.
+TASKS = ("classification", "regression")
 
 
 def summarized(results, reference):
@@ -12,9 +15,16 @@ def summarized(results, reference):
     -------
     report : dict
         ``cells``: for each set and model the mean score, its standard error over the splits, and
-        mean times; ``rank``: of each model, the mean over sets of its rank by mean score, among
-        the models that were measured on all sets; ``relative_error``: the geometric mean over
-        sets of the error, ``1 - score``, over that of the reference.
+        mean times; of classes also the log loss and the Brier score with their standard errors,
+        and the log loss above the class prior's (``excess``). ``tasks``: of each set.
+        ``worse_than_prior``: sets and models whose excess is larger than its standard error.
+
+        Of each model that was measured on all sets: ``rank``, the mean over sets of its rank by
+        mean score; ``relative_error``, the geometric mean over sets of the error, ``1 - score``,
+        over the reference's; ``relative_fit_seconds``, the same of the time of a fit. Of each
+        model that was measured on all sets of the task: ``relative_error_classification`` and
+        ``relative_error_regression``; ``log_loss_rank``, ``relative_log_loss`` and
+        ``relative_brier``.
     """
     results = [result for result in results if "error" not in result]
     sets = list(dict.fromkeys(result["set"] for result in results))
@@ -25,55 +35,101 @@ def summarized(results, reference):
             of_cell = [r for r in results if r["set"] == name and r["model"] == model]
             if of_cell:
                 cells[name][model] = cell(of_cell)
-    complete = [model for model in models if all(model in cells[name] for name in sets)]
+    tasks = {result["set"]: result["task"] for result in results}
+    of_task = {task: {name: cells[name] for name in sets if tasks[name] == task} for task in TASKS}
+    classes = of_task["classification"]
     return {
         "sets": sets,
         "models": models,
+        "reference": reference,
+        "tasks": tasks,
         "cells": cells,
-        "rank": mean_ranks(cells, complete),
-        "relative_error": relative_errors(cells, complete, reference),
+        "worse_than_prior": [
+            (name, model)
+            for name, row in cells.items()
+            for model, value in row.items()
+            if is_worse_than_prior(value)
+        ],
+        "rank": mean_ranks(cells, complete(cells, models), score_of),
+        "relative_error": ratios(cells, models, reference, error_of),
+        **{
+            f"relative_error_{task}": ratios(of_task[task], models, reference, error_of)
+            for task in TASKS
+        },
+        # The better, the less.
+        "log_loss_rank": mean_ranks(
+            classes, complete(classes, models), lambda value: -value["log_loss"]
+        ),
+        "relative_log_loss": ratios(classes, models, reference, positive("log_loss")),
+        "relative_brier": ratios(classes, models, reference, positive("brier")),
+        "relative_fit_seconds": ratios(cells, models, reference, positive("fit_seconds")),
     }
 
 
 def cell(results):
-    """Mean and standard error of the scores of one model on one set, and its mean times."""
-    scores = [result["score"] for result in results]
-    error = stdev(scores) / np.sqrt(len(scores)) if len(scores) > 1 else float("nan")
-    return {
-        "score": mean(scores),
-        "error": error,
+    """Means and standard errors of the numbers of one model on one set, and its mean times."""
+    value = {
+        "score": mean(result["score"] for result in results),
+        "error": standard_error([result["score"] for result in results]),
         "fit_seconds": mean(result["fit_seconds"] for result in results),
         "predict_seconds": mean(result["predict_seconds"] for result in results),
-        "splits": len(scores),
+        "splits": len(results),
     }
+    if "log_loss" in results[0]:
+        for number in ("log_loss", "brier", "prior_log_loss", "excess"):
+            values = [result[number] for result in results]
+            value |= {number: mean(values), f"{number}_error": standard_error(values)}
+        if len(results) == 1:
+            # Then over the rows.
+            value["excess_error"] = results[0]["excess_error"]
+    return value
 
 
-def mean_ranks(cells, models):
-    """Rank 1 is the highest score; equal scores share a rank."""
+def standard_error(values):
+    return float(stdev(values) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+
+
+def is_worse_than_prior(value):
+    """Whether the log loss of a cell is above the class prior's by more than its error."""
+    return "excess" in value and value["excess"] > value["excess_error"]
+
+
+def complete(cells, models):
+    """The models that were measured on all sets."""
+    return [model for model in models if all(model in row for row in cells.values())]
+
+
+def mean_ranks(cells, models, worth):
+    """Rank 1 is the highest worth; equal ones share a rank."""
     ranks = {model: [] for model in models}
     for row in cells.values():
         for model in models:
-            better = sum(row[other]["score"] > row[model]["score"] for other in models)
-            equal = sum(row[other]["score"] == row[model]["score"] for other in models)
+            better = sum(worth(row[other]) > worth(row[model]) for other in models)
+            equal = sum(worth(row[other]) == worth(row[model]) for other in models)
             ranks[model].append(better + (equal + 1) / 2)
     return {model: mean(values) for model, values in ranks.items() if values}
 
 
-def relative_errors(cells, models, reference):
-    """Geometric mean over the sets of a model's error (1 - score) over the reference's."""
-    if reference not in models:
+def ratios(cells, models, reference, number):
+    """Geometric mean over the sets of a model's number over the reference's.
+
+    Of the models that were measured on all sets; none if the reference was not.
+    """
+    models = complete(cells, models)
+    if not cells or reference not in models:
         return {}
     return {
         model: float(
             np.exp(
-                mean(
-                    np.log(error_of(row[model]) / error_of(row[reference]))
-                    for row in cells.values()
-                )
+                mean(np.log(number(row[model]) / number(row[reference])) for row in cells.values())
             )
         )
         for model in models
     }
+
+
+def score_of(value):
+    return value["score"]
 
 
 def error_of(value):
@@ -81,38 +137,103 @@ def error_of(value):
     return max(1.0 - value["score"], 1e-6)
 
 
+def positive(name):
+    """A function of cells: the number of this name, at least one in a million."""
+    return lambda value: max(value[name], 1e-6)
+
+
+# Keys of the report, and their heads in the table of all sets.
+SUMMARY = {
+    "rank": "rank",
+    "log_loss_rank": "rank (log loss)",
+    "relative_error": "error",
+    "relative_error_classification": "classification",
+    "relative_error_regression": "regression",
+    "relative_log_loss": "log loss",
+    "relative_brier": "Brier score",
+    "relative_fit_seconds": "fit time",
+}
+
+
 def text(report):
-    """The table: a line for each model, a column for each set."""
-    width = max([len(model) for model in report["models"]], default=5)
-    columns = [max(len(name), 13) for name in report["sets"]]
-    head = " ".join(name.rjust(n) for name, n in zip(report["sets"], columns, strict=True))
-    lines = ["score +- standard error", f"{'':{width}} {head} {'rank':>6} {'error':>6}"]
-    for model in report["models"]:
-        values = [
-            _score(report["cells"][name].get(model)).rjust(n)
-            for name, n in zip(report["sets"], columns, strict=True)
+    """Tables with a line for each model: a column for each set, and what they come to."""
+    sets = report["sets"]
+    classes = [name for name in sets if report["tasks"][name] == "classification"]
+    parts = [table("score +- standard error", report, sets, pair("score", "error"))]
+    if classes:
+        parts += [
+            table(
+                "log loss +- standard error (! above the class prior's by more than the error)",
+                report,
+                classes,
+                flagged_log_loss,
+            )
+            + "\n"
+            + line_of_the_prior(report, classes),
+            table("Brier score +- standard error", report, classes, pair("brier", "brier_error")),
         ]
-        rank, error = (
-            f"{report[key][model]:6.2f}" if model in report[key] else f"{'-':>6}"
-            for key in ("rank", "relative_error")
-        )
-        lines.append(f"{model:{width}} {' '.join(values)} {rank} {error}")
-    lines += ["", "seconds of fit / predict"]
+    parts += [
+        table(
+            "seconds of fit / predict",
+            report,
+            sets,
+            lambda value: f"{value['fit_seconds']:.2f} {value['predict_seconds']:.3f}",
+        ),
+        summary(report),
+    ]
+    return "\n\n".join(parts)
+
+
+def pair(number, error):
+    return lambda value: f"{value[number]:.4f} {value[error]:.4f}"
+
+
+def width_of_names(report):
+    return max([len(model) for model in [*report["models"], "class prior"]])
+
+
+def flagged_log_loss(value):
+    mark = "!" if is_worse_than_prior(value) else " "
+    return pair("log_loss", "log_loss_error")(value) + mark
+
+
+def table(title, report, sets, entry):
+    """A line for each model, a column for each set."""
+    width = width_of_names(report)
+    columns = [max(len(name), 14) for name in sets]
+    head = " ".join(name.rjust(n) for name, n in zip(sets, columns, strict=True))
+    lines = [title, f"{'':{width}} {head}"]
     for model in report["models"]:
-        values = [
-            _seconds(report["cells"][name].get(model)).rjust(n)
-            for name, n in zip(report["sets"], columns, strict=True)
-        ]
-        lines.append(f"{model:{width}} {' '.join(values)}")
+        cells = [report["cells"][name].get(model) for name in sets]
+        entries = ["-" if value is None else entry(value) for value in cells]
+        row = " ".join(value.rjust(n) for value, n in zip(entries, columns, strict=True))
+        lines.append(f"{model:{width}} {row}")
     return "\n".join(lines)
 
 
-def _score(value):
-    return "-" if value is None else f"{value['score']:.4f} {value['error']:.4f}"
+def line_of_the_prior(report, sets):
+    """The log loss of the class prior, over the splits of the first model of a set."""
+    entries = []
+    for name in sets:
+        first = next(iter(report["cells"][name].values()))
+        entries.append((pair("prior_log_loss", "prior_log_loss_error")(first) + " ", name))
+    row = " ".join(value.rjust(max(len(name), 14)) for value, name in entries)
+    return f"{'class prior':{width_of_names(report)}} {row}"
 
 
-def _seconds(value):
-    return "-" if value is None else f"{value['fit_seconds']:.2f} {value['predict_seconds']:.3f}"
+def summary(report):
+    """What the sets come to: ranks, and numbers relative to the reference's."""
+    width = width_of_names(report)
+    head = " ".join(f"{name:>15}" for name in SUMMARY.values())
+    lines = [
+        f"mean ranks, and geometric means over the sets relative to {report['reference']}",
+        f"{'':{width}} {head}",
+    ]
+    for model in report["models"]:
+        numbers = [report[key].get(model) for key in SUMMARY]
+        row = " ".join(f"{'-':>15}" if n is None else f"{n:15.3f}" for n in numbers)
+        lines.append(f"{model:{width}} {row}")
+    return "\n".join(lines)
 
 
 def draw(path, report, reference):

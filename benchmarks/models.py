@@ -1,13 +1,14 @@
 """The models that are compared on tables: ours, with parts left out, and others'.
 
 Each is built as its users would: by its defaults, with the scaling that it asks for. All get the
-same plain numbers.
+same plain numbers. A new variant of ours is a line of ``ABLATION``.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
+from inspect import signature
 
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -30,11 +31,15 @@ class Model:
         ``build(is_classification, seed)``.
     modules : tuple of str
         What it needs beyond the package and scikit-learn.
+    parameters : dict
+        Of a variant: what its constructor is given. Results of other parameters under the same
+        name are not taken for its own.
     """
 
     name: str
     build: Callable
     modules: tuple = ()
+    parameters: dict = field(default_factory=dict)
 
     @property
     def missing(self):
@@ -45,6 +50,19 @@ class Model:
 def own(is_classification, seed, **parameters):
     kind = MLPWithBatchNormClassifier if is_classification else MLPWithBatchNormRegressor
     return kind(random_state=seed, **parameters)
+
+
+def variant(name, parameters):
+    """Our estimator with some parameters; what only the other kind knows is left out."""
+    return Model(name, partial(own_of_a_kind, parameters), parameters=parameters)
+
+
+def own_of_a_kind(parameters, is_classification, seed):
+    kinds = MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
+    kind, other = kinds if is_classification else kinds[::-1]
+    foreign = signature(other).parameters.keys() - signature(kind).parameters.keys()
+    known = {name: value for name, value in parameters.items() if name not in foreign}
+    return kind(**{"random_state": seed} | known)
 
 
 def raw_mlp(is_classification, seed):
@@ -98,3 +116,41 @@ MODELS = {
         Model("linear", partial(scaled, linear)),
     )
 }
+
+# Of a change of the defaults: what each choice contributes. From a name to the parameters of the
+# constructor, of which the rest are the defaults.
+ABLATION = {
+    "the defaults": {},
+    "without batch norm": {"batch_norm": None},
+    "batch norm after": {"batch_norm": "after"},
+    "standardized, not clipped": {"normalize_input": "standard"},
+    "relu": {"activation": "relu"},
+    "two layers": {"hidden_layer_sizes": (128, 128)},
+    "cosine": {"learning_rate": "cosine"},
+    "beta_2 = 0.999": {"beta_2": 0.999},
+    "rate 0.02": {"learning_rate_init": 0.02},
+    "30 epochs": {"n_epochs": 30},
+    "batches of 200": {"batch_size": 200},
+    "best epoch": {"early_stopping": True},
+    "dropout 0.1": {"dropout": 0.1},
+    "weight decay 0.1": {"weight_decay": 0.1},
+}
+ABLATION_REFERENCE = "the defaults"
+
+
+def known():
+    """Every model by its name, the variants after the others."""
+    return MODELS | {name: variant(name, parameters) for name, parameters in ABLATION.items()}
+
+
+def chosen(names):
+    """The models of these names that are installed; says which are not."""
+    models = []
+    for name in names:
+        if name not in known():
+            raise SystemExit(f"no model is called {name!r}: there are {', '.join(known())}")
+        if known()[name].missing:
+            print(f"{name} is left out: {', '.join(known()[name].missing)} not installed")
+        else:
+            models.append(known()[name])
+    return models

@@ -6,6 +6,7 @@ was best.
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from sklearn.base import BaseEstimator
 from sklearn.metrics import accuracy_score, r2_score
 from skorch import NeuralNet
@@ -33,9 +34,9 @@ class SkorchNetwork(BaseEstimator):
 
     def fit(self, X, y):
         torch.manual_seed(self.seed)
-        n_outputs = int(y.max()) + 1 if self.is_classification else 1
+        self.n_outputs_ = int(y.max()) + 1 if self.is_classification else 1
         self.net_ = NeuralNet(
-            network(X.shape[1], n_outputs),
+            network(X.shape[1], self.n_outputs_),
             nn.CrossEntropyLoss if self.is_classification else nn.MSELoss,
             optimizer=torch.optim.Adam,
             lr=1e-3,
@@ -50,6 +51,15 @@ class SkorchNetwork(BaseEstimator):
         y = y.astype(np.int64) if self.is_classification else y.astype(np.float32).reshape(-1, 1)
         self.net_.fit(X.astype(np.float32), y)
         return self
+
+    @property
+    def classes_(self):
+        return np.arange(self.n_outputs_)
+
+    def predict_proba(self, X):
+        # Of raw outputs, in double precision: what skorch's own `predict_proba` gives is rounded.
+        z = self.net_.forward(X.astype(np.float32)).numpy()
+        return softmax(z.astype(np.float64), axis=1)
 
     def predict(self, X):
         z = self.net_.predict(X.astype(np.float32))

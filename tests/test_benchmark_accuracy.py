@@ -6,8 +6,9 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import brier_score_loss, log_loss
 
-from benchmarks import accuracy, accuracy_report, tables
+from benchmarks import accuracy, accuracy_report, fits, models, probabilities, tables
 from benchmarks.models import MODELS, Model
 from benchmarks.work import LeftOut
 
@@ -146,23 +147,25 @@ def test_a_perfect_score_is_no_error(tmp_path):
 
 def test_a_model_that_is_not_installed_is_left_out(capsys, monkeypatch):
     monkeypatch.setitem(MODELS, "absent", Model("absent", None, ("no_such_module",)))
-    assert accuracy.chosen(["absent", "linear"]) == ["linear"]
+    assert models.chosen(["absent", "linear"]) == [MODELS["linear"]]
     assert "absent is left out: no_such_module not installed" in capsys.readouterr().out
 
 
 def test_an_unknown_model_is_refused():
     with pytest.raises(SystemExit, match="no model is called 'x'"):
-        accuracy.chosen(["x"])
+        models.chosen(["x"])
 
 
-def result(name, split, model, score):
+def result(name, split, model, score, **probabilities):
     return {
+        "task": "classification" if probabilities else "regression",
         "set": name,
         "split": split,
         "model": model,
         "score": score,
         "fit_seconds": 1.0,
         "predict_seconds": 0.1,
+        **probabilities,
     }
 
 
@@ -186,6 +189,135 @@ def test_ranks_and_relative_errors(tmp_path):
     assert (tmp_path / "figure.png").stat().st_size > 1000
 
 
+def test_ratios_of_tasks_and_of_probabilities():
+    def of_classes(split, model, score, loss, excess):
+        return result(
+            "classes", split, model, score,
+            log_loss=loss, brier=loss / 2, prior_log_loss=loss - excess, excess=excess,
+            excess_error=0.5,
+        )  # fmt: skip
+
+    results = [
+        *(of_classes(split, "a", 0.5, 1.0, 0.2) for split in range(2)),
+        *(of_classes(split, "b", 0.6, 0.5, -0.1 * split) for split in range(2)),
+        *(result("real", split, "a", 0.5) for split in range(2)),
+        *(result("real", split, "b", 0.9) for split in range(2)),
+    ]
+    report = accuracy_report.summarized(results, "a")
+    assert report["relative_error"]["b"] == pytest.approx((0.8 * 0.2) ** 0.5)
+    assert report["relative_error_classification"]["b"] == pytest.approx(0.8)
+    assert report["relative_error_regression"]["b"] == pytest.approx(0.2)
+    assert report["relative_log_loss"]["b"] == pytest.approx(0.5)
+    assert report["relative_brier"]["b"] == pytest.approx(0.5)
+    assert report["relative_fit_seconds"] == {"a": 1.0, "b": 1.0}
+    assert report["log_loss_rank"] == {"a": 2.0, "b": 1.0}
+    assert report["worse_than_prior"] == [("classes", "a")]
+    text = accuracy_report.text(report)
+    assert "1.0000 0.0000!" in text
+    assert "class prior" in text
+
+
+def test_one_split_has_the_error_of_its_rows():
+    numbers = {"log_loss": 1.0, "brier": 0.5, "prior_log_loss": 0.8, "excess": 0.2}
+    for error, flagged in ((0.1, True), (0.3, False)):
+        value = accuracy_report.cell([result("a", 0, "m", 0.5, **numbers, excess_error=error)])
+        assert accuracy_report.is_worse_than_prior(value) == flagged
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_classes", [2, 5])
+def test_probabilities_are_scored_as_by_scikit_learn(dtype, n_classes):
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.full(n_classes, 0.3), 200).astype(dtype)
+    p[:2] = np.eye(n_classes)[:2]
+    y = rng.integers(0, n_classes, 200)
+    y[:2] = 1
+    labels = np.arange(n_classes)
+    with warnings.catch_warnings():
+        # Rows of single precision do not sum to 1 exactly.
+        warnings.simplefilter("ignore")
+        expected = log_loss(y, p, labels=labels)
+    assert probabilities.log_losses(y, p).mean() == pytest.approx(expected, rel=1e-5)
+    expected = brier_score_loss(y == 1, p[:, 1], scale_by_half=False) if n_classes == 2 else None
+    if n_classes > 2:
+        expected = np.square(np.eye(n_classes)[y] - p).sum(axis=1).mean()
+    assert probabilities.brier_scores(y, p).mean() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_class_without_training_rows_has_probability_0():
+    X = np.arange(12.0).reshape(-1, 1)
+    y = np.array([0, 2] * 6)
+    y_test = np.array([0, 1, 2])
+    measured = fits.measured(MODELS["linear"], True, 0, X, X[:3], y, y_test, n_classes=4)
+    epsilon = np.finfo(np.float64).eps
+    prior = (2 * np.log(2.0) - np.log(epsilon)) / 3
+    assert measured["prior_log_loss"] == pytest.approx(prior)
+    assert measured["log_loss"] - measured["prior_log_loss"] == pytest.approx(measured["excess"])
+    assert 0.0 < measured["brier"] <= 2.0
+
+
+def test_lines_without_probabilities_are_measured_again(directory):
+    arguments = ["--sets", "sorted", "--models", "linear"]
+    assert run(directory, *arguments) == 0
+    path = directory / "out" / "accuracy.jsonl"
+    new = [json.loads(line) for line in path.read_text().splitlines()]
+    assert all(line["log_loss"] > 0.0 for line in new)
+    old = [{name: line[name] for name in ("set", "split", "model", "score")} for line in new]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in old))
+    assert run(directory, *arguments) == 0
+    assert len(path.read_text().splitlines()) == 4
+
+
+def test_variants_of_ours(directory, monkeypatch):
+    monkeypatch.setattr(
+        models, "ABLATION", {"the defaults": {"max_iter": 1}, "other": {"n_epochs": 2}}
+    )
+    monkeypatch.setattr(accuracy, "ABLATION", models.ABLATION)
+    arguments = ["--ablation", "--sets", "sorted", "real"]
+    assert run(directory, *arguments) == 0
+    content = json.loads((directory / "out" / "ablation.json").read_text())
+    assert content["relative_error"].keys() == {"the defaults", "other"}
+    assert content["reference"] == "the defaults"
+    # Another variant under the same name is another.
+    models.ABLATION["other"] = {"n_epochs": 1}
+    assert run(directory, *arguments) == 0
+    lines = (directory / "out" / "accuracy.jsonl").read_text().splitlines()
+    assert len(lines) == 8 + 4
+
+
+def test_a_variant_leaves_out_what_the_other_kind_knows():
+    model = models.variant("any", {"class_weight": "balanced", "loss": "huber", "alpha": 0.5})
+    classifier, regressor = model.build(True, 3), model.build(False, 3)
+    assert (classifier.class_weight, classifier.alpha) == ("balanced", 0.5)
+    assert (regressor.loss, regressor.alpha, regressor.random_state) == ("huber", 0.5, 3)
+    with pytest.raises(TypeError, match="no_such"):
+        models.variant("any", {"no_such": 1}).build(True, 0)
+
+
+@pytest.mark.parametrize("name", models.ABLATION)
+@pytest.mark.parametrize("is_classification", [True, False])
+def test_every_variant_is_fitted(name, is_classification):
+    X = np.random.default_rng(0).standard_normal((200, 3))
+    model = models.known()[name].build(is_classification, 0).set_params(max_iter=2)
+    if isinstance(model.n_epochs, int):
+        model.set_params(n_epochs=2)
+    y = np.arange(200) % 2 if is_classification else X[:, 0]
+    model.fit(X, y)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_probabilities_can_be_sure(name):
+    if MODELS[name].missing or name.startswith("RealMLP"):
+        pytest.skip(f"{name} is not installed, or takes long")
+    rng = np.random.default_rng(0)
+    y = np.arange(600) % 2
+    X = 4.0 * y[:, np.newaxis] + rng.standard_normal((600, 2))
+    measured = fits.measured(MODELS[name], True, 0, X, X, y, y, n_classes=2)
+    # A softmax of probabilities, for one, would be above 0.31 throughout.
+    assert measured["log_loss"] < 0.1
+    assert measured["score"] > 0.95
+
+
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("is_classification", [True, False])
 def test_every_model_is_built(name, is_classification):
@@ -197,3 +329,4 @@ def test_every_model_is_built(name, is_classification):
         model = MODELS[name].build(is_classification, 0)
     assert callable(model.fit)
     assert callable(model.predict)
+    assert hasattr(model, "predict_proba") or not is_classification

@@ -1,0 +1,75 @@
+"""One fit of a model and all that is measured of it."""
+
+import warnings
+from time import perf_counter
+
+import numpy as np
+from sklearn.metrics import accuracy_score, r2_score
+from threadpoolctl import threadpool_limits
+
+from benchmarks.probabilities import all_classes, brier_scores, class_prior, log_losses
+
+
+def measured(model, is_classification, seed, X_train, X_test, y_train, y_test, n_classes=None):
+    """A fit of a model on one thread: its scores and times, or what went wrong.
+
+    Parameters
+    ----------
+    model : Model
+    n_classes : int or None
+        Classes of the whole table, which the training rows need not have all.
+
+    Returns
+    -------
+    result : dict
+        Accuracy or R2, seconds, the size of the training rows; for classes also what
+        `probability_scores` gives. Or the error alone.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            # Imports what the model needs: its threads are limited then, its time is not counted.
+            model.build(is_classification, seed)
+            with threadpool_limits(1):
+                begin = perf_counter()
+                estimator = model.build(is_classification, seed).fit(X_train, y_train)
+                fitted = perf_counter()
+                prediction = estimator.predict(X_test)
+                end = perf_counter()
+                score = accuracy_score if is_classification else r2_score
+                scores = {"score": float(score(y_test, prediction))}
+                if is_classification:
+                    probabilities = estimator.predict_proba(X_test)
+                    probabilities = all_classes(probabilities, estimator.classes_, n_classes)
+                    scores |= probability_scores(probabilities, y_train, y_test)
+        except Exception as error:  # a peer may fail in its own way; the others go on
+            return {"error": f"{type(error).__name__}: {error}"}
+    return scores | {
+        "fit_seconds": fitted - begin,
+        "predict_seconds": end - fitted,
+        "rows": len(y_train),
+        "columns": X_train.shape[1],
+    }
+
+
+def probability_scores(probabilities, y_train, y_test):
+    """Log loss and Brier score, the log loss of the class prior of the training rows, and the gap.
+
+    ``excess`` is the log loss above the prior's; ``excess_error`` its standard error over the test
+    rows.
+    """
+    losses = log_losses(y_test, probabilities)
+    prior = class_prior(y_train, len(y_test), probabilities.shape[1])
+    prior_losses = log_losses(y_test, prior)
+    excess = losses - prior_losses
+    result = {
+        "log_loss": losses.mean(),
+        "brier": brier_scores(y_test, probabilities).mean(),
+        "prior_log_loss": prior_losses.mean(),
+        "excess": excess.mean(),
+        "excess_error": excess.std(ddof=1) / np.sqrt(len(excess)) if len(excess) > 1 else np.nan,
+    }
+    result = {name: float(value) for name, value in result.items()}
+    if not np.isfinite(result["log_loss"]):
+        raise ValueError("probabilities are not numbers")
+    return result
