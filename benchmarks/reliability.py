@@ -172,10 +172,11 @@ def draw(path, runs):
                 )
         panel.set_title(name)
         panel.set_xlabel("mean predicted probability of class 1")
-        panel.set_aspect("equal")
+        panel.set_box_aspect(1)
         panel.legend(title="expected calibration error", loc="upper left")
     panels[0].set_ylabel("share of rows of class 1")
-    figure.savefig(path, dpi=120)
+    # Square panels may be larger than the layout planned for.
+    figure.savefig(path, dpi=120, bbox_inches="tight")
 
 
 if __name__ == "__main__":
