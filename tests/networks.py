@@ -32,11 +32,11 @@ def random_network(
     dtype=np.float64,
     seed=0,
     scale=0.7,
-    dropout=0.0,
+    **options,
 ):
     """A network with random parameters, gamma and beta included, and running statistics."""
     rng = np.random.default_rng(seed)
-    plan = feed_forward(layer_units, activation, batch_norm, dropout=dropout)
+    plan = feed_forward(layer_units, activation, batch_norm, **options)
     network = Network.initial(plan, loss, dtype, loss_parameter=QUANTILE)
     network.parameters[:] = scale * rng.standard_normal(network.layout.n_parameters)
     network.statistics[:] = 0.5 + rng.random(network.layout.n_statistics)

@@ -32,6 +32,16 @@ class linear:
         return dy @ weights.T, x.T @ dy, np.sum(dy, axis=0)
 
 
+class input_scale:
+    @staticmethod
+    def forward(weights, scale):
+        return scale[:, np.newaxis] * weights
+
+    @staticmethod
+    def backward(dscaled, weights, scale):
+        return scale[:, np.newaxis] * dscaled, np.sum(weights * dscaled, axis=1)
+
+
 class moments:
     @staticmethod
     def batch_moments(x):
@@ -443,6 +453,12 @@ class gather:
 
 def dense_rows(X, rows, mean, invstd):
     return gather.gather(X.astype(float).toarray(), rows, mean, invstd, float)
+
+
+class sparse_gather:
+    @staticmethod
+    def gather(X, rows=None, mean=None, invstd=None, dtype=np.float32):
+        return dense_rows(X, rows, mean, invstd).astype(dtype)
 
 
 class sparse_linear:

@@ -108,6 +108,7 @@ def test_sanitizers(monkeypatch, value, sanitized):
         ("batchnorm", 6),
         ("cells", 12),
         ("gather", 4),
+        ("input_scale", 4),
         ("losses", 4),
         ("moments", 6),
         ("normalized_sum", 2),

@@ -7,6 +7,7 @@ checks shapes, allocates memory and calls a pointer function. The array function
 
 - ``blas``: row-major matrix products.
 - ``linear``: the linear map of a layer.
+- ``input_scale``: a trained factor for each input of a linear map.
 - ``sparse_linear``: the linear map of the first layer, over rows of a sparse table.
 - ``moments``: mean and variance of columns, with or without weights.
 - ``merging``: moments of two sets of rows made one; running averages of moments.
@@ -23,4 +24,5 @@ checks shapes, allocates memory and calls a pointer function. The array function
   outputs.
 - ``optimizers``: SGD, Adam, AdamW, RMSProp over one flat vector; clipping of gradients.
 - ``gather``: rows of a table into a mini-batch.
+- ``sparse_gather``: rows of a sparse table into a mini-batch of dense rows.
 """

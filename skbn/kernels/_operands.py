@@ -1,6 +1,7 @@
 """Checks and casts of the arguments of array functions, which kernels can then walk."""
 
 import numpy as np
+from scipy.sparse import issparse
 
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -99,3 +100,26 @@ def check_target(name, y):
         )
     if not (y.flags.aligned and y.flags.writeable):
         raise ValueError(f"{name} is not aligned or is read-only: it cannot be changed in place")
+
+
+def as_csr_operands(X, rows, mean, invstd):
+    """Row numbers and the fixed normalization of a CSR table, checked together with the table."""
+    # The arrays of another format look alike, but do not end where those of CSR do.
+    if not issparse(X) or X.format != "csr":
+        raise ValueError(f"X must be a CSR matrix or array, got {type(X).__name__}")
+    if X.shape[1] == 0:
+        raise ValueError(f"X must have at least one column, got shape {X.shape}")
+    check_floating("X", X.data.dtype)
+    if rows is None:
+        rows = np.arange(X.shape[0], dtype=np.intp)
+    rows = as_whole("rows", rows)
+    if rows.size == 0 or not (rows.min() >= 0 and rows.max() < X.shape[0]):
+        raise ValueError(f"rows must be one or more of 0 to {X.shape[0] - 1}")
+    if (mean is None) != (invstd is None):
+        raise ValueError("mean and invstd belong together: give both or none")
+    if mean is not None:
+        mean = as_real("mean", mean, np.float64)
+        invstd = as_real("invstd", invstd, np.float64)
+        if mean.shape != (X.shape[1],) or invstd.shape != (X.shape[1],):
+            raise ValueError(f"mean and invstd must have shape {(X.shape[1],)}")
+    return rows, mean, invstd

@@ -6,8 +6,14 @@ cdef void linear_forward(
     Py_ssize_t n, Py_ssize_t n_in, Py_ssize_t n_out,
 ) noexcept nogil
 
-cdef void linear_backward(
-    floating* dx, floating* dweights, floating* dbias,
-    const floating* dy, const floating* x, const floating* weights,
+cdef void linear_parameter_gradients(
+    floating* dweights, floating* dbias,
+    const floating* dy, const floating* x,
+    Py_ssize_t n, Py_ssize_t n_in, Py_ssize_t n_out,
+) noexcept nogil
+
+cdef void linear_data_gradient(
+    floating* dx,
+    const floating* dy, const floating* weights,
     Py_ssize_t n, Py_ssize_t n_in, Py_ssize_t n_out,
 ) noexcept nogil

@@ -30,15 +30,12 @@ cdef void linear_forward(
          <floating> (0 if bias == NULL else 1))
 
 
-cdef void linear_backward(
-    floating* dx, floating* dweights, floating* dbias,
-    const floating* dy, const floating* x, const floating* weights,
+cdef void linear_parameter_gradients(
+    floating* dweights, floating* dbias,
+    const floating* dy, const floating* x,
     Py_ssize_t n, Py_ssize_t n_in, Py_ssize_t n_out,
 ) noexcept nogil:
-    """dW += x' dy, db += sum_i dy_i, dx = dy W'.
-
-    `dx` may be NULL (a first layer has nobody to pass it to), `dbias` too.
-    """
+    """dW += x' dy, db += sum_i dy_i; `dbias` may be NULL."""
     cdef Py_ssize_t i, j
     gemm(dweights, <int> n_out, x, <int> n_in, dy, <int> n_out,
          <int> n_in, <int> n_out, <int> n, True, False, <floating> 1)
@@ -46,9 +43,16 @@ cdef void linear_backward(
         for i in range(n):
             for j in range(n_out):
                 dbias[j] += dy[i * n_out + j]
-    if dx != NULL:
-        gemm(dx, <int> n_in, dy, <int> n_out, weights, <int> n_out,
-             <int> n, <int> n_in, <int> n_out, False, True, <floating> 0)
+
+
+cdef void linear_data_gradient(
+    floating* dx,
+    const floating* dy, const floating* weights,
+    Py_ssize_t n, Py_ssize_t n_in, Py_ssize_t n_out,
+) noexcept nogil:
+    """dx = dy W'."""
+    gemm(dx, <int> n_in, dy, <int> n_out, weights, <int> n_out,
+         <int> n, <int> n_in, <int> n_out, False, True, <floating> 0)
 
 
 def _as_layer(x, weights):
@@ -146,5 +150,7 @@ def _backward(
     const floating[:, ::1] dy, const floating[:, ::1] x, const floating[:, ::1] weights,
 ):
     with nogil:
-        linear_backward(&dx[0, 0], &dweights[0, 0], &dbias[0], &dy[0, 0], &x[0, 0],
-                        &weights[0, 0], x.shape[0], x.shape[1], dy.shape[1])
+        linear_parameter_gradients(&dweights[0, 0], &dbias[0], &dy[0, 0], &x[0, 0], x.shape[0],
+                                   x.shape[1], dy.shape[1])
+        linear_data_gradient(&dx[0, 0], &dy[0, 0], &weights[0, 0], x.shape[0], x.shape[1],
+                             dy.shape[1])

@@ -17,9 +17,8 @@ from skbn.kernels.gather cimport input_floating
 from skbn.kernels.pointers cimport pointer
 
 import numpy as np
-from scipy.sparse import issparse
 
-from skbn.kernels._operands import as_contiguous, as_real, as_whole, check_floating
+from skbn.kernels._operands import as_contiguous, as_csr_operands, check_floating
 
 
 cdef void sparse_linear_forward(
@@ -100,28 +99,6 @@ cdef void sparse_linear_backward(
                     dweights[j * n_out + k] -= <floating> (shift * sums[k])
 
 
-def _as_table(X, rows, mean, invstd):
-    # The arrays of another format look alike, but do not end where those of CSR do.
-    if not issparse(X) or X.format != "csr":
-        raise ValueError(f"X must be a CSR matrix or array, got {type(X).__name__}")
-    if X.shape[1] == 0:
-        raise ValueError(f"X must have at least one column, got shape {X.shape}")
-    check_floating("X", X.data.dtype)
-    if rows is None:
-        rows = np.arange(X.shape[0], dtype=np.intp)
-    rows = as_whole("rows", rows)
-    if rows.size == 0 or not (0 <= rows.min() and rows.max() < X.shape[0]):
-        raise ValueError(f"rows must be one or more of 0 to {X.shape[0] - 1}")
-    if (mean is None) != (invstd is None):
-        raise ValueError("mean and invstd belong together: give both or none")
-    if mean is not None:
-        mean = as_real("mean", mean, np.float64)
-        invstd = as_real("invstd", invstd, np.float64)
-        if mean.shape != (X.shape[1],) or invstd.shape != (X.shape[1],):
-            raise ValueError(f"mean and invstd must have shape {(X.shape[1],)}")
-    return rows, mean, invstd
-
-
 def forward(X, weights, bias=None, rows=None, mean=None, invstd=None):
     """Linear map of rows of a sparse table, normalized by fixed statistics.
 
@@ -147,7 +124,7 @@ def forward(X, weights, bias=None, rows=None, mean=None, invstd=None):
     ValueError
         If `X` is not CSR, there is no row or column, or shapes or dtypes do not fit.
     """
-    rows, mean, invstd = _as_table(X, rows, mean, invstd)
+    rows, mean, invstd = as_csr_operands(X, rows, mean, invstd)
     weights = as_contiguous(weights)
     check_floating("weights", weights.dtype)
     if weights.ndim != 2 or weights.shape[0] != X.shape[1] or weights.size == 0:
@@ -207,7 +184,7 @@ def backward(dy, X, rows=None, mean=None, invstd=None):
     ValueError
         If `X` is not CSR, there is no row or column, or shapes or dtypes do not fit.
     """
-    rows, mean, invstd = _as_table(X, rows, mean, invstd)
+    rows, mean, invstd = as_csr_operands(X, rows, mean, invstd)
     dy = as_contiguous(dy)
     check_floating("dy", dy.dtype)
     if dy.ndim != 2 or dy.shape[0] != rows.size or dy.size == 0:

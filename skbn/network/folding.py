@@ -10,7 +10,14 @@ from skbn.kernels.activations import ACTIVATIONS
 from skbn.network import views
 from skbn.network.network import Network
 from skbn.network.operations.registry import MODULES
-from skbn.network.plan import ACTIVATION, BATCH_NORM, LINEAR, feed_forward
+from skbn.network.plan import (
+    ACTIVATION,
+    BATCH_NORM,
+    LINEAR,
+    embedded_of,
+    feed_forward,
+    layer_units_of,
+)
 
 # What folding may add to the rounding of a normalized value, whose standard deviation is 1.
 ROUNDING = 1e-5
@@ -68,7 +75,12 @@ def folded(plan, parameters, statistics, input_scale=None, input_shift=None):
     """
     maps = LinearMaps(input_scale, input_shift)
     arrays = {
-        LINEAR: zip(views.weights(plan, parameters), views.biases(plan, parameters), strict=True),
+        LINEAR: zip(
+            views.weights(plan, parameters),
+            views.biases(plan, parameters),
+            views.input_scales(plan, parameters),
+            strict=True,
+        ),
         BATCH_NORM: zip(
             views.gammas(plan, parameters),
             views.betas(plan, parameters),
@@ -77,7 +89,7 @@ def folded(plan, parameters, statistics, input_scale=None, input_shift=None):
             strict=True,
         ),
     }
-    names = {LINEAR: ("weights", "bias"), BATCH_NORM: ("gamma", "beta", "mean", "var")}
+    names = {LINEAR: ("weights", "bias", "scale"), BATCH_NORM: ("gamma", "beta", "mean", "var")}
     for row in plan:
         kind = int(row["kind"])
         of_row = dict(zip(names[kind], next(arrays[kind]), strict=True)) if kind in names else {}
@@ -94,18 +106,14 @@ def activation_of(plan):
 
 def plain_network(coefs, intercepts, activation, loss, dtype):
     """A network without any normalization, of given weights."""
-    plan = _plain_plan(coefs, activation)
+    units = [coefs[0].shape[0], *(weight.shape[1] for weight in coefs)]
+    plan = feed_forward(units, activation, None)
     return Network(plan, loss, flattened(coefs, intercepts).astype(dtype), np.empty(0))
 
 
-def _plain_plan(coefs, activation):
-    units = [coefs[0].shape[0], *(weight.shape[1] for weight in coefs)]
-    return feed_forward(units, activation, None)
-
-
-def flattened(coefs, intercepts):
-    """Weights and intercepts in the order of a plain network's flat memory."""
-    return np.concatenate([np.ravel(array) for array in [*coefs, *intercepts]])
+def flattened(coefs, intercepts, embeddings=()):
+    """Weights, intercepts and embeddings in the order of a plain network's flat memory."""
+    return np.concatenate([np.ravel(array) for array in [*coefs, *intercepts, *embeddings]])
 
 
 def folds_precisely(network):
@@ -132,8 +140,13 @@ def folds_precisely(network):
 
 
 def folded_network(network):
-    """The plain network with the same raw outputs, in the same dtype; for inference only."""
-    coefs, intercepts = folded(network.plan, network.parameters, network.statistics)
-    parameters = flattened(coefs, intercepts).astype(network.parameters.dtype)
-    plan = _plain_plan(coefs, activation_of(network.plan))
+    """The plain network with the same raw outputs, in the same dtype; for inference only.
+
+    The embedding of columns stays as it is.
+    """
+    plan = network.plan
+    coefs, intercepts = folded(plan, network.parameters, network.statistics)
+    embeddings = views.embeddings(plan, network.parameters)
+    parameters = flattened(coefs, intercepts, embeddings).astype(network.parameters.dtype)
+    plan = feed_forward(layer_units_of(plan), activation_of(plan), None, embedded=embedded_of(plan))
     return network.like(plan, parameters, np.empty(0))

@@ -18,6 +18,14 @@ cdef inline char* _work(const Memory* memory, Py_ssize_t column) noexcept nogil:
     return <char*> memory.work + column * memory.capacity * _itemsize(memory)
 
 
+cdef const Operation* _last(const Memory* memory) noexcept nogil:
+    # The last operation of the chain, whose parts may stand behind it.
+    cdef const Operation* last = memory.plan + memory.n_operations - 1
+    while last.part != NO_PART:
+        last -= 1
+    return last
+
+
 cdef char* _matrix(object array, const Memory* memory) except? NULL:
     return <char*> address_of(array, FLOAT64 if memory.is_double else FLOAT32, "outputs")
 
@@ -39,7 +47,7 @@ def infer(outputs, RunMemory memory, RunSource source, rows, Py_ssize_t n):
     n : int
     """
     cdef const Memory* places = &memory.memory
-    cdef const Operation* last = places.plan + places.n_operations - 1
+    cdef const Operation* last = _last(places)
     cdef size_t size = last.n_out * _itemsize(places)
     cdef char* y = _matrix(outputs, places)
     cdef const Py_ssize_t* numbers = <const Py_ssize_t*> address_of(rows, SIZES, "rows")
@@ -74,7 +82,7 @@ def advance(outputs, inputs, RunMemory memory, RunSource source, Py_ssize_t firs
         Number of the operation.
     """
     cdef const Memory* places = &memory.memory
-    cdef const Operation* last = places.plan + places.n_operations - 1
+    cdef const Operation* last = _last(places)
     cdef size_t size_in = places.plan[first].n_in * _itemsize(places)
     cdef size_t size_out = last.n_out * _itemsize(places)
     cdef const char* x = _matrix(inputs, places)

@@ -100,7 +100,7 @@ class Network:
 
     @classmethod
     def initial(cls, plan, loss, dtype, loss_parameter=0.0):
-        """Parameters 0 but gamma 1; running means 0, variances 1."""
+        """Parameters 0, but gamma and the factors of the inputs 1; running means 0, variances 1."""
         layout = Layout.of(plan)
         network = cls(
             plan,
@@ -111,6 +111,9 @@ class Network:
         )
         for gamma in views.gammas(plan, network.parameters):
             gamma[:] = 1.0
+        for scale in views.input_scales(plan, network.parameters):
+            if scale.flags.writeable:
+                scale[:] = 1.0
         for var in views.running_vars(plan, network.statistics):
             var[:] = 1.0
         return network
@@ -139,7 +142,7 @@ class Network:
         BLAS does not do the first product of a sparse table. A product of sequences is a product
         of one time step.
         """
-        return _product_flops(self.layout.sparse if table.is_sparse else self.plan)
+        return _product_flops(self.layout.sparse if self._stays_sparse(table) else self.plan)
 
     def loss_value(self, losses):
         """scikit-learn's loss of batches from their two parts, of shape (n_batches, 2).
@@ -348,9 +351,10 @@ class Network:
             return self._infer_sequences(table, rows)
         plan = self.run_plan(table)
         if n_operations is not None:
-            plan = self._first_operations(table.is_sparse, n_operations)
+            plan = self._first_operations(self._stays_sparse(table), n_operations)
         n = table.n_rows if rows is None else len(rows)
-        outputs = np.empty((n, int(plan["n_out"][-1])), self.parameters.dtype)
+        n_out = int(plan["n_out"][plan["part"] == NO_PART][-1])
+        outputs = np.empty((n, n_out), self.parameters.dtype)
         if n > 0:
             memory = self.inference_memory(plan, n, self.columns(table))
             inference.infer(outputs, memory, RunSource(table), rows, n)
@@ -374,12 +378,20 @@ class Network:
             scratch=self.layout.scratch,
         )
 
-    def _first_operations(self, is_sparse, n_operations):
-        # The first so many operations of the plan, in a plan that is run: a sparse table has its
-        # inputs and its first linear map in one.
-        if is_sparse and n_operations < 2:
+    def _first_operations(self, stays_sparse, n_operations):
+        # The first so many operations of the plan, in a plan that is run: a table that stays sparse
+        # has its inputs and its first linear map in one.
+        if stays_sparse and n_operations < 2:
             raise ValueError("the inputs of a sparse table are never gathered")
-        return sparse_plan(self.plan)[: n_operations - 1] if is_sparse else self.plan[:n_operations]
+        if n_operations < len(self.plan) and self.plan["part"][n_operations] != NO_PART:
+            raise ValueError(f"operation {n_operations} is a part of the operation before it")
+        if stays_sparse:
+            return sparse_plan(self.plan)[: n_operations - 1]
+        return self.plan[:n_operations]
+
+    def _stays_sparse(self, table):
+        # Whether the rows of the table are never made dense.
+        return table.is_sparse and self.layout.sparse is not None
 
     def _infer_sequences(self, table, rows):
         # In blocks of sequences of about one length.
@@ -446,11 +458,11 @@ class Network:
 
     def run_plan(self, table):
         """The plan as it is run on a table."""
-        return self.layout.sparse if table.is_sparse else self.layout.dense
+        return self.layout.sparse if self._stays_sparse(table) else self.layout.dense
 
     def columns(self, table):
-        """Columns of work memory: the inputs of a sparse table take none."""
-        return self.layout.work_columns - (self.layout.n_inputs if table.is_sparse else 0)
+        """Columns of work memory: inputs that stay sparse take none."""
+        return self.layout.work_columns - (self.layout.n_inputs if self._stays_sparse(table) else 0)
 
     def _memory(self, table, rows, bounds):
         # Everything a block writes to but parameters and statistics, kept from block to

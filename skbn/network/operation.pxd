@@ -7,10 +7,11 @@ cdef enum OperationKind:
     RECURRENT = 5
     LAST = 6
     SPARSE_LINEAR = 7
-    N_KINDS = 8
+    PERIODIC = 8
+    N_KINDS = 9
 
-# What an operation is to the RECURRENT operation before it. NO_PART: the operation stands by itself
-# in the chain of operations.
+# What an operation is to the RECURRENT or PERIODIC operation before it. NO_PART: the operation
+# stands by itself in the chain of operations.
 cdef enum Part:
     NO_PART = 0
     INPUT_MAP = 1
@@ -18,6 +19,7 @@ cdef enum Part:
     RECURRENT_MAP = 3
     RECURRENT_NORM = 4
     CELL_NORM = 5
+    EMBEDDED_COLUMNS = 6
 
 # Mirrors ``skbn.network.plan.OPERATION``: Cython compares the types and places of all fields
 # whenever a plan is passed. Offsets of -1 stand for "none".
@@ -38,10 +40,12 @@ cdef struct Operation:
     Py_ssize_t first_biased  # first column with a bias
     Py_ssize_t gamma        # (n_out,)
     Py_ssize_t beta         # (n_out,)
+    Py_ssize_t embedding    # of EMBEDDED_COLUMNS: (n_in, COLUMN_PARAMETERS)
+    Py_ssize_t scale        # of LINEAR: a factor for each input, (n_in,)
     Py_ssize_t n_steps      # t, the time steps of the statistics: 1 in a feed-forward network
     Py_ssize_t shared       # of BATCH_NORM: whether all time steps have one set of statistics
     Py_ssize_t statistics   # running mean (t, n_out), then running variance (t, n_out)
-    Py_ssize_t scratch      # doubles: of BATCH_NORM scratch_of(t) * n_out, of SPARSE_LINEAR n_out
+    Py_ssize_t scratch      # doubles: the ``sizes`` of the kind say how many
     Py_ssize_t key          # of DROPOUT: the masks of two operations differ by their keys
     double epsilon
     double momentum

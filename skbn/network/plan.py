@@ -14,14 +14,15 @@ from typing import NamedTuple
 import numpy as np
 
 from skbn.kernels.activations import ACTIVATIONS, IN_PLACE
+from skbn.kernels.periodic import EMBEDDED
 from skbn.network.operations.recurrent import state_columns
 from skbn.network.operations.registry import KINDS, MODULES, PARTS
 
 INPUTS, LINEAR, BATCH_NORM = KINDS["inputs"], KINDS["linear"], KINDS["batch_norm"]
 ACTIVATION, DROPOUT = KINDS["activation"], KINDS["dropout"]
 RECURRENT, LAST = KINDS["recurrent"], KINDS["last"]
-SPARSE_LINEAR = KINDS["sparse_linear"]
-NO_PART = PARTS["none"]
+SPARSE_LINEAR, PERIODIC = KINDS["sparse_linear"], KINDS["periodic"]
+NO_PART, EMBEDDED_COLUMNS = PARTS["none"], PARTS["embedded_columns"]
 
 OPERATION = np.dtype(
     [
@@ -41,6 +42,8 @@ OPERATION = np.dtype(
         ("first_biased", np.intp),
         ("gamma", np.intp),
         ("beta", np.intp),
+        ("embedding", np.intp),
+        ("scale", np.intp),
         ("n_steps", np.intp),
         ("shared", np.intp),
         ("statistics", np.intp),
@@ -63,7 +66,14 @@ SEGMENT = np.dtype(
 
 # Fields that hold a place in the parameters, in the order of the parameters; places of one entry
 # follow each other operation by operation. The factors are the fields of a `SEGMENT`.
-PARAMETERS = ((("weights",), 1.0, 1.0), (("bias",), 1.0, 0.0), (("gamma", "beta"), 1.0, 0.0))
+PARAMETERS = (
+    (("weights",), 1.0, 1.0),
+    (("bias",), 1.0, 0.0),
+    (("gamma", "beta"), 1.0, 0.0),
+    (("embedding",), 1.0, 0.0),
+    # Holzmüller, Grinsztajn and Steinwart (2024), "Better by default", section 3: a larger rate.
+    (("scale",), 6.0, 0.0),
+)
 
 
 class Layout(NamedTuple):
@@ -80,7 +90,7 @@ class Layout(NamedTuple):
     n_outputs: int
     segments: np.ndarray  # the parameters in their order, of dtype `SEGMENT`
     dense: np.ndarray  # the plan for dense tables and sequences, fused
-    sparse: np.ndarray | None  # the plan for sparse tables, fused
+    sparse: np.ndarray | None  # the plan for sparse tables, fused; None: `dense` serves
     is_recurrent: bool
     is_normalized: bool
     digest: str  # of the plan and of the layout of a record
@@ -109,9 +119,11 @@ class Layout(NamedTuple):
         chain = plan[plan["part"] == NO_PART]
         is_recurrent = bool((plan["kind"] == RECURRENT).any())
         scratch = sum(size.get("scratch", 0) for size in sizes)
-        sparse = None if is_recurrent else _fused(sparse_plan(plan))
-        if sparse is not None:
-            scratch += _sizes(sparse[0])["scratch"]
+        # An embedding of the columns needs dense rows, which INPUTS makes of sparse ones.
+        sparse = None
+        if not is_recurrent and not (plan["kind"] == PERIODIC).any():
+            sparse = _fused(sparse_plan(plan))
+            scratch = max(scratch, sparse["scratch"][0] + _sizes(sparse[0])["scratch"])
         return cls(
             n_parameters=int(segments["stop"][-1]),
             n_weights=int(n_weights),
@@ -170,14 +182,16 @@ def sparse_plan(plan):
     """The plan for sparse tables: the first linear map reads the table.
 
     The inputs then have no place in the work memory. The scratch memory of the first operation
-    stands behind the scratch memory of all others.
+    stands behind the scratch memory of all others, unless the linear map has some.
     """
     scratch = sum(_sizes(row).get("scratch", 0) for row in plan)
     plan = plan[1:].copy()
     shift = plan["x"][0] + plan["n_in"][0]
     plan["x"] -= shift
     plan["y"] -= shift
-    plan["kind"][0], plan["x"][0], plan["scratch"][0] = SPARSE_LINEAR, 0, scratch
+    plan["kind"][0], plan["x"][0] = SPARSE_LINEAR, 0
+    if plan["scratch"][0] < 0:
+        plan["scratch"][0] = scratch
     return plan
 
 
@@ -197,7 +211,17 @@ def _fused(plan):
     return plan[chosen]
 
 
-def feed_forward(layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=0.1, dropout=0.0):
+def feed_forward(
+    layer_units,
+    activation,
+    batch_norm,
+    *,
+    epsilon=1e-5,
+    momentum=0.1,
+    dropout=0.0,
+    scaled=False,
+    embedded=(),
+):
     """Plan of a multi-layer perceptron.
 
     Parameters
@@ -216,6 +240,11 @@ def feed_forward(layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=
     dropout : float, default=0.0
         Rate at which the outputs of hidden layers are dropped, last thing in a layer: before a
         batch norm it would change the variances that inference sees.
+    scaled : bool, default=False
+        Whether the inputs of the first linear map have trained factors.
+    embedded : sequence of (int, int), default=()
+        First column and number of columns of each run of neighbouring columns that have a
+        periodic embedding, in their order.
 
     Returns
     -------
@@ -231,11 +260,25 @@ def feed_forward(layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=
         row = operation(kind, n_in, n_out, x, y, epsilon=epsilon, momentum=momentum, rate=dropout)
         rows.append(row | fields)
 
+    if len(embedded):
+        n_in, n_out = layer_units[0], embedded_units(layer_units[0], embedded)
+        append(PERIODIC, n_in, n_out, 0, n_in)
+        for start, n in embedded:
+            append(PERIODIC, n, EMBEDDED * n, start, -1, part=EMBEDDED_COLUMNS, embedding=0)
+        layer_units[0], source, column = n_out, n_in, n_in + n_out
     last = len(layer_units) - 2
     for layer, (n_in, n_out) in enumerate(pairwise(layer_units)):
         hidden = layer != last
         has_bias = not (hidden and batch_norm == "before")
-        append(LINEAR, n_in, n_out, source, column, bias=0 if has_bias else -1)
+        append(
+            LINEAR,
+            n_in,
+            n_out,
+            source,
+            column,
+            bias=0 if has_bias else -1,
+            scale=0 if scaled and layer == 0 else -1,
+        )
         source = column
         column += n_out
         if not hidden:
@@ -258,10 +301,26 @@ def feed_forward(layer_units, activation, batch_norm, *, epsilon=1e-5, momentum=
     return placed(rows)
 
 
+def embedded_units(n_columns, embedded):
+    """Numbers that a row of `n_columns` becomes where runs of columns are `embedded`."""
+    return n_columns + (EMBEDDED - 1) * sum(int(n) for _, n in embedded)
+
+
+def embedded_of(plan):
+    """The runs of embedded columns as in `feed_forward`."""
+    runs = plan[plan["part"] == EMBEDDED_COLUMNS]
+    return [(int(start), int(n)) for start, n in zip(runs["x"], runs["n_in"], strict=True)]
+
+
+def is_scaled(plan):
+    """Whether the inputs of the first linear map have trained factors."""
+    return bool((plan["scale"] >= 0).any())
+
+
 def layer_units_of(plan):
     """Inputs, units of each hidden layer, outputs."""
     linear = plan[plan["kind"] == LINEAR]
-    return [int(linear["n_in"][0]), *(int(units) for units in linear["n_out"])]
+    return [int(plan["n_out"][0]), *(int(units) for units in linear["n_out"])]
 
 
 def placement_of(plan):
@@ -289,10 +348,9 @@ def operation(kind, n_in, n_out, x, y, **fields):
 def placed(rows):
     """The plan of operations, each given its place in parameters, statistics and scratch.
 
-    A linear map whose `bias`, a batch norm whose `beta` is not -1 gets one.
+    A linear map whose `bias` or `scale`, a batch norm whose `beta` is not -1 gets one.
     """
-    # All weights first, then the intercepts, then gamma and beta of each layer: penalties and decay
-    # apply to the weights alone.
+    # In the order of PARAMETERS, weights first: penalties and decay apply to the weights alone.
     sizes = [getattr(MODULES[row["kind"]], "sizes", lambda row: {})(row) for row in rows]
     for names in (*(names for names, _, _ in PARAMETERS), ("statistics",), ("scratch",)):
         if names[0] in ("weights", "statistics", "scratch"):

@@ -90,18 +90,38 @@ def _numbers(norms, rates):
 
 
 def _made_feed_forward(plan):
-    linear = plan[plan["kind"] == plans.LINEAR]
     activations = plan["activation"][plan["kind"] == plans.ACTIVATION]
     activation = "identity"
     if len(activations):
         activation = _name(ACTIVATIONS, activations[0], "an activation")
     return plans.feed_forward(
-        _units([linear["n_in"][0], *linear["n_out"]]),
+        _units(plans.layer_units_of(plan)),
         activation,
         plans.placement_of(plan),
         # Every operation but the inputs has them, whether it uses them or not.
         **_numbers(plan[["epsilon", "momentum"]][1:], plan["rate"][1:]),
+        scaled=plans.is_scaled(plan),
+        embedded=_embedded(plan),
     )
+
+
+def _embedded(plan):
+    """The runs of embedded columns: inside the inputs, in their order, none touching another."""
+    runs = plans.embedded_of(plan)
+    end = -1
+    for start, n in runs:
+        if start <= end or n < 1:
+            raise ValueError(
+                f"the plan of the network is damaged: {n} embedded columns from column {start} on, "
+                f"behind column {end}"
+            )
+        end = start + n
+    if end > plan["n_out"][0]:
+        raise ValueError(
+            f"the plan of the network is damaged: column {end - 1} is embedded, but there are "
+            f"{plan['n_out'][0]}"
+        )
+    return runs
 
 
 def _made_recurrent(plan):

@@ -5,7 +5,8 @@ Writing to a view writes to the network.
 
 import numpy as np
 
-from skbn.network.plan import BATCH_NORM, LINEAR
+from skbn.kernels.periodic import COLUMN_PARAMETERS
+from skbn.network.plan import BATCH_NORM, EMBEDDED_COLUMNS, LINEAR
 
 
 class Views(list):
@@ -56,10 +57,40 @@ def biases(plan, parameters):
 
 
 def _zeros(size, dtype):
-    # Zeros in the place of parameters that a layer does not have. They are read-only.
-    zeros = np.zeros(size, dtype=dtype)
-    zeros.flags.writeable = False
-    return zeros
+    return _constants(0.0, size, dtype)
+
+
+def _constants(value, size, dtype):
+    # In the place of parameters that a layer does not have. They are read-only.
+    constants = np.full(size, value, dtype=dtype)
+    constants.flags.writeable = False
+    return constants
+
+
+def input_scales(plan, parameters):
+    """Factors of the inputs of each linear map, shape (n_in,).
+
+    A map without any has ones, read-only: they are no parameters.
+    """
+    return Views(
+        parameters[row["scale"] : row["scale"] + row["n_in"]]
+        if row["scale"] >= 0
+        else _constants(1.0, row["n_in"], parameters.dtype)
+        for row in plan[plan["kind"] == LINEAR]
+    )
+
+
+def embeddings(plan, parameters):
+    """Parameters of the periodic embedding of each run of columns, shape (n_columns, 83).
+
+    Of each column: frequencies (16,), phases (16,), a linear map (16, 3) and its intercept (3,).
+    """
+    return Views(
+        parameters[row["embedding"] :][: row["n_in"] * COLUMN_PARAMETERS].reshape(
+            row["n_in"], COLUMN_PARAMETERS
+        )
+        for row in plan[plan["part"] == EMBEDDED_COLUMNS]
+    )
 
 
 def positions_of_norms(plan):

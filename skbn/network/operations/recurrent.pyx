@@ -35,7 +35,7 @@ from skbn.kernels.cells cimport (
     GRU_CELL, LSTM_CELL, gru_backward, gru_forward, lstm_backward, lstm_forward,
     lstm_output_backward, lstm_output_forward,
 )
-from skbn.kernels.linear cimport linear_backward, linear_forward
+from skbn.kernels.linear cimport linear_forward, linear_parameter_gradients
 from skbn.kernels.normalized_sum cimport batchnorm_combine
 from skbn.kernels.sequences cimport Steps, sequences_reverse_step, sequences_write_step
 from skbn.network.operation cimport (
@@ -430,10 +430,11 @@ cdef void _backward(
             norm_backward_step(gates + row, scratch + norm.scratch, gradient, gates + row, norm,
                                a + row, parameters, batch.statistics_weights,
                                steps.counts[s], s, _n_own(norm, batch), batch.frozen)
-    linear_backward(<floating*> NULL, gradient + layer.input_map.weights,
-                    NULL if layer.input_map.bias < 0 else gradient + layer.input_map.bias,
-                    gates, <const floating*> inputs if layer.reversed else x,
-                    parameters + layer.input_map.weights, n_rows, n_in, width)
+    linear_parameter_gradients(
+        gradient + layer.input_map.weights,
+        NULL if layer.input_map.bias < 0 else gradient + layer.input_map.bias,
+        gates, <const floating*> inputs if layer.reversed else x, n_rows, n_in, width,
+    )
     if layer.direction == 0:
         # The last of the directions of a layer.
         batch.spare = dy

@@ -15,15 +15,16 @@ the module of the kind (`MODULES`):
 """
 
 from skbn.network.operation cimport (
-    ACTIVATION, BATCH_NORM, CELL_NORM, DROPOUT, INPUT_MAP, INPUT_NORM, INPUTS, LAST, LINEAR,
-    N_KINDS, NO_PART, RECURRENT, RECURRENT_MAP, RECURRENT_NORM, SPARSE_LINEAR,
+    ACTIVATION, BATCH_NORM, CELL_NORM, DROPOUT, EMBEDDED_COLUMNS, INPUT_MAP, INPUT_NORM, INPUTS,
+    LAST, LINEAR, N_KINDS, NO_PART, PERIODIC, RECURRENT, RECURRENT_MAP, RECURRENT_NORM,
+    SPARSE_LINEAR,
 )
 from skbn.network.operations cimport (
-    activation, batch_norm, dropout, inputs, last_step, linear, recurrent, sparse_linear,
+    activation, batch_norm, dropout, inputs, last_step, linear, periodic, recurrent, sparse_linear,
 )
 
 from skbn.network.operations import (
-    activation, batch_norm, dropout, inputs, last_step, linear, recurrent, sparse_linear,
+    activation, batch_norm, dropout, inputs, last_step, linear, periodic, recurrent, sparse_linear,
 )
 
 cdef Functions[N_KINDS] FUNCTIONS
@@ -57,9 +58,13 @@ _register("last", LAST, last_step, last_step.forward, last_step.backward, last_s
 _register("sparse_linear", SPARSE_LINEAR, sparse_linear, sparse_linear.forward,
           sparse_linear.backward, sparse_linear.forward, NULL)
 
+_register("periodic", PERIODIC, periodic, periodic.forward, periodic.backward, periodic.forward,
+          NULL)
+
 PARTS = {
     "none": NO_PART, "input_map": INPUT_MAP, "input_norm": INPUT_NORM,
     "recurrent_map": RECURRENT_MAP, "recurrent_norm": RECURRENT_NORM, "cell_norm": CELL_NORM,
+    "embedded_columns": EMBEDDED_COLUMNS,
 }
 
 

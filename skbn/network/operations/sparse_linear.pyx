@@ -1,6 +1,7 @@
 """The inputs of a sparse table and the first linear map in one: rows are never made dense.
 
-This operation replaces INPUTS and LINEAR in the plan of a sparse table.
+This operation replaces INPUTS and LINEAR in the plan of a sparse table. The scratch memory holds
+the scaled weights, where the inputs have trained factors, and then one row of outputs.
 """
 
 from cython cimport floating
@@ -10,6 +11,14 @@ from skbn.kernels.gather cimport input_floating
 from skbn.kernels.sparse_linear cimport (
     ColumnMoments, index_t, sparse_linear_backward, sparse_linear_forward,
 )
+from skbn.network.operations.linear cimport (
+    effective_weights, weights_gradient_begin, weights_gradient_end,
+)
+
+
+cdef double* _sums(const Operation* operation, const Memory* memory) noexcept nogil:
+    cdef double* scratch = memory.scratch + operation.scratch
+    return scratch if operation.scale < 0 else scratch + operation.n_in * operation.n_out
 
 
 cdef void _forward(
@@ -27,8 +36,8 @@ cdef void _forward(
     if batch.rows == NULL:
         indptr += batch.first
     sparse_linear_forward(
-        work + operation.y * memory.capacity, memory.scratch + operation.scratch, X, indices,
-        indptr, batch.rows, parameters + operation.weights, bias, &columns, batch.n,
+        work + operation.y * memory.capacity, _sums(operation, memory), X, indices, indptr,
+        batch.rows, effective_weights(parameters, operation, memory), bias, &columns, batch.n,
         operation.n_out,
     )
 
@@ -44,10 +53,11 @@ cdef void _backward(
     if operation.bias >= 0:
         dbias = gradient + operation.bias
     sparse_linear_backward(
-        gradient + operation.weights, dbias, memory.scratch + operation.scratch,
+        weights_gradient_begin(gradient, operation, memory), dbias, _sums(operation, memory),
         <const floating*> batch.dy, X, indices, <const index_t*> batch.source.indptr, batch.rows,
         &columns, batch.n, operation.n_out,
     )
+    weights_gradient_end(gradient, operation, memory)
 
 
 cdef void _forward_from(
@@ -101,5 +111,6 @@ cdef void backward(
 
 
 def sizes(row):
-    """Doubles for one row of outputs; the parameters are the parameters of LINEAR."""
-    return {"scratch": row["n_out"]}
+    """Doubles of scratch; the parameters are the parameters of LINEAR."""
+    n_scaled = row["n_in"] * row["n_out"] if row["scale"] >= 0 else 0
+    return {"scratch": n_scaled + row["n_out"]}
