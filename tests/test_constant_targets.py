@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from parameters import EXPRESSIBLE
 from sklearn.exceptions import ConvergenceWarning
 
 from skbn import MLPWithBatchNormRegressor, RNNWithBatchNormRegressor
@@ -89,7 +90,7 @@ def test_counts_that_begin_with_zeros(cls):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_in_scikit_learn_too(loss):
     X = rows_for(MLPWithBatchNormRegressor)
-    options = {"activation": "relu", "normalize_input": "standard", "loss": loss}
+    options = EXPRESSIBLE | {"loss": loss}
     for value in (0.0, 0.1):
         model = small(MLPWithBatchNormRegressor, **options).fit(X, np.full(40, value))
         with warnings.catch_warnings():

@@ -37,8 +37,8 @@ def test_set_up_commands_of_the_readme_are_those_of_ci():
 # Entries that two classes document in their own words, because they mean different things there.
 RECURRENT_WORDS = {
     "hidden_layer_sizes", "solver", "batch_size", "learning_rate_init", "max_iter",
-    "n_epochs", "random_state", "batch_norm", "normalize_input", "dropout", "max_grad_norm",
-    "class_weight",
+    "n_epochs", "random_state", "early_stopping", "batch_norm", "normalize_input", "dropout",
+    "weight_decay", "max_grad_norm", "class_weight",
     "loss", "classes_", "coefs_", "intercepts_", "gammas_, betas_",
     "running_means_, running_vars_", "input_mean_, input_var_", "n_features_in_",
     "feature_names_in_",

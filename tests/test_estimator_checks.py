@@ -30,13 +30,15 @@ TRANSFORMERS = [
     BatchNormTransformer(time_statistics="shared", gamma=2.0, beta=-1.0),
 ]
 
+# Checks set max_iter themselves. So n_epochs keeps plans for Adam short, but in one variant.
 NETWORKS = [
-    cls(max_iter=30, **parameters)
+    cls(max_iter=30, **{"n_epochs": 30} | parameters)
     for cls in (MLPWithBatchNormClassifier, MLPWithBatchNormRegressor)
     for parameters in (
         {},
+        {"n_epochs": "auto"},
         {"dtype": "float64"},
-        {"batch_norm": "after", "solver": "sgd", "dtype": "float64"},
+        {"batch_norm": "after", "solver": "sgd", "n_epochs": "auto", "dtype": "float64"},
         {"batch_norm": None, "dtype": "float64"},
         {"hidden_layer_sizes": (10,), "dtype": "float64"},
     )

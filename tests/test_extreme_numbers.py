@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from parameters import COLUMNS_ALONE
 from scipy.sparse import csr_array, csr_matrix
 from strategies import drawn
 
@@ -165,6 +166,9 @@ def test_constant_columns_are_none_of_it(value):
     X, y = rows_for(MLPWithBatchNormClassifier)
     X[:, 1] = value
     model = MLPWithBatchNormClassifier(**SMALL).fit(X, y)
+    assert model.input_center_[1] == value
+    assert model.input_spread_[1] == 0.0
+    model.set_params(normalize_input="smooth_clip").fit(X, y)
     assert model.input_mean_[1] == value
     assert model.input_var_[1] == 0.0
     model.fit(csr_array(X), y)
@@ -327,7 +331,7 @@ class TestSparse:
         data = {}
         if weights != "class":
             data["sample_weight"] = np.random.default_rng(1).uniform(0.5, 2.0, 60)
-        options = {"normalize_input": "standard", "dtype": "float64"}
+        options = {"normalize_input": "standard", "dtype": "float64", **COLUMNS_ALONE}
         if cls is MLPWithBatchNormClassifier:
             if weights != "sample":
                 options["class_weight"] = {0: 1.0, 1: 2.0}

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from parameters import COLUMNS_ALONE
 from scipy.sparse import csr_array
 from scipy.special import log_softmax
 from sklearn.exceptions import ConvergenceWarning
@@ -15,13 +16,14 @@ from skbn import (
     RNNWithBatchNormRegressor,
 )
 from skbn.network.network import Network
+from skbn.training.checkpoints import Evaluation
 from skbn.training.stopping import ValidationPlateau, ValidationRecord
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((300, 3))
 SEQUENCES = RNG.standard_normal((60, 4, 3))
 SMALL = {"max_iter": 2, "tol": 10.0, "random_state": 0}
-LINEAR = {"hidden_layer_sizes": (), "normalize_input": None, **SMALL}
+LINEAR = {"hidden_layer_sizes": (), "normalize_input": None, **COLUMNS_ALONE, **SMALL}
 TOO_LARGE = "too large for a network in float"
 
 
@@ -257,7 +259,7 @@ class TestBestEpoch:
 
     def test_a_score_that_is_no_number_is_no_improvement(self):
         scores = iter([0.5, np.nan, np.nan, np.nan])
-        record = ValidationRecord(lambda: (next(scores), 0.0), lambda: None, False)
+        record = ValidationRecord(lambda: Evaluation(next(scores), 0.0), lambda: None, False)
         plateau = ValidationPlateau(0.0, 2, record)
         assert [plateau.epoch_ended(0.0) for _ in range(4)] == [False, False, False, True]
         assert record.best_score == 0.5

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from parameters import EXPRESSIBLE
 from scipy.sparse import csr_matrix
 from skbn.kernels.losses import LOSSES
 from sklearn.exceptions import ConvergenceWarning
@@ -55,7 +56,7 @@ class TestTheTableOfLosses:
     @pytest.mark.parametrize("loss", REGRESSION_LOSSES)
     def test_leads_to_predictions_and_to_scikit_learn(self, loss):
         reg = fitted(MLPWithBatchNormRegressor(
-            loss, **SMALL, activation="relu", normalize_input="standard", dtype="float64"
+            loss, **SMALL, **EXPRESSIBLE, dtype="float64"
         ), abs(X[:, 0]))  # fmt: skip
         assert (reg._loss, reg.out_activation_) == (loss, REGRESSION_LOSSES[loss].link)
         plain = reg.to_sklearn()
@@ -76,9 +77,9 @@ class TestTheTableOfLosses:
         assert IMPORTED_REGRESSION_LOSSES.keys() == set(links)
 
     def test_a_loss_without_a_neighbour_is_not_exported(self, monkeypatch):
-        reg = fitted(MLPWithBatchNormRegressor(**SMALL, normalize_input=None), X[:, 0])
-        reg.set_params(activation="relu")
-        alone = losses.RegressionLoss("identity", None)
+        reg = fitted(MLPWithBatchNormRegressor(**SMALL, **EXPRESSIBLE), X[:, 0])
+        squared = REGRESSION_LOSSES["squared_error"]
+        alone = losses.RegressionLoss("identity", squared.pointwise, None)
         monkeypatch.setitem(REGRESSION_LOSSES, "squared_error", alone)
         fitted(reg, X[:, 0])
         with pytest.raises(ValueError, match="nothing like loss='squared_error'"):
@@ -140,7 +141,7 @@ class TestHooks:
             for line in BaseWithBatchNorm.__doc__.splitlines()
             if (word := line.strip().removeprefix("- ")).startswith("``_") and "- " in line
         }
-        assert len(named) == 8
+        assert len(named) == 10
         for cls in KINDS_OF_NETWORKS:
             assert named <= methods_of(cls)
             assert not named & (methods_of(BaseWithBatchNorm) | methods_of(FittedNetwork))

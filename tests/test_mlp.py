@@ -16,6 +16,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from networks import random_network, random_table
+from parameters import COLUMNS_ALONE
 from scipy.sparse import csc_array, csr_matrix
 from skbn.kernels.activations import ACTIVATIONS
 from sklearn.base import clone
@@ -30,6 +31,7 @@ import skbn
 from skbn import MLPWithBatchNorm, MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
 from skbn.estimators import scoring, solvers, training_run
 from skbn.network.network import Network
+from skbn.training.checkpoints import Evaluation
 
 BOTH = [MLPWithBatchNormClassifier, MLPWithBatchNormRegressor]
 
@@ -200,7 +202,7 @@ class TestNormalizedInput:
     def test_constant_columns_are_centered_only(self):
         X, y = data_for(MLPWithBatchNormClassifier)
         X[:, 2] = 1e6
-        clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        clf = quietly(small(MLPWithBatchNormClassifier, normalize_input="smooth_clip").fit, X, y)
         unseen = X.copy()
         unseen[:, 2] += 1.0
         assert np.isfinite(clf.predict_proba(unseen)).all()
@@ -288,7 +290,7 @@ class TestStatistics:
     @pytest.mark.parametrize("cls", BOTH)
     def test_exact_at_the_end_of_fit(self, cls):
         X, y = data_for(cls)
-        estimator = small(cls, dtype="float64", normalize_input="standard")
+        estimator = small(cls, dtype="float64", normalize_input="standard", **COLUMNS_ALONE)
         quietly(estimator.fit, X, y)
         z = (X - estimator.input_mean_) / np.sqrt(estimator.input_var_) @ estimator.coefs_[0]
         np.testing.assert_allclose(estimator.running_means_[0], z.mean(axis=0), atol=1e-10)
@@ -309,7 +311,8 @@ class TestStatistics:
         quietly(clf.fit, X, y)
         for name in ("gammas_", "betas_", "running_means_", "running_vars_"):
             assert [array.shape for array in getattr(clf, name)] == [(8,), (6,)]
-        assert [array.shape for array in clf.coefs_] == [(5, 8), (8, 6), (6, 1)]
+        # The embedding makes four inputs of each column.
+        assert [array.shape for array in clf.coefs_] == [(20, 8), (8, 6), (6, 1)]
         assert [array.shape for array in clf.intercepts_] == [(8,), (6,), (1,)]
         assert clf.running_vars_[0].dtype == np.float64
         assert clf.coefs_[0].dtype == np.float32
@@ -368,6 +371,8 @@ class TestSampleWeight:
             sample_weight=np.full(60, 1 / 60),
         )
         none = quietly(small(MLPWithBatchNormClassifier, alpha=0, dtype="float64").fit, X, y)
+        np.testing.assert_array_equal(one.input_center_, none.input_center_)
+        np.testing.assert_array_equal(one.input_spread_, none.input_spread_)
         np.testing.assert_allclose(one.predict_proba(X), none.predict_proba(X), atol=1e-8)
 
     def test_negative_and_all_zero_weights_are_refused(self):
@@ -475,8 +480,11 @@ class TestTraining:
     @pytest.mark.parametrize(
         ("parameters", "epochs", "rate"),
         [
-            ({}, 25, 0.03),
-            ({"learning_rate": "cosine"}, 25, 0.03),
+            # A classifier of few rows.
+            ({}, 20, 0.03),
+            ({"batch_size": 4}, 20, 0.03),
+            ({"batch_size": 4, "learning_rate": "cosine"}, 20, 0.03),
+            ({"batch_size": 1, "batch_norm": None}, 20, 0.03),
             ({"learning_rate": "constant"}, 200, 0.001),
             ({"solver": "sgd"}, 200, 0.001),
             ({"solver": "rmsprop"}, 200, 0.001),
@@ -851,7 +859,7 @@ class TestWarningsNameTheCallersLine:
     @pytest.mark.parametrize("cls", BOTH)
     def test_validation_rows_recorded(self, cls):
         X, y = data_for(cls)
-        fit = small(cls).fit
+        fit = small(cls, early_stopping=False).fit
         name = self.raised(UserWarning, "early_stopping=False", fit, X, y, X_val=X, y_val=y)
         assert name == __file__
 
@@ -934,17 +942,26 @@ class TestMemory:
         with pytest.raises(ValueError, match="for a plan of"):
             clf.partial_fit(X, y)
 
-    @pytest.mark.parametrize("name", ["input_mean_", "input_var_"])
-    @pytest.mark.parametrize("damage", ["short", "none"])
-    def test_damaged_input_moments_are_refused(self, name, damage):
+    @pytest.mark.parametrize(
+        ("normalize_input", "name"),
+        [
+            ("standard", "input_mean_"),
+            ("smooth_clip", "input_var_"),
+            ("robust", "input_center_"),
+            ("robust", "input_spread_"),
+        ],
+    )
+    @pytest.mark.parametrize("damage", ["short", "none", "gone"])
+    def test_damaged_input_moments_are_refused(self, normalize_input, name, damage):
         X, y = data_for(MLPWithBatchNormClassifier)
-        clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
-        setattr(clf, name, None if damage == "none" else getattr(clf, name)[:3].copy())
-        if name == "input_mean_" and damage == "none":
-            clf.predict(X)  # a network without them
+        clf = small(MLPWithBatchNormClassifier, normalize_input=normalize_input)
+        quietly(clf.fit, X, y)
+        if damage == "gone":
+            delattr(clf, name)
         else:
-            with pytest.raises((ValueError, TypeError)):
-                clf.predict(X)
+            setattr(clf, name, None if damage == "none" else getattr(clf, name)[:3].copy())
+        with pytest.raises(ValueError, match="damaged: input_"):
+            clf.predict(X)
 
     def test_one_of_the_input_moments_is_none(self):
         network = random_network([4, 6, 2], "tanh", "before", "squared_error")
@@ -1011,14 +1028,21 @@ class TestFittedArrays:
 
     def test_input_moments_are_what_inputs_are_normalized_by(self):
         X, y = data_for(MLPWithBatchNormClassifier)
-        clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        clf = quietly(small(MLPWithBatchNormClassifier, normalize_input="smooth_clip").fit, X, y)
         before = clf.predict_proba(X)
         clf.input_mean_, clf.input_var_ = clf.input_mean_ * 2, clf.input_var_ * 4
         np.testing.assert_allclose(clf.predict_proba(X * 2), before, rtol=1e-5)
 
-    def test_other_shapes_are_refused(self):
+    def test_input_quartiles_are_what_inputs_are_normalized_by(self):
         X, y = data_for(MLPWithBatchNormClassifier)
         clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        before = clf.predict_proba(X)
+        clf.input_center_, clf.input_spread_ = clf.input_center_ * 2, clf.input_spread_ * 2
+        np.testing.assert_allclose(clf.predict_proba(X * 2), before, rtol=1e-5)
+
+    def test_other_shapes_are_refused(self):
+        X, y = data_for(MLPWithBatchNormClassifier)
+        clf = quietly(small(MLPWithBatchNormClassifier, **COLUMNS_ALONE).fit, X, y)
         with pytest.raises(ValueError, match=r"expected shape \(5, 8\), got \(5, 1\)"):
             clf.coefs_[0] = np.zeros((5, 1))
         with pytest.raises(ValueError, match="1 arrays for 2 layers"):
@@ -1050,7 +1074,8 @@ class TestOneTrainingAfterAnother:
 
     def test_parameters_of_the_plan_are_read_anew(self):
         X, y = data_for(MLPWithBatchNormClassifier)
-        clf = quietly(small(MLPWithBatchNormClassifier).fit, X, y)
+        parameters = {"normalize_input": "standard", **COLUMNS_ALONE}
+        clf = quietly(small(MLPWithBatchNormClassifier, **parameters).fit, X, y)
         clf.set_params(bn_momentum=1.0, activation="silu", learning_rate_init=1e-12)
         clf.partial_fit(X, y)
         z = (X - clf.input_mean_) / np.sqrt(clf.input_var_) @ clf.coefs_[0]
@@ -1088,7 +1113,7 @@ class TestOneTrainingAfterAnother:
 
     def test_a_warm_start_has_its_own_network_to_beat(self):
         X, y = data_for(MLPWithBatchNormClassifier)
-        clf = small(MLPWithBatchNormClassifier, max_iter=30, warm_start=True)
+        clf = small(MLPWithBatchNormClassifier, max_iter=30, warm_start=True, early_stopping=False)
         with pytest.warns(UserWarning, match="early_stopping=False"):
             quietly(clf.fit, X[:40], y[:40], X_val=X[40:], y_val=y[40:])
         start = clf.score(X[40:], y[40:])
@@ -1122,7 +1147,7 @@ class TestOneTrainingAfterAnother:
             scored.append(1)
             if len(scored) == 3:
                 raise KeyboardInterrupt
-            return 0.1 * len(scored), 1.0
+            return Evaluation(0.1 * len(scored), 1.0)
 
         monkeypatch.setattr(scoring.Validation, "evaluate", interrupted)
         with pytest.warns(UserWarning, match="interrupted"):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import sklearn
 from networks import random_network
+from parameters import EXPRESSIBLE as LIKE_SCIKIT_LEARN
 from scipy.sparse import csr_array
 from skbn.kernels.optimizers import OPTIMIZERS as KINDS
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -26,14 +27,11 @@ TWO_CLASSES = np.array(["a", "b"]) if KNOWS_STRINGS else np.array([3, 7])
 TASKS = ("binary", "multiclass", "multilabel", "one output", "two outputs", "counts")
 
 
-# Scikit-learn has neither the default activation nor the default normalization of the inputs.
-EXPRESSIBLE = {
+EXPRESSIBLE = LIKE_SCIKIT_LEARN | {
     "hidden_layer_sizes": (9, 7),
-    "activation": "relu",
     "learning_rate": "constant",
     "max_iter": 15,
     "random_state": 0,
-    "normalize_input": "standard",
 }
 
 
@@ -65,7 +63,7 @@ def fitted(task, **parameters):
 
 def test_automatic_numbers_become_those_of_a_constant_rate():
     X, y = data_for("binary")
-    ours = MLPWithBatchNormClassifier(activation="relu", normalize_input="standard").fit(X, y)
+    ours = MLPWithBatchNormClassifier(**LIKE_SCIKIT_LEARN).fit(X, y)
     plain = ours.to_sklearn()
     assert plain.learning_rate == "constant"
     assert (plain.learning_rate_init, plain.max_iter) == (0.001, 200)
@@ -111,6 +109,12 @@ def test_to_sklearn_knows_four_activations(activation):
 def test_to_sklearn_refuses_by_name_what_it_cannot_express(activation):
     with pytest.raises(ValueError, match=f"no activation '{activation}'"):
         fitted("multiclass", activation=activation).to_sklearn()
+
+
+def test_to_sklearn_refuses_an_embedding_of_the_columns():
+    ours = fitted("multiclass", periodic_embedding=1.0)
+    with pytest.raises(ValueError, match=r"no periodic embedding.*periodic_embedding=None can"):
+        ours.to_sklearn()
 
 
 def folding(monkeypatch, n_rows):
@@ -215,6 +219,9 @@ def test_training_goes_on_upstream(task, given, early_stopping):
     if task == "one output":
         y = (y - 1e4) / 10
     parameters = EXPRESSIBLE | {"max_iter": 4, "early_stopping": early_stopping}
+    if early_stopping == "auto":
+        # Without a planned schedule it is False.
+        parameters["learning_rate"] = "cosine"
     if task == "counts":
         parameters["loss"] = "poisson"
     regression = task in ("one output", "two outputs", "counts")
@@ -333,8 +340,11 @@ def test_from_sklearn_brings_parameters_and_weights(task):
     cls = MLPWithBatchNormRegressor if regression else MLPWithBatchNormClassifier
     plain = (MLPRegressor if regression else MLPClassifier)(**parameters)
     unfitted = cls.from_sklearn(plain)
-    assert unfitted.batch_norm is None
-    assert unfitted.normalize_input is None
+    for name, value in cls._plain_parameters.items():
+        assert getattr(unfitted, name) == value
+    assert unfitted.batch_norm is unfitted.normalize_input is unfitted.periodic_embedding is None
+    assert unfitted.trained_input_scale is False
+    assert unfitted.weight_decay == 0.0
     assert unfitted.dtype == "float64"
     assert {name: unfitted.get_params()[name] for name in parameters} == parameters
     with warnings.catch_warnings():

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from parameters import COLUMNS_ALONE, EXPRESSIBLE
 from scipy import sparse
 from sklearn.datasets import load_digits, make_regression
 from sklearn.ensemble import AdaBoostClassifier
@@ -13,7 +14,8 @@ from sklearn.metrics import accuracy_score, log_loss, r2_score
 from sklearn.utils.class_weight import compute_sample_weight
 
 from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
-from skbn.estimators import scoring, solvers
+from skbn.estimators import scoring
+from skbn.estimators.rows import Rows
 
 BOTH = [MLPWithBatchNormClassifier, MLPWithBatchNormRegressor]
 
@@ -96,7 +98,7 @@ class TestEarlyStopping:
 
     def test_validation_loss_is_the_plain_loss(self):
         X, y = data_for()
-        clf = small(early_stopping=True, alpha=10.0, max_iter=1)
+        clf = small(early_stopping=True, alpha=10.0, max_iter=1, calibrate=False)
         fitted(clf, X[:100], y[:100], X_val=X[100:], y_val=y[100:])
         assert clf.validation_loss_curve_[0] == pytest.approx(
             log_loss(y[100:], clf.predict_proba(X[100:])), rel=1e-5
@@ -139,19 +141,83 @@ class TestEarlyStopping:
         assert clf.validation_scores_ == numbers.validation_scores_
         np.testing.assert_array_equal(clf.predict(X), np.array(["a", "b", "c"])[numbers.predict(X)])
 
-    def test_auto(self, monkeypatch):
-        X, y = data_for()
-        assert fitted(small(early_stopping="auto"), X, y).validation_scores_ is None
-        given = fitted(small(early_stopping="auto"), X, y, X_val=X, y_val=y)
-        assert len(given.validation_scores_) == given.n_iter_
-        monkeypatch.setattr(solvers, "AUTO_EARLY_STOPPING_ROWS", 100)
-        assert fitted(small(early_stopping="auto"), X, y).validation_scores_ is not None
-        clf = small(early_stopping="auto").partial_fit(X, y, classes=[0, 1, 2])
-        assert clf.validation_scores_ is None
+    @pytest.mark.parametrize(
+        ("cls", "n", "n_held_out"),
+        [
+            # A tenth, rounded up, of 190 rows are 19, and of 191 rows 20.
+            (MLPWithBatchNormClassifier, 190, 0),
+            (MLPWithBatchNormClassifier, 191, 20),
+            (MLPWithBatchNormRegressor, 999, 0),
+            (MLPWithBatchNormRegressor, 1000, 100),
+        ],
+    )
+    def test_auto_holds_rows_out(self, cls, n, n_held_out):
+        X, y = data_for(cls, n)
+        assert small(cls).early_stopping == "auto"
+        estimator = fitted(small(cls), X, y)
+        assert estimator.n_iter_ == 8
+        assert estimator.t_ == 8 * (n - n_held_out)
+        if n_held_out:
+            # 30, 40 ... 100 % of 8 epochs: 2.4, 3.2, 4, 4.8, 5.6, 6.4, 7.2 and 8, rounded.
+            assert estimator.validation_epochs_ == [2, 3, 4, 5, 6, 7, 8]
+            assert len(estimator.validation_scores_) == 7
+        else:
+            assert estimator.validation_scores_ is estimator.validation_epochs_ is None
+        constant = fitted(small(cls, learning_rate="constant"), X, y)
+        assert constant.validation_scores_ is None
+        classes = {"classes": [0, 1, 2]} if cls is MLPWithBatchNormClassifier else {}
+        stream = small(cls).partial_fit(X, y, **classes)
+        assert stream.validation_scores_ is None
 
-    def test_partial_fit_needs_given_rows(self):
+    @pytest.mark.filterwarnings("ignore:The number of unique classes:UserWarning")
+    @pytest.mark.parametrize("n_together", [0, 25])
+    def test_auto_holds_out_no_row_of_classes_of_one(self, n_together):
+        X, _ = data_for(n=300)
+        y = np.maximum(np.arange(300), n_together)
+        clf = fitted(small(), X, y)
+        # 30 rows are wanted. Rows 0 to 25 are of one class: all but one of them are held out.
+        assert (clf.validation_scores_ is None) == (n_together == 0)
+        assert clf.t_ == 8 * (300 if n_together == 0 else 275)
+
+    def test_auto_trains_on_each_class(self):
+        # 100 of 1,000 rows are held out, and 150 are of classes of two rows.
+        y = np.append(np.arange(850), 850 + np.arange(150) // 2).astype(float).reshape(-1, 1)
+        rows = Rows(np.arange(1000.0).reshape(-1, 1), y, None)
+        for seed in range(3):
+            training, held_out = scoring.hold_out(
+                rows, 0.1, np.random.RandomState(seed), stratified=True, shuffle=True
+            )
+            assert len(np.unique(training.targets)) == 925
+            assert training.n + held_out.n == 1000
+
+    @pytest.mark.parametrize("early_stopping", ["auto", True])
+    def test_outputs_that_are_not_finite_have_no_temperature(self, early_stopping):
         X, y = data_for()
-        clf = small(early_stopping=True)
+        X = (X - X.mean(axis=0)) / X.std(axis=0)
+        X_val = X[:30].copy()
+        X_val[0, 0] = 1e60
+        options = {"normalize_input": None, "periodic_embedding": None}
+        clf = fitted(
+            small(early_stopping=early_stopping, **options), X, y, X_val=X_val, y_val=y[:30]
+        )
+        assert np.isnan(clf.validation_scores_).all()
+        assert clf.temperature_ == 1.0
+
+    @pytest.mark.parametrize("cls", BOTH)
+    def test_auto_takes_given_rows(self, cls):
+        X, y = data_for(cls)
+        estimator = fitted(small(cls), X, y, X_val=X[:20], y_val=y[:20])
+        assert estimator.validation_epochs_ == [2, 3, 4, 5, 6, 7, 8]
+        assert estimator.t_ == 8 * 150
+        with pytest.warns(UserWarning, match="early_stopping='auto' does not use it here"):
+            estimator = fitted(small(cls), X, y, X_val=X[:19], y_val=y[:19])
+        # They are recorded after each epoch.
+        assert estimator.validation_epochs_ == [1, 2, 3, 4, 5, 6, 7, 8]
+
+    @pytest.mark.parametrize("early_stopping", [True, np.True_])
+    def test_partial_fit_needs_given_rows(self, early_stopping):
+        X, y = data_for()
+        clf = small(early_stopping=early_stopping)
         with pytest.raises(ValueError, match="does not support early_stopping=True without"):
             clf.partial_fit(X, y, classes=[0, 1, 2])
         for _ in range(3):
@@ -159,13 +225,14 @@ class TestEarlyStopping:
         assert len(clf.validation_scores_) == len(clf.validation_loss_curve_) == 3
         assert clf.validation_scores_[-1] == pytest.approx(clf.score(X, y))
 
-    def test_rows_without_early_stopping_are_recorded_with_a_warning(self):
+    @pytest.mark.parametrize("early_stopping", [False, "auto"])
+    def test_rows_without_early_stopping_are_recorded_with_a_warning(self, early_stopping):
         X, y = data_for()
-        with (
-            pytest.warns(UserWarning, match="early_stopping=False"),
-            pytest.warns(ConvergenceWarning),
-        ):
-            clf = small(learning_rate="constant").fit(X, y, X_val=X, y_val=y)
+        words = f"X_val is given, but early_stopping={early_stopping!r} does not use it here: "
+        with pytest.warns(UserWarning, match=words), pytest.warns(ConvergenceWarning):
+            clf = small(learning_rate="constant", early_stopping=early_stopping).fit(
+                X, y, X_val=X, y_val=y
+            )
         assert len(clf.validation_loss_curve_) == 8
         plain = fitted(small(learning_rate="constant"), X, y)
         np.testing.assert_array_equal(clf._parameters, plain._parameters)
@@ -187,7 +254,8 @@ class TestEarlyStopping:
     def test_statistics_of_at_most_some_rows(self, monkeypatch):
         X, y = data_for()
         monkeypatch.setattr(scoring, "STATISTICS_ROWS", 50)
-        clf = small(early_stopping=True, dtype="float64", normalize_input="standard")
+        options = {"dtype": "float64", "normalize_input": "standard", **COLUMNS_ALONE}
+        clf = small(early_stopping=True, **options)
         fitted(clf, X, y, X_val=X, y_val=y)
         # In the end they are those of all rows.
         z = (X - clf.input_mean_) / np.sqrt(clf.input_var_) @ clf.coefs_[0]
@@ -220,24 +288,24 @@ class TestEarlyStopping:
 class TestRegularization:
     def test_dropout(self):
         X, y = data_for()
-        expressible = {"activation": "relu", "normalize_input": "standard"}
-        clf = fitted(small(dropout=0.3, **expressible), X, y)
-        same = fitted(small(dropout=0.3, **expressible), X, y)
-        without = fitted(small(**expressible), X, y)
+        clf = fitted(small(dropout=0.3, **EXPRESSIBLE), X, y)
+        same = fitted(small(dropout=0.3, **EXPRESSIBLE), X, y)
+        without = fitted(small(**EXPRESSIBLE), X, y)
         np.testing.assert_array_equal(clf._parameters, same._parameters)
         assert (clf._parameters != without._parameters).any()
         # Predictions drop nothing: they are those of the same weights in a plain network.
         plain = clf.to_sklearn()
         np.testing.assert_allclose(clf.predict_proba(X), plain.predict_proba(X), atol=1e-5)
         assert (
-            fitted(small(dropout=0.3, random_state=1, **expressible), X, y)._parameters
+            fitted(small(dropout=0.3, random_state=1, **EXPRESSIBLE), X, y)._parameters
             != clf._parameters
         ).any()
 
     def test_no_dropout_draws_nothing(self):
         X, y = data_for()
         state = np.random.RandomState(0)
-        fitted(small(dropout=0.0, shuffle=False, random_state=state), X, y)
+        options = {"shuffle": False, "periodic_embedding": None}
+        fitted(small(dropout=0.0, random_state=state, **options), X, y)
         drawn = np.random.RandomState(0)
         for fan_in, fan_out in ((5, 12), (12, 8), (8, 3)):
             drawn.uniform(size=(fan_in, fan_out))
@@ -258,7 +326,7 @@ class TestRegularization:
     def test_max_grad_norm(self, solver):
         X, y = data_for()
         # An epsilon that leaves RMSProp the size of the gradient.
-        parameters = {"solver": solver, "momentum": 0.0, "epsilon": 1.0}
+        parameters = {"solver": solver, "momentum": 0.0, "epsilon": 1.0, "weight_decay": 0.0}
         clipped = small(max_grad_norm=1e-9, **parameters)
         start = small(learning_rate_init=1e-30, **parameters)
         step = np.abs(fitted(clipped, X, y).coefs_[0] - fitted(start, X, y).coefs_[0]).max()
@@ -387,6 +455,7 @@ class TestRmsprop:
     def test_the_first_step(self):
         X, y = data_for()
         parameters = {"solver": "rmsprop", "batch_size": 150, "max_iter": 1, "dtype": "float64"}
+        parameters["weight_decay"] = 0.0
         start, one = (
             fitted(small(beta_2=0.75, learning_rate_init=rate, **parameters), X, y)
             for rate in (1e-30, 1e-6)
@@ -399,6 +468,7 @@ class TestRmsprop:
         X, y = data_for()
         # Nothing but the optimizer remembers a call: the stream is the fit, epoch by epoch.
         options = {"learning_rate": "constant", "shuffle": False, "normalize_input": None}
+        options["periodic_embedding"] = None
         clf = small(solver="rmsprop", **options)
         for _ in range(8):
             clf.partial_fit(X, y, classes=[0, 1, 2])
@@ -435,6 +505,8 @@ class TestSparse:
         X, y = data_for(cls)
         X[np.abs(X) < 1] = 0
         options = {"dtype": "float64", "batch_norm": batch_norm, "early_stopping": True}
+        # What a sparse table has by default.
+        options |= {"normalize_input": "smooth_clip", "periodic_embedding": None}
         dense = fitted(small(cls, **options), X, y)
         thin = fitted(small(cls, **options), sparse.csr_matrix(X), y)
         np.testing.assert_allclose(thin.predict(sparse.csc_array(X)), dense.predict(X), rtol=1e-7)

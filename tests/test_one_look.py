@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from parameters import EXPRESSIBLE
 from scipy.sparse import csr_array
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from tracing import at_lines
@@ -67,7 +68,7 @@ CASES = [
 
 
 def parameters_for(cls, base, name):
-    layers = {"activation": "relu", "normalize_input": "standard"} if "MLP" in cls.__name__ else {}
+    layers = EXPRESSIBLE if "MLP" in cls.__name__ else {}
     loss = {"loss": "poisson" if name == "counts" else "squared_error"}
     return layers | base | (loss if "Regressor" in cls.__name__ else {})
 

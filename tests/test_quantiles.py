@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from parameters import COLUMNS_ALONE, EXPRESSIBLE
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import mean_pinball_loss
@@ -126,8 +127,8 @@ def test_a_damaged_quantile_is_an_error(cls, damage):
 
 def test_the_exported_network_predicts_the_same():
     X, y, _ = data_for(MLPWithBatchNormRegressor)
-    parameters = {"activation": "relu", "normalize_input": "standard", "dtype": "float64"}
-    reg = small(MLPWithBatchNormRegressor, loss="quantile", quantile=0.7, **parameters).fit(X, y)
+    parameters = EXPRESSIBLE | {"loss": "quantile", "quantile": 0.7, "dtype": "float64"}
+    reg = small(MLPWithBatchNormRegressor, **parameters).fit(X, y)
     plain = reg.to_sklearn()
     assert plain.loss == "squared_error"
     np.testing.assert_allclose(plain.predict(X), reg.predict(X), rtol=1e-9)
@@ -135,7 +136,8 @@ def test_the_exported_network_predicts_the_same():
 
 def test_lbfgs():
     X, y, _ = data_for(MLPWithBatchNormRegressor)
-    reg = small(MLPWithBatchNormRegressor, loss="quantile", quantile=0.9, solver="lbfgs")
+    parameters = COLUMNS_ALONE | {"loss": "quantile", "quantile": 0.9, "solver": "lbfgs"}
+    reg = small(MLPWithBatchNormRegressor, **parameters)
     predicted = reg.fit(X, y).predict(X)
     assert np.mean(y < predicted) == pytest.approx(0.9, abs=0.05)
 

@@ -21,6 +21,7 @@ from skbn.network.operations.normalization import LEAST_SEQUENCES
 from sklearn.metrics import log_loss
 
 from skbn import RNNWithBatchNormClassifier, RNNWithBatchNormRegressor
+from skbn.estimators.inputs import input_normalization
 from skbn.network import inference, views
 from skbn.network import network as networks
 from skbn.network import optimizer as optimizers
@@ -251,7 +252,7 @@ class TestAfterFit:
             X,
             y.reshape(-1, 1).astype(dtype),
             None if weight is None else weight.astype(np.float64),
-            *clf._input_normalization(),
+            *input_normalization(clf),
             lengths,
         )
         loss = network.loss_and_gradient(table)[0][0, 0]

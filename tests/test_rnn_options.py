@@ -1,5 +1,7 @@
 """What the recurrent networks share with the other networks, option by option."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import sklearn
@@ -163,7 +165,7 @@ class TestEarlyStopping:
 
         def second_is_best(self, exact=True):
             scored.append(original(self, exact))
-            return float(len(scored) == 2), scored[-1][1]
+            return replace(scored[-1], score=float(len(scored) == 2))
 
         monkeypatch.setattr(scoring.Validation, "evaluate", second_is_best)
         options = {"learning_rate": "constant"} | layers

@@ -136,9 +136,9 @@ def test_every_round_holds_out_the_same_rows(cls, monkeypatch):
 
     held_out, init = [], scoring.Validation.__init__
 
-    def recorded(validation, network, training, rows, score, random_state):
-        held_out.append(rows.X.tobytes())
-        init(validation, network, training, rows, score, random_state)
+    def recorded(validation, network, training, table, *others):
+        held_out.append(table.X.tobytes())
+        init(validation, network, training, table, *others)
 
     monkeypatch.setattr(scoring.Validation, "__init__", recorded)
     X, y = data_for(cls)
@@ -188,10 +188,16 @@ class TestLength:
     )
     def test_of_a_planned_schedule(self, cls, learning_rate, solver, parameters, n_epochs):
         if n_epochs is None:
-            planned = 100 if cls in RECURRENT else 25
+            # 90 rows are 3 steps of 32: 1,000 steps are 334 epochs. Classifiers of so few rows
+            # have no fewest steps.
+            planned = min(334, parameters.get("max_iter", 200))
+            planned = 20 if cls is MLPWithBatchNormClassifier else planned
+            planned = 100 if cls in RECURRENT else planned
             n_epochs = planned if solver == "adam" else 200
         parameters = {"learning_rate": learning_rate, "solver": solver} | parameters
-        assert solvers.n_epochs(cls(**parameters)) == n_epochs
+        model = cls(**parameters)
+        model._is_plain = False
+        assert solvers.n_epochs(model, 90) == n_epochs
         if n_epochs < 10:
             X, y = data_for(cls)
             model = small(cls, **parameters).fit(X, y)
@@ -200,6 +206,43 @@ class TestLength:
             # The plan is that long, too: it ends far below where it was highest.
             if n_epochs == 5:
                 assert model.learning_rate_curve_[-1] < 0.4 * max(model.learning_rate_curve_)
+
+    @pytest.mark.parametrize("cls", PERCEPTRONS)
+    @pytest.mark.parametrize(
+        ("n_rows", "parameters", "n_epochs"),
+        [
+            # 1,000 steps of a table of fewer than 1,000 rows.
+            (33, {}, 500),
+            (320, {}, 100),
+            (321, {}, 91),
+            (999, {}, 32),
+            (999, {"batch_size": 200}, 200),
+            # 2,500 steps of a larger one.
+            (1000, {}, 79),
+            (1000, {"batch_size": 200}, 500),
+            # 20 epochs, even if they are more steps.
+            (999, {"batch_size": 10}, 20),
+            (16_000, {}, 20),
+            (15_872, {}, 21),
+            (10**7, {}, 20),
+            # max_iter bounds it.
+            (33, {"max_iter": 30}, 30),
+            (10**7, {"max_iter": 15}, 15),
+        ],
+    )
+    def test_of_so_many_rows(self, cls, n_rows, parameters, n_epochs):
+        model = cls(**{"max_iter": 1000} | parameters)
+        model._is_plain = False
+        if cls is MLPWithBatchNormClassifier and n_rows < 200:
+            n_epochs = 20
+        assert solvers.n_epochs(model, n_rows) == n_epochs
+
+    @each_class
+    def test_of_the_rows_that_are_trained_on(self, cls):
+        # 45 of 450 rows are held out: 405 are 13 steps, 450 would be 15.
+        X, y = data_for(cls, 450)
+        model = quietly(small(cls, max_iter=1000, early_stopping=True).fit, X, y)
+        assert model.n_epochs_ == (100 if cls in RECURRENT else 77)
 
     @each_class
     @pytest.mark.parametrize("solver", ["adam", "sgd"])
@@ -264,4 +307,4 @@ def test_validation_rows_of_a_stream_are_taken_without_a_word(cls):
     model.partial_fit(X, y, X_val=X, y_val=y)
     assert len(model.validation_scores_) == 2
     with pytest.warns(UserWarning, match="early_stopping=False"):
-        quietly(small(cls).fit, X, y, X_val=X, y_val=y)
+        quietly(small(cls, early_stopping=False).fit, X, y, X_val=X, y_val=y)

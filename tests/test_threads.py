@@ -456,7 +456,8 @@ def test_a_fit_hands_over_the_work_of_its_steps(
     rng = np.random.default_rng(0)
     X = rng.standard_normal((600, 54))
     MLPWithBatchNormClassifier(hidden_layer_sizes, batch_size=batch_size).fit(X, X[:, 0] > 0)
-    units = [54, *hidden_layer_sizes, 1]
+    # The embedding makes four inputs of each column.
+    units = [4 * 54, *hidden_layer_sizes, 1]
     rows = 32 if batch_size == "auto" else batch_size
     assert handed == [6 * rows * sum(np.multiply(units[:-1], units[1:]))]
     assert (handed[0] >= LARGE_STEP_FLOPS) == is_large

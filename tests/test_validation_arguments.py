@@ -79,6 +79,7 @@ WRONG_X = {
     "infinity": (lambda X: with_entry(X, np.inf), "contains infinity"),
     "columns": (first_columns, ""),
     "no rows": (lambda X: X[:0], "0 sample"),
+    "one number": (lambda X: 3, ""),
     "one dimension": (lambda X: np.zeros(N), "Expected 2D array, got 1D array"),
     "four dimensions": (lambda X: np.zeros((N, 2, 2, 2)), "dim 4"),
     "words": (lambda X: np.full(X.shape, "X"), "'X'"),

@@ -3,7 +3,7 @@
 It rebinds the two names in ``sklearn.neural_network`` before anything is collected, to classes
 with upstream's defaults of all its parameters: the tests are about what those do. With
 ``SKBN_UPSTREAM_MODE=plain`` everything of ours is off, with ``normalized`` inputs are standardized
-and hidden layers normalized.
+and hidden layers normalized, and nothing else stands in front of the first layer.
 ``test_upstream_mlp.py`` starts it.
 """
 
@@ -11,9 +11,12 @@ import inspect
 import os
 
 import sklearn.neural_network
+from parameters import COLUMNS_ALONE
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
+
+NORMALIZED = {"normalize_input": "standard", "weight_decay": 0.0, **COLUMNS_ALONE}
 
 
 def upstream_parameters(cls, upstream, arguments, parameters):
@@ -50,7 +53,7 @@ def pytest_configure(config):
         (MLPWithBatchNormClassifier, MLPClassifier),
         (MLPWithBatchNormRegressor, MLPRegressor),
     ):
-        others = plain_parameters(cls) if plain else {"normalize_input": "standard"}
+        others = plain_parameters(cls) if plain else NORMALIZED
         subclass = with_upstream_defaults(cls, upstream, **others)
         setattr(sklearn.neural_network, upstream.__name__, subclass)
         # Where a pickle looks for it.

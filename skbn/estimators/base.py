@@ -7,18 +7,20 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from skbn.estimators import random_sequence, solvers, training_run
 from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
-from skbn.estimators.columns import NON_FINITE, merged
+from skbn.estimators.class_targets import CALIBRATION
+from skbn.estimators.columns import NON_FINITE
 from skbn.estimators.fitted import FittedNetwork
-from skbn.estimators.inputs import CLIPPED
+from skbn.estimators.inputs import INPUT_ATTRIBUTES, set_input_map
 from skbn.estimators.memory import initial_plan
 from skbn.estimators.rows import given_validation_rows, training_rows
-from skbn.estimators.scoring import Validation, split_off
+from skbn.estimators.scoring import Validation, hold_out, scoring_of, split_off
 from skbn.estimators.state import STATE_FORMAT
 from skbn.estimators.statistics_weight import statistics_weight
 from skbn.estimators.training_run import TrainingRun, remedies
@@ -45,8 +47,8 @@ class Call:
 
     Attributes
     ----------
-    callbacks : FitCallbacks or None
-        ``None`` for ``partial_fit``, during which no callback is called.
+    incremental : bool
+        Whether the call is ``partial_fit``, so that other calls bring other rows.
     is_given : bool
         Whether the caller gave validation rows.
     fresh : bool
@@ -57,22 +59,20 @@ class Call:
         Whether the call goes on in the random numbers of the call before.
     random_state : numpy.random.RandomState
         Draws all random numbers of the call.
-    early_stopping : bool
-        Whether training ends by the score on validation rows; known after the rows.
+    early_stopping : bool or 'auto'
+        How validation rows take part (``solvers.early_stopping``); known after the rows.
+    callbacks : FitCallbacks or None
+        Known after the rows. ``None`` for ``partial_fit``, during which no callback is called.
     """
 
-    callbacks: FitCallbacks | None
+    incremental: bool
     is_given: bool
     fresh: bool
     smallest: int
     goes_on: bool
     random_state: np.random.RandomState
-    early_stopping: bool = False
-
-    @property
-    def incremental(self):
-        """Whether the call is ``partial_fit``, so that other calls bring other rows."""
-        return self.callbacks is None
+    early_stopping: bool | str = False
+    callbacks: FitCallbacks | None = None
 
 
 class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
@@ -82,9 +82,11 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
     `RealTargets`. A kind of network, which takes tables or sequences, gives:
 
     - ``_checked_rows(X, y, *, smallest, fresh)``: checked data in the form of `Rows`;
+    - ``_auto_input_kind(rows, incremental)``: the normalization of new inputs that 'auto' is;
     - ``_input_moments(rows)``: mean, variance and total weight of each feature;
     - ``_input_table(X, y, sample_weight)``: checked data as the `Table` of a network;
-    - ``_initial_plan(rows)``: the plan of a new network;
+    - ``_shown_rows(X)``: checked data in the form that ``predict`` takes;
+    - ``_initial_plan(rows, incremental)``: the plan of a new network;
     - ``_renew_plan(rows)``, which gives a network that is trained further its present settings;
     - ``_draw_weights(network, random_state)``, which sets the initial weights;
     - ``_infer(network, table)``: raw outputs to predict from;
@@ -97,8 +99,10 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
     # no such network.
     _plain_parameters: dict | None = None
 
-    # The rate and the epochs that 'auto' stands for under a planned schedule: docs/defaults.rst.
-    _planned_rate, _planned_epochs = 0.03, 25
+    # The rate, the epochs and the decay that 'auto' stands for under a planned schedule:
+    # docs/defaults.rst. None: the epochs follow from the number of rows.
+    _planned_rate, _planned_epochs = 0.03, None
+    _auto_weight_decay = 0.1
 
     # Under batch norm a last mini-batch of fewer rows joins the mini-batch before it.
     _smallest_batch = 2
@@ -134,7 +138,8 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "bn_momentum": [Interval(Real, 0, 1, closed="right")],
         "bn_epsilon": [Interval(Real, 0, None, closed="neither")],
-        "normalize_input": [StrOptions(set(CLIPPED)), None],
+        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
+        "normalize_input": [StrOptions({"auto", "standard", "smooth_clip"}), None],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "init_scale": [Interval(Real, 0, None, closed="neither")],
@@ -156,38 +161,38 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             y_val=y_val,
             sample_weight_val=sample_weight_val,
         )
-        callbacks = None
-        if not incremental:
-            # While fit runs, the callbacks' context is an attribute of this estimator. scikit-learn
-            # removes the context if fit fails, so it must not be a part of the draft.
-            n_epochs = 0 if self.solver == "lbfgs" else solvers.n_epochs(self)
-            callbacks = FitCallbacks(self, n_epochs, X, y, {"sample_weight": sample_weight})
         draft = draft_of(self)
         before = vars(draft).copy()
         is_given = any(part is not None for part in given_validation)
-        call = draft._check_call(callbacks, is_given, classes)
+        call = draft._check_call(incremental, is_given, classes)
         # Encode.
         targets = draft._targets_to_encode(call)
         rows = training_rows(draft, targets, X, y, sample_weight, call)
-        call.early_stopping = solvers.stops_early(draft, rows.n, is_given, incremental)
-        # Plan.
-        if call.fresh:
-            draft._initialize(rows, targets, call.random_state)
-        else:
-            draft._renew_plan(rows)
-            draft._plan_digest = Layout.of(draft._plan).digest
         validation_rows = None
         if is_given:
             validation_rows = given_validation_rows(draft, targets, *given_validation)
-        elif call.early_stopping:
-            rows, validation_rows = draft._hold_out(rows, call)
+        call.early_stopping = solvers.early_stopping(draft, rows, validation_rows, incremental)
+        # Plan.
+        if call.fresh:
+            draft._initialize(rows, targets, call)
+        else:
+            draft._renew_plan(rows)
+            draft._plan_digest = Layout.of(draft._plan).digest
+        if call.early_stopping and not is_given:
+            rows, validation_rows = draft._hold_out(rows, targets, call)
+        if not incremental:
+            # While fit runs, the callbacks' context is an attribute of this estimator. scikit-learn
+            # removes the context if fit fails, so it must not be a part of the draft.
+            n_epochs = 0 if self.solver == "lbfgs" else solvers.n_epochs(draft, rows.n)
+            metadata = {"sample_weight": sample_weight}
+            call.callbacks = FitCallbacks(self, n_epochs, X, y, metadata)
         network = draft._network_to_train(rows, targets, call)
         # Train.
         unconverged = draft._train(network, rows, validation_rows, targets, call)
         # Publish.
         with published(self, draft, before):
-            if callbacks is not None:
-                callbacks.end()
+            if call.callbacks is not None:
+                call.callbacks.end()
         if unconverged:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({draft.n_epochs_}) reached "
@@ -197,9 +202,8 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             )
         return self
 
-    def _check_call(self, callbacks, is_given, classes):
+    def _check_call(self, incremental, is_given, classes):
         """Check the parameters and the state that the call begins with."""
-        incremental = callbacks is None
         if incremental and is_classifier(self):
             _check_partial_fit_first_call(self, classes)
         solvers.check_solver(self)
@@ -213,7 +217,7 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         # A plain network draws the same numbers in each call, as scikit-learn does.
         goes_on = not (fresh or self._is_plain)
         return Call(
-            callbacks=callbacks,
+            incremental=incremental,
             is_given=is_given,
             fresh=fresh,
             # One row has no variance, so with batch norm fit needs two rows. partial_fit needs one:
@@ -230,9 +234,9 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             return self._kind_of_targets.begun_by(self, call.incremental)
         return self._targets
 
-    def _initialize(self, rows, targets, random_state):
+    def _initialize(self, rows, targets, call):
         """Plan a new network for `rows`, draw its weights, and forget the network before it."""
-        for name in ("input_mean_", "input_var_", "_input_weight", "_input_clipped", "loss_"):
+        for name in (*INPUT_ATTRIBUTES, *CALIBRATION, "loss_"):
             vars(self).pop(name, None)
         training_run.forget(self)
         self._random_sequence = self._split_place = None
@@ -241,13 +245,13 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         # The inputs and the outputs count as layers, too.
         self.n_layers_ = len(self._hidden_units()) + 2
         self.out_activation_ = targets.out_activation
-        self._plan = initial_plan(self, rows)
+        self._plan = initial_plan(self, rows, call.incremental)
         self._plan_digest = Layout.of(self._plan).digest
         self._loss, self._loss_parameter = targets.loss, targets.loss_parameter
         network = Network.initial(
             self._plan, self._loss, self._network_dtype(rows.X), self._loss_parameter
         )
-        self._draw_weights(network, random_state)
+        self._draw_weights(network, call.random_state)
         self._keep_network(network)
         self.n_iter_ = 0
         self.t_ = 0
@@ -270,18 +274,33 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
     def _network_dtype(self, X):
         return np.dtype(X.dtype if self.dtype is None else self.dtype)
 
-    def _hold_out(self, rows, call):
-        """Training rows, and the validation rows that are set aside from `rows`."""
+    def _hold_out(self, rows, targets, call):
+        """Training rows, and the validation rows that are set aside from `rows`, or None."""
         # Rounds of a warm start set the same rows aside: earlier rounds trained on all others.
         split_place = self._split_place if call.goes_on else None
         if split_place is None:
             self._split_place = random_sequence.place_in(call.random_state)
-        rows, validation_rows = split_off(
-            rows,
-            self.validation_fraction,
-            call.random_state if split_place is None else random_sequence.at(split_place),
-            stratified=is_classifier(self) and self.n_outputs_ == 1,
-        )
+        drawn_from = call.random_state if split_place is None else random_sequence.at(split_place)
+        if call.early_stopping == "auto":
+            training, validation_rows = hold_out(
+                rows,
+                self.validation_fraction,
+                drawn_from,
+                stratified=is_classifier(self) and not targets.is_multilabel,
+                shuffle=self.shuffle,
+            )
+            # Where most classes have one row, few rows can be held out.
+            if validation_rows.n < solvers.FEWEST_HELD_OUT:
+                call.early_stopping = False
+                return rows, None
+            rows = training
+        else:
+            rows, validation_rows = split_off(
+                rows,
+                self.validation_fraction,
+                drawn_from,
+                stratified=is_classifier(self) and self.n_outputs_ == 1,
+            )
         if rows.n < call.smallest:
             raise ValueError(
                 f"validation_fraction={self.validation_fraction} leaves {rows.n} row to "
@@ -294,14 +313,7 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         """A copy of the network, after `rows` were merged into the moments it normalizes by."""
         # Whether inputs and targets are normalized is decided for a new network. Later calls
         # follow the network, whatever the parameters are by then.
-        if self.normalize_input is not None if call.fresh else hasattr(self, "input_mean_"):
-            previous = None
-            if call.fresh:
-                self._input_clipped = CLIPPED[self.normalize_input]
-            else:
-                previous = self.input_mean_, self.input_var_, self._input_weight
-            moments = merged(previous, self._input_moments(rows))
-            self.input_mean_, self.input_var_, self._input_weight = moments
+        set_input_map(self, rows, call)
         network = Network(
             self._plan,
             self._loss,
@@ -315,9 +327,25 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         vars(self).update(targets.attributes())
         return network
 
+    @property
+    def _calibrates(self):
+        """Whether probabilities get a temperature; regressors have none."""
+        return getattr(self, "calibrate", False) == "auto"
+
     def _train(self, network, rows, validation_rows, targets, call):
         """Train `network` and keep it; returns whether it has run out of epochs."""
         table = self._table(rows, targets, "y")
+        # A few rows, or a few heavy ones, say nothing about the chances of others.
+        calibrates = (
+            bool(call.early_stopping)
+            and self._calibrates
+            and not call.incremental
+            and validation_rows.n_effective >= solvers.FEWEST_HELD_OUT
+        )
+        if not call.incremental:
+            targets.set_prior(rows if calibrates else None)
+            for name in CALIBRATION:
+                vars(self).pop(name, None)
         if network.is_normalized and rows.sample_weight is not None:
             is_one_batch = not call.incremental and solvers.rows_per_step(self, rows.n) >= rows.n
             table.statistics_weight = statistics_weight(rows.sample_weight, is_one_batch)
@@ -338,11 +366,15 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
                 if validation_rows is not None:
                     validation = self._validation(network, table, validation_rows, targets, call)
                 unconverged = TrainingRun(self, network, table, validation, call).run()
+                if calibrates:
+                    z = validation.raw_outputs().astype(np.float64, copy=False)
+                    targets.set_temperature(z, validation_rows)
         if not (np.isfinite(network.parameters).all() and np.isfinite(network.statistics).all()):
             raise ValueError(
                 f"{NON_FINITE} They were not finite after iteration {self.n_iter_}. "
                 + remedies(self, call.incremental)
             )
+        vars(self).update(targets.attributes())
         self._random_sequence = random_sequence.kept_of(self.random_state, call.random_state)
         self._keep_network(network)
         return unconverged
@@ -359,7 +391,8 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             network,
             table,
             self._table(rows, targets, name),
-            lambda z: targets.score(z.astype(np.float64, copy=False), rows),
+            rows,
+            scoring_of(self, network, targets, call.early_stopping == "auto"),
             call.random_state,
         )
 

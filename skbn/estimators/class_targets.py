@@ -1,5 +1,7 @@
 """Targets that are classes or labels: how they are encoded, and what raw outputs mean for them."""
 
+from copy import copy
+
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 from scipy.special import expit, log_expit, log_softmax
@@ -9,7 +11,18 @@ from sklearn.utils.validation import column_or_1d
 
 from skbn.estimators.fitted import refuse_non_finite
 from skbn.estimators.losses import CLASS_LOSSES
-from skbn.estimators.state import check_count
+from skbn.estimators.state import check_count, check_numbers
+from skbn.estimators.temperature import (
+    FLATTEST,
+    STEEPEST,
+    fitted_temperature,
+    prior_outputs,
+    row_losses,
+    tempered,
+)
+
+# Attributes of a classifier whose probabilities are calibrated.
+CALIBRATION = ("temperature_", "_prior_outputs")
 
 
 class ClassTargets:
@@ -30,19 +43,33 @@ class ClassTargets:
         Outputs of the network. ``None``: the first `encode` counts them.
     predicts_sparse : bool, default=False
         Whether labels are predicted as a sparse matrix.
+    temperature : float, default=None
+        Predictions are made from raw outputs divided by it, seen from `prior`. ``None``: raw
+        outputs are not changed.
+    prior : ndarray of shape (n_outputs,), default=None
+        The raw outputs that give the prior of the classes; beside a temperature.
     """
 
     # The losses of classes have no parameter.
     loss_parameter = 0.0
 
     def __init__(
-        self, estimator_name, classes, is_multilabel=None, n_outputs=None, predicts_sparse=False
+        self,
+        estimator_name,
+        classes,
+        is_multilabel=None,
+        n_outputs=None,
+        predicts_sparse=False,
+        temperature=None,
+        prior=None,
     ):
         self.estimator_name = estimator_name
         self.classes = classes
         self.is_multilabel = is_multilabel
         self.n_outputs = n_outputs
         self.predicts_sparse = predicts_sparse
+        self.temperature = temperature
+        self.prior = prior
 
     @classmethod
     def begun_by(cls, estimator, incremental):
@@ -59,6 +86,8 @@ class ClassTargets:
             estimator.n_outputs_,
             # An estimator of one class a row need not store it.
             getattr(estimator, "_predicts_sparse", None),
+            getattr(estimator, "temperature_", None),
+            getattr(estimator, "_prior_outputs", None),
         )
 
     def attributes(self):
@@ -66,6 +95,8 @@ class ClassTargets:
         attributes = {"classes_": self.classes, "_is_multilabel": self.is_multilabel}
         if self.is_multilabel:
             attributes["_predicts_sparse"] = self.predicts_sparse
+        if self.temperature is not None:
+            attributes |= {"temperature_": self.temperature, "_prior_outputs": self.prior}
         return attributes
 
     @property
@@ -104,6 +135,20 @@ class ClassTargets:
             raise ValueError(
                 f"The fitted state is damaged: _predicts_sparse is {self.predicts_sparse!r}."
             )
+        if (self.temperature is None) != (self.prior is None):
+            raise ValueError(
+                "The fitted state is damaged: temperature_ and _prior_outputs belong together."
+            )
+        if self.temperature is None:
+            return
+        if not isinstance(self.temperature, float) or not (
+            1.0 / STEEPEST <= self.temperature <= 1.0 / FLATTEST
+        ):
+            raise ValueError(
+                f"The fitted state is damaged: temperature_ is {self.temperature!r}, not a number "
+                f"from {1.0 / STEEPEST:g} to {1.0 / FLATTEST:g}."
+            )
+        check_numbers("_prior_outputs", self.prior, (self.n_outputs,))
 
     # From targets to numbers that the network learns.
 
@@ -188,11 +233,58 @@ class ClassTargets:
         """Encoded `targets` as a network of `dtype` learns them."""
         return np.ascontiguousarray(targets, dtype=dtype)
 
+    def shown(self, targets):
+        """Encoded targets as the classes or labels that they stand for."""
+        return (
+            targets.astype(int) if self.is_multilabel else self.classes[targets[:, 0].astype(int)]
+        )
+
+    # The temperature.
+
+    def set_prior(self, rows):
+        """Take the prior of the rows that are trained on; there is no temperature from now on.
+
+        ``None``: there will be no temperature, and no prior is needed.
+        """
+        self.temperature = self.prior = None
+        if rows is not None:
+            self.prior = prior_outputs(rows.targets, rows.sample_weight, self.n_outputs)
+
+    def set_temperature(self, z, rows):
+        """Fit the temperature to raw outputs `z` of held-out rows."""
+        # Of outputs that are not finite nothing can be learned.
+        is_fitted = len(self.classes) > 1 and np.isfinite(z).all()
+        self.temperature = self._temperature_of(z, rows) if is_fitted else 1.0
+
+    def attributes_calibrated_on(self, z, rows):
+        """The attributes of an estimator whose temperature fits raw outputs `z` of `rows`."""
+        if self.prior is None:
+            return self.attributes()
+        calibrated = copy(self)
+        calibrated.set_temperature(z, rows)
+        return calibrated.attributes()
+
+    def _temperature_of(self, z, rows):
+        # A stream keeps the temperature that it began with.
+        if self.temperature is not None:
+            return self.temperature
+        return float(fitted_temperature(z, rows.targets, self.prior, rows.sample_weight))
+
+    def row_losses(self, z, rows, tempers):
+        """The log loss of each of `rows`, after the temperature that fits them best or before."""
+        return row_losses(self._tempered_on(z, rows) if tempers else z, rows.targets)
+
+    def _tempered_on(self, z, rows):
+        return tempered(z, self.prior, self._temperature_of(z, rows))
+
     # From raw outputs to predictions.
+
+    def _calibrated(self, z):
+        return z if self.temperature is None else tempered(z, self.prior, self.temperature)
 
     def decode(self, z):
         """The predicted classes or labels of raw outputs `z`."""
-        codes = self._codes(z)
+        codes = self._codes(self._calibrated(z))
         if not self.is_multilabel:
             return self.classes[codes]
         return csr_matrix(codes) if self.predicts_sparse else codes
@@ -207,6 +299,7 @@ class ClassTargets:
 
     def probabilities(self, z, dtype):
         """The probability of each class or label, in `dtype`; raw outputs `z` are overwritten."""
+        z = self._calibrated(z)
         if self.is_multilabel:
             probabilities = expit(z)
         elif self.n_outputs > 1:
@@ -229,6 +322,7 @@ class ClassTargets:
         ValueError
             If a logarithm is too large for `dtype`.
         """
+        z = self._calibrated(z)
         if self.is_multilabel:
             # The logarithm of the probability, as in scikit-learn. Where the probability is tiny,
             # its logarithm is about z.
@@ -248,15 +342,22 @@ class ClassTargets:
         return logarithms
 
     def output_affine(self):
-        """Scale and shift of raw outputs in front of the link: the outputs stay as they are."""
-        return 1.0, 0.0
+        """Scale and shift of raw outputs in front of the link: the temperature."""
+        if self.temperature is None:
+            return 1.0, 0.0
+        return 1.0 / self.temperature, (1.0 - 1.0 / self.temperature) * self.prior
 
     def check_scored(self, targets, name):
         """Classes can be scored, whatever they are."""
 
-    def score(self, z, rows):
-        """The accuracy of raw outputs `z` for `rows`; NaN where an output is not finite."""
+    def score(self, z, rows, tempers=False):
+        """The accuracy of raw outputs `z` for `rows`; NaN where an output is not finite.
+
+        After the temperature that fits the rows best, or before.
+        """
         if not np.isfinite(z).all():
             return np.nan
+        if tempers:
+            z = self._tempered_on(z, rows)
         targets = rows.targets if self.is_multilabel else rows.targets[:, 0]
         return accuracy_score(targets, self._codes(z), sample_weight=rows.sample_weight)

@@ -21,6 +21,11 @@ from skbn.network.plan import layer_units_of
 
 EXPRESSIBLE = {"identity", "logistic", "tanh", "relu"}
 
+# What an error of ``to_sklearn`` advises.
+EXPRESSED = (
+    "One with activation='relu', normalize_input='standard' and periodic_embedding=None can."
+)
+
 # Fitted attributes that mean the same on both sides.
 COMMON = (
     "n_features_in_",
@@ -45,7 +50,7 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
     if activation not in EXPRESSIBLE:
         raise ValueError(
             f"scikit-learn's networks have no activation {activation!r}: this one cannot be "
-            "expressed. One with activation='relu' and normalize_input='standard' can."
+            f"expressed. {EXPRESSED}"
         )
     is_classifier = hasattr(estimator, "classes_")
     loss = None if is_classifier else REGRESSION_LOSSES.get(estimator._loss)
@@ -153,6 +158,7 @@ def from_sklearn(cls, plain, plain_parameters):
         estimator.learning_rate_curve_ = []
         estimator.validation_loss_curve_ = None
     estimator._is_plain = True
+    estimator._input_kind = None
     estimator._random_sequence = estimator._split_place = None
     estimator._state_format = STATE_FORMAT
     # The loss follows from the network's link: the parameter may have been changed after fit.

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skbn.estimators.arguments import refuse_masked
-from skbn.estimators.columns import divisor
+from skbn.estimators.inputs import check_inputs
 from skbn.estimators.state import check_count, check_numbers, records, refuse_other_format
 from skbn.estimators.transaction import draft_of
 from skbn.network import views
@@ -30,6 +30,7 @@ STATE = (
     "_statistics",
     "_n_batches_tracked",
     "_n_steps_tracked",
+    "_input_kind",
     "n_outputs_",
     "n_features_in_",
 )
@@ -159,9 +160,7 @@ class FittedNetwork:
         if missing:
             raise ValueError(f"The fitted state is damaged: it has no {missing[0]}.")
         n_features = self._fitted_network(every_number=True).layout.n_inputs
-        for name, least in (("input_mean_", -np.inf), ("input_var_", 0.0), ("_input_weight", 0.0)):
-            if "input_mean_" in vars(self):
-                check_numbers(name, vars(self).get(name), (n_features,), least)
+        check_inputs(self, n_features)
         if numbers:
             if not np.isfinite(self._parameters).all():
                 raise ValueError("The fitted state is damaged: weights are not finite.")
@@ -204,26 +203,6 @@ class FittedNetwork:
         z = self._infer(self._fitted_network(), self._input_table(X))
         refuse_non_finite(z)
         return z.astype(np.float64, copy=False), np.result_type(X.dtype, z.dtype)
-
-    def _input_normalization(self):
-        """The mean of the inputs, their inverse deviation, and whether they are clipped.
-
-        Mean and inverse deviation are None where inputs are not normalized.
-        """
-        mean = getattr(self, "input_mean_", None)
-        if mean is None:
-            return None, None, False
-        is_clipped = self._input_clipped
-        for values in (mean, self.input_var_, self._input_weight):
-            if getattr(values, "dtype", None) != np.float64 or values.shape != mean.shape:
-                raise ValueError(
-                    "The fitted state is damaged: input_mean_, input_var_ and _input_weight are "
-                    "not three arrays of float64 of one shape."
-                )
-        if is_clipped is not True and is_clipped is not False:
-            raise ValueError(f"The fitted state is damaged: _input_clipped is {is_clipped!r}.")
-        spread = divisor(mean, self.input_var_, self._input_weight, epsilon=0.0)
-        return mean, 1.0 / spread, is_clipped
 
 
 def refuse_non_finite(outputs):

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
 
+import numpy as np
+from scipy.special import xlogy
 from sklearn.metrics import mean_pinball_loss, r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -19,6 +21,9 @@ class RegressionLoss:
     ----------
     link : {'identity', 'exp'}
         Leads from a raw output to a prediction.
+    pointwise : callable
+        The loss of each number, of (raw outputs, targets) and, for a loss that has one, of the
+        parameter.
     sklearn_loss : str or None
         The loss that scikit-learn goes on training an exported network with. Predictions do not
         depend on this loss, since both losses have the same link. ``None``: scikit-learn has no
@@ -35,6 +40,7 @@ class RegressionLoss:
     """
 
     link: str
+    pointwise: Callable
     sklearn_loss: str | None
     needs_nonnegative: bool = False
     parameter: str | None = None
@@ -42,12 +48,30 @@ class RegressionLoss:
     score: Callable = r2_score
 
 
+def _squared(z, y):
+    return 0.5 * (z - y) ** 2
+
+
+def _absolute(z, y):
+    return np.abs(z - y)
+
+
+def _poisson(z, y):
+    # Less what does not depend on z: half of the Poisson deviance is 0 at exp(z) = y.
+    return np.exp(z) - y * z - y + xlogy(y, y)
+
+
+def _pinball(z, y, quantile):
+    return np.maximum(quantile * (y - z), (quantile - 1.0) * (y - z))
+
+
 REGRESSION_LOSSES = {
-    "squared_error": RegressionLoss("identity", "squared_error"),
-    "absolute_error": RegressionLoss("identity", "squared_error"),
-    "poisson": RegressionLoss("exp", "poisson", needs_nonnegative=True),
+    "squared_error": RegressionLoss("identity", _squared, "squared_error"),
+    "absolute_error": RegressionLoss("identity", _absolute, "squared_error"),
+    "poisson": RegressionLoss("exp", _poisson, "poisson", needs_nonnegative=True),
     "quantile": RegressionLoss(
         "identity",
+        _pinball,
         "squared_error",
         parameter="quantile",
         constraint=[Interval(Real, 0, 1, closed="neither")],

@@ -1,22 +1,43 @@
 """What the multi-layer perceptrons share: their layers, and the way from and to scikit-learn."""
 
+from numbers import Real
+
 import numpy as np
-from sklearn.utils._param_validation import StrOptions
+from scipy.sparse import issparse
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from skbn.estimators.base import BaseWithBatchNorm
 from skbn.estimators.columns import column_moments
-from skbn.estimators.conversion import from_sklearn, to_sklearn
-from skbn.estimators.inputs import input_table
+from skbn.estimators.conversion import EXPRESSED, from_sklearn, to_sklearn
+from skbn.estimators.inputs import INPUT_KINDS, input_normalization, input_table
+from skbn.estimators.periodic import draw_embedding, embedded_columns
 from skbn.estimators.rows import checked_table
 from skbn.estimators.state import check_count
 from skbn.kernels.activations import ACTIVATIONS
 from skbn.network import views
 from skbn.network.folding import folded_network, folds_precisely
-from skbn.network.plan import feed_forward, layer_units_of, placement_of
+from skbn.network.plan import (
+    embedded_of,
+    feed_forward,
+    is_scaled,
+    layer_units_of,
+    placement_of,
+)
 
 # From so many rows on, predictions are faster with the normalization folded into the weights:
 # folding takes a quarter of a millisecond, and saves 2 to 12 percent of the time after it.
 FOLDING_ROWS = 10_000
+
+
+# The parameters under which a network is scikit-learn's, beside those that both have.
+PLAIN_PARAMETERS = {
+    "batch_norm": None,
+    "normalize_input": None,
+    "trained_input_scale": False,
+    "periodic_embedding": None,
+    "weight_decay": 0.0,
+    "dtype": "float64",
+}
 
 
 class BaseMLPWithBatchNorm(BaseWithBatchNorm):
@@ -30,6 +51,10 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         **BaseWithBatchNorm._parameter_constraints,
         "activation": [StrOptions(set(ACTIVATIONS))],
         "batch_norm": [StrOptions({"before", "after"}), None],
+        "normalize_input": [StrOptions({"auto", *INPUT_KINDS}), None],
+        "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "trained_input_scale": ["boolean"],
+        "periodic_embedding": [Interval(Real, 0, None, closed="neither"), None],
     }
 
     def _checked_rows(self, X, y="no_validation", *, smallest=1, fresh=False):
@@ -38,18 +63,35 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
     def _input_moments(self, rows):
         return column_moments(rows.X, rows.sample_weight)
 
-    def _input_table(self, X, y=None, sample_weight=None):
-        return input_table(X, *self._input_normalization(), y, sample_weight)
+    def _auto_input_kind(self, rows, incremental):
+        # The quartiles of the first rows are not the quartiles of a stream, and of a sparse column
+        # they are mostly 0.
+        return "smooth_clip" if incremental or issparse(rows.X) else "robust"
 
-    def _initial_plan(self, rows):
+    def _input_table(self, X, y=None, sample_weight=None):
+        return input_table(X, *input_normalization(self), y, sample_weight)
+
+    def _shown_rows(self, X):
+        return X
+
+    def _initial_plan(self, rows, incremental):
         layer_units = [rows.X.shape[1], *self._hidden_units(), self.n_outputs_]
-        return self._feed_forward(layer_units, self.batch_norm)
+        embedded = ()
+        if self.periodic_embedding is not None and not incremental and not issparse(rows.X):
+            embedded = embedded_columns(rows.X)
+        return self._feed_forward(
+            layer_units, self.batch_norm, bool(self.trained_input_scale), embedded
+        )
 
     def _renew_plan(self, rows):
-        # Layers and the place of batch norm stay. All else follows the present parameters.
-        self._plan = self._feed_forward(layer_units_of(self._plan), placement_of(self._plan))
+        # Layers, the place of batch norm and the way of the inputs stay. All else follows the
+        # present parameters.
+        plan = self._plan
+        self._plan = self._feed_forward(
+            layer_units_of(plan), placement_of(plan), is_scaled(plan), embedded_of(plan)
+        )
 
-    def _feed_forward(self, layer_units, batch_norm):
+    def _feed_forward(self, layer_units, batch_norm, scaled, embedded):
         return feed_forward(
             layer_units,
             self.activation,
@@ -57,6 +99,8 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
             epsilon=self.bn_epsilon,
             momentum=self.bn_momentum,
             dropout=self.dropout,
+            scaled=scaled,
+            embedded=embedded,
         )
 
     def _draw_weights(self, network, random_state):
@@ -73,6 +117,7 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
             drawn = random_state.uniform(-bound, bound, fan_out)
             if bias.flags.writeable:
                 bias[:] = drawn
+        draw_embedding(network, self.periodic_embedding, random_state)
 
     def _check_state(self, numbers=False):
         super()._check_state(numbers)
@@ -82,6 +127,17 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         if table.n_rows >= FOLDING_ROWS and network.is_normalized and folds_precisely(network):
             network = folded_network(network)
         return network.infer(table)
+
+    @property
+    def input_scale_(self):
+        """The trained factor of each input of the first layer, shape (n_in,): a view."""
+        return self._view(views.input_scales, "input_scale_", "_parameters")[0]
+
+    @property
+    def embedded_columns_(self):
+        """The columns that have a periodic embedding."""
+        runs = self._view(lambda plan, _: embedded_of(plan), "embedded_columns_", "_parameters")
+        return np.concatenate([np.arange(0), *(np.arange(start, start + n) for start, n in runs)])
 
     def _shown_steps(self, statistics):
         # A feed-forward network has one time step.
@@ -111,12 +167,16 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         """
         fitted = self._look()
         fitted._check_state()
-        mean, invstd, is_clipped = fitted._input_normalization()
+        mean, invstd, is_clipped = input_normalization(fitted)
+        if len(embedded_of(fitted._plan)):
+            raise ValueError(
+                f"scikit-learn's networks have no periodic embedding: this one cannot be "
+                f"expressed. {EXPRESSED}"
+            )
         if is_clipped:
             raise ValueError(
                 "scikit-learn's networks cannot clip their inputs: this one, with "
-                "normalize_input='smooth_clip', cannot be expressed. One with activation='relu' "
-                "and normalize_input='standard' can."
+                f"normalize_input={fitted._input_kind!r}, cannot be expressed. {EXPRESSED}"
             )
         shift = None if mean is None else -mean * invstd
         return to_sklearn(fitted, invstd, shift, *fitted._targets.output_affine())

@@ -5,7 +5,7 @@ from sklearn.utils.metaestimators import available_if
 
 from skbn.estimators.base import has_partial_fit
 from skbn.estimators.losses import LOSS_CONSTRAINTS
-from skbn.estimators.mlp import BaseMLPWithBatchNorm
+from skbn.estimators.mlp import PLAIN_PARAMETERS, BaseMLPWithBatchNorm
 from skbn.estimators.regression import NetworkRegressorMixin
 
 
@@ -23,7 +23,7 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
         outliers in the target do not dominate; or the pinball loss, whose minimum is the
         `quantile` of the target. All but the deviance are reported as a mean over outputs.
 
-    hidden_layer_sizes : array-like of shape (n_layers - 2,), default=(128, 128, 128)
+    hidden_layer_sizes : array-like of shape (n_layers - 2,), default=(80, 80, 80)
         Units of each hidden layer.
 
     activation : {'identity', 'logistic', 'tanh', 'relu', 'silu', 'gelu', 'mish', \
@@ -83,7 +83,8 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
         anything to 'cosine' and 'one_cycle', unless training stops early.
 
     verbose : bool, default=False
-        Whether to print the loss of every epoch.
+        Whether to print the loss of every epoch and, of a planned schedule, how many seconds are
+        left.
 
     warm_start : bool, default=False
         Whether ``fit`` goes on from the parameters of the previous call (the optimizer starts
@@ -96,15 +97,20 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
     nesterovs_momentum : bool, default=True
         Whether that momentum is Nesterov's, for ``solver='sgd'``.
 
-    early_stopping : bool or 'auto', default=False
-        Whether the epoch with the best score on validation rows (accuracy, R2) is restored at the
-        end: weights, gamma, beta and statistics; 'cosine' and 'one_cycle' run to their last epoch
-        all the same. With other schedules training also ends when the score has not improved by
-        `tol` for `n_iter_no_change` epochs. 'auto' does so for more than 10,000 rows or where
-        `X_val` is given.
+    early_stopping : bool or 'auto', default='auto'
+        How validation rows take part: a share of the rows that is held out, or `X_val`. Held-out
+        rows are not trained on later. 'auto': of a planned schedule, 'cosine' or 'one_cycle', the
+        network after the last epoch is kept, unless one of seven earlier checkpoints (after 30, 40,
+        ..., 90 % of the epochs) is better by more than two standard errors. Classifiers do so, and
+        regressors from 1,000 rows on; with fewer than 20 held-out rows, and otherwise, 'auto' is
+        the same as False. True: the epoch with the best score is kept, and without a planned
+        schedule training ends when the score has not improved by `tol` for `n_iter_no_change`
+        epochs.
 
     validation_fraction : float, default=0.1
-        Share of the rows set aside for it where no `X_val` is given.
+        Share of the rows held out where no `X_val` is given. Classes keep their shares. Under
+        'auto' the only row of a class is trained on, and with ``shuffle=False`` the last rows are
+        held out.
 
     beta_1, beta_2 : float, default=0.9, 0.95
         Decay of the first and second moment estimates of ``solver='adam'``, in [0, 1). That of
@@ -121,9 +127,17 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
         Evaluations of the loss at most with ``solver='lbfgs'``.
 
     n_epochs : int or 'auto', default='auto'
-        Epochs of a planned schedule, ``learning_rate='cosine'`` or ``'one_cycle'``. 'auto' is
-        25 for Adam and 200 for SGD and RMSProp, but at most `max_iter`; a number is taken as it
-        is. Other schedules, and L-BFGS, have `max_iter` alone.
+        Epochs of a planned schedule, ``learning_rate='cosine'`` or ``'one_cycle'``. 'auto' is for
+        Adam at least 20 epochs and at least 2,500 steps (1,000 steps for fewer than 1,000 rows; in
+        classifiers no steps at least for fewer than 200 rows), for SGD and RMSProp 200 epochs, but
+        at most `max_iter`; a number is taken as it is. Other schedules, and L-BFGS, have `max_iter`
+        alone.
+
+    scoring : str, callable or None, default=None
+        The score on validation rows: 'loss' (minus the log loss after the temperature, or minus the
+        trained loss), or a scorer of scikit-learn, which gets the weights of the rows where they
+        have some. None is 'loss' where 'auto' of `early_stopping` looks at checkpoints, otherwise
+        accuracy or R2. Without validation rows there is no score.
 
     batch_norm : {'before', 'after'} or None, default='before'
         Whether hidden layers are normalized *before* their activation [1]_ (they then have no
@@ -137,24 +151,38 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
     bn_epsilon : float, default=1e-5
         Added to the variances that are divided by.
 
-    normalize_input : {'standard', 'smooth_clip'} or None, default='smooth_clip'
-        Whether the columns of `X` are standardized in front of the network, by the exact
-        (weighted) moments of the training rows. Constant columns are only centered.
-        ``'smooth_clip'``: what comes of that, t, is then t / sqrt(1 + (t / 3)^2), which lies
-        between -3 and 3 [4]_: a huge number to predict from moves a prediction no
-        further than a large one, and those of a column harm no other column. In training they
-        do move the column's own mean and deviation: beyond some hundred deviations put a
-        ``RobustScaler`` or ``QuantileTransformer`` in front. scikit-learn cannot express the
-        clip: for ``to_sklearn`` take ``'standard'``, and an `activation` that it has.
+    normalize_input : {'auto', 'robust', 'smooth_clip', 'standard'} or None, default='auto'
+        The fixed normalization of the columns of `X` in front of the network. 'robust': with the
+        median m and the quartiles of the training rows, t = (x - m) / (q75 - q25) (2 / (max - min)
+        where the quartiles agree, and 0 in a constant column), and then t / sqrt(1 + (t / 3)^2),
+        which lies between -3 and 3 [4]_: neither in training nor later does a huge number harm a
+        column, unless most numbers of the column are equal. 'smooth_clip': the same with mean and
+        deviation, which merge over calls of ``partial_fit`` and keep a sparse `X` sparse; constant
+        columns are only centered. 'standard' is without the clip, which scikit-learn's networks
+        cannot express. 'auto' is 'robust' in
+        ``fit`` on a dense `X`, and 'smooth_clip' on a sparse `X` and in a new ``partial_fit``. A
+        network keeps its normalization in later calls; 'robust' numbers stay, moments are merged.
+
+    trained_input_scale : bool, default=True
+        Whether each input of the first layer has a factor, trained from 1 at 6 times the learning
+        rate and without decay: columns that do not matter fade [4]_.
+
+    periodic_embedding : float or None, default=1.0
+        The constant c of a periodic embedding of each column [4]_: x becomes the four numbers
+        ``V cos(w x + b) + a`` (three) and x. All of w, b (16 each), V and a are trained, without
+        decay; w is drawn with the deviation ``2 pi c / sqrt(n_features)``. A larger c sees finer
+        detail of a column. Columns of one or two values have none, nor have networks that are
+        begun on a sparse `X` or by ``partial_fit``.
 
     dropout : float, default=0.0
         Share of the outputs of each hidden layer that is dropped at random in training, in
         [0, 1): against overfitting.
 
-    weight_decay : float, default=0.0
-        Decoupled decay: before each step weights (never intercepts, gamma or beta) shrink by
-        ``learning_rate * weight_decay``. With Adam this is AdamW, where `alpha` would be
-        divided by the gradient's size. Not with ``solver='lbfgs'``, nor is `dropout`.
+    weight_decay : float or 'auto', default='auto'
+        Decoupled decay: before each step weights (never intercepts, gamma, beta, embeddings or
+        factors) shrink by ``learning_rate * weight_decay``. With Adam this is AdamW, where `alpha`
+        would be divided by the gradient's size. 'auto' is 0.1, and 0 with ``solver='lbfgs'``, which
+        takes no other, nor `dropout`.
 
     max_grad_norm : float or None, default=None
         Euclidean norm that the gradient of a mini-batch is scaled down to where it is longer:
@@ -184,7 +212,7 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
         Loss of the last epoch.
 
     best_loss_ : float or None
-        Least loss of an epoch; None with early stopping.
+        Least loss of an epoch; None with ``early_stopping=True``.
 
     loss_curve_ : list of float
         Mean training loss of each epoch, penalty included. Like the other curves and scores not
@@ -194,17 +222,21 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
         Learning rate at the start of each epoch.
 
     validation_scores_, validation_loss_curve_ : list of float or None
-        Score and loss (without the penalty) on the validation rows after each epoch; None
-        without any.
+        Score and loss (without the penalty) on the validation rows after the epochs
+        `validation_epochs_`; None without any.
+
+    validation_epochs_ : list of int or None
+        The epochs of these scores, counted from 1: the checkpoints, or every epoch.
 
     best_validation_score_ : float or None
-        The best of those scores.
+        The best of those scores; under 'auto' of `early_stopping` the best of the last call.
 
     t_ : int
         Rows trained on.
 
     coefs_ : list of ndarray of shape (n_in, n_out)
-        Weights of each layer. Views: writing to them changes the network.
+        Weights of each layer. Views: writing to them changes the network. An embedded column of
+        `X` is four rows of the first.
 
     intercepts_ : list of ndarray of shape (n_out,)
         Intercepts of each layer. Those of hidden layers are 0 and read-only with
@@ -216,8 +248,17 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
     running_means_, running_vars_ : list of ndarray of shape (d,), float64
         Statistics that predictions are normalized by; the variances are biased.
 
+    input_center_, input_spread_ : ndarray of shape (`n_features_in_`,), float64
+        Median and distance of the quartiles of the training rows, with 'robust' inputs.
+
     input_mean_, input_var_ : ndarray of shape (`n_features_in_`,), float64
-        Moments of the training rows. Not with ``normalize_input=None``.
+        Moments of the training rows, with 'standard' and 'smooth_clip' inputs.
+
+    input_scale_ : ndarray of shape (n_in,)
+        The trained factor of each row of ``coefs_[0]``; ones with ``trained_input_scale=False``.
+
+    embedded_columns_ : ndarray of int
+        The columns of `X` that have a periodic embedding: each is four rows of ``coefs_[0]``.
 
     n_features_in_ : int
         Number of columns of `X`.
@@ -294,17 +335,12 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
         "normalize_target": ["boolean"],
     }
 
-    _plain_parameters = {
-        "batch_norm": None,
-        "normalize_input": None,
-        "normalize_target": False,
-        "dtype": "float64",
-    }
+    _plain_parameters = {**PLAIN_PARAMETERS, "normalize_target": False}
 
     def __init__(
         self,
         loss="squared_error",
-        hidden_layer_sizes=(128, 128, 128),
+        hidden_layer_sizes=(80, 80, 80),
         activation="silu",
         *,
         solver="adam",
@@ -321,7 +357,7 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
         warm_start=False,
         momentum=0.9,
         nesterovs_momentum=True,
-        early_stopping=False,
+        early_stopping="auto",
         validation_fraction=0.1,
         beta_1=0.9,
         beta_2=0.95,
@@ -329,14 +365,17 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
         n_iter_no_change=10,
         max_fun=15000,
         n_epochs="auto",
+        scoring=None,
         batch_norm="before",
         bn_momentum=0.1,
         bn_epsilon=1e-5,
-        normalize_input="smooth_clip",
+        normalize_input="auto",
+        trained_input_scale=True,
+        periodic_embedding=1.0,
         normalize_target=True,
         quantile=0.5,
         dropout=0.0,
-        weight_decay=0.0,
+        weight_decay="auto",
         max_grad_norm=None,
         init_scale=1.0,
         dtype="float32",
@@ -366,10 +405,13 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
         self.n_epochs = n_epochs
+        self.scoring = scoring
         self.batch_norm = batch_norm
         self.bn_momentum = bn_momentum
         self.bn_epsilon = bn_epsilon
         self.normalize_input = normalize_input
+        self.trained_input_scale = trained_input_scale
+        self.periodic_embedding = periodic_embedding
         self.normalize_target = normalize_target
         self.quantile = quantile
         self.dropout = dropout

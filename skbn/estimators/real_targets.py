@@ -37,6 +37,9 @@ class RealTargets:
         Of a loss that has one.
     """
 
+    # Real targets have no probabilities, and so no prior of them.
+    prior = None
+
     def __init__(
         self,
         estimator_name,
@@ -214,6 +217,24 @@ class RealTargets:
             return targets / np.where(mean > 0.0, mean, 1.0)
         return (targets - mean) / np.where(var > 0.0, np.sqrt(var), 1.0)
 
+    def shown(self, targets):
+        """Encoded targets in the form that ``predict`` gives."""
+        return targets.ravel() if self.n_outputs == 1 else targets
+
+    def set_prior(self, rows):
+        """Real targets have no prior."""
+
+    def attributes_calibrated_on(self, z, rows):
+        """The attributes of the estimator; real targets are not calibrated."""
+        return self.attributes()
+
+    def row_losses(self, z, rows, tempers=False):
+        """The trained loss of each of `rows`, of several outputs the mean; shape (n,)."""
+        y = self._normalized(rows.targets)
+        loss = REGRESSION_LOSSES[self.loss]
+        parameter = () if loss.parameter is None else (self.loss_parameter,)
+        return loss.pointwise(z, y, *parameter).mean(axis=1)
+
     # From raw outputs to predictions.
 
     def output_affine(self):
@@ -268,7 +289,7 @@ class RealTargets:
         """
         column_moments(targets, name=name)
 
-    def score(self, z, rows):
+    def score(self, z, rows, tempers=False):
         """The score of raw outputs `z` for `rows`; NaN where a prediction is not finite."""
         with np.errstate(over="ignore", invalid="ignore"):
             predictions = self._predictions(z)

@@ -8,6 +8,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from skbn.estimators.base import BaseWithBatchNorm
 from skbn.estimators.columns import column_moments, merged
+from skbn.estimators.inputs import input_normalization
 from skbn.estimators.sequences import checked_sequences
 from skbn.kernels.cells import CELLS, GATES
 from skbn.network import views
@@ -56,10 +57,16 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
         )
         return reduce(merged, map(_moments_of_steps, parts))
 
-    def _input_table(self, X, y=None, sample_weight=None):
-        return Table(X.values, y, sample_weight, *self._input_normalization(), X.lengths)
+    def _auto_input_kind(self, rows, incremental):
+        return "smooth_clip"
 
-    def _initial_plan(self, rows):
+    def _input_table(self, X, y=None, sample_weight=None):
+        return Table(X.values, y, sample_weight, *input_normalization(self), X.lengths)
+
+    def _shown_rows(self, X):
+        return X.values if self._n_dimensions == 3 else X.values[:, :, 0]
+
+    def _initial_plan(self, rows, incremental):
         hidden_units = self._hidden_units()
         if not hidden_units:
             raise ValueError(

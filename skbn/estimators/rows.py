@@ -10,6 +10,7 @@ from sklearn.utils.validation import _check_sample_weight, check_array, validate
 
 from skbn.estimators.arguments import checker_of, in_the_name_of
 from skbn.estimators.class_weights import weights_by_class
+from skbn.estimators.temperature import effective_rows
 
 # Up to so many entries the checks of a table take longer than its predictions.
 SMALL_TABLE = 10_000
@@ -30,6 +31,11 @@ class Rows:
     @property
     def n(self):
         return self.X.shape[0]
+
+    @property
+    def n_effective(self):
+        """How many rows of equal weight say as much."""
+        return effective_rows(self.n, self.sample_weight)
 
     def taken(self, numbers):
         """The rows of these numbers."""

@@ -7,19 +7,29 @@ import warnings
 
 import numpy as np
 import scipy.optimize
+from sklearn.base import is_classifier
 from sklearn.utils.fixes import parse_version, sp_version
 from sklearn.utils.optimize import _check_optimize_result
 
+from skbn.estimators.scoring import n_held_out
 from skbn.network import optimizer as optimizers
 from skbn.network.optimizer import Training
 from skbn.training import schedules
 from skbn.training.epochs import INTERRUPTED
 
-# Rows from which on early_stopping="auto" stops early, as in HistGradientBoosting*.
-AUTO_EARLY_STOPPING_ROWS = 10_000
+# early_stopping="auto" takes no fewer held-out rows; and of a regressor's rows it holds some out
+# from so many rows on: docs/defaults.rst.
+FEWEST_HELD_OUT, FEWEST_FOR_REGRESSION = 20, 1000
 
 # Schedules over the whole of a fit.
 PLANNED = {"cosine": schedules.Cosine, "one_cycle": schedules.OneCycle}
+
+# The length of a planned schedule for Adam: so many epochs and so many steps at least, of a small
+# table fewer steps. A classifier of a tiny table has no held-out rows, which would notice that it
+# has learned its rows by heart, so it gets the epochs alone.
+FEWEST_EPOCHS = 20
+FEWEST_STEPS, FEWEST_STEPS_OF_SMALL, SMALL_TABLE = 2500, 1000, 1000
+TINY_TABLE = 200
 
 # The rate and the epochs that 'auto' stands for, where an estimator's plan for Adam does not apply.
 CONSTANT_RATE, EPOCHS_WITHOUT_ADAM = 0.001, 200
@@ -40,7 +50,7 @@ def check_solver(estimator):
         return
     for name, off in (("dropout", 0.0), ("weight_decay", 0.0), ("max_grad_norm", None)):
         value = getattr(estimator, name)
-        if value != off:
+        if value not in (off, "auto"):
             raise ValueError(
                 f"{name}={value} cannot be used with solver='lbfgs', which minimizes one fixed "
                 f"function: set {name}={off}"
@@ -56,19 +66,35 @@ def is_plain(estimator):
     plain = estimator._plain_parameters
     return (
         plain is not None
-        and all(getattr(estimator, name) == plain[name] for name in plain.keys() - {"dtype"})
+        and all(
+            getattr(estimator, name, plain[name]) == plain[name]
+            for name in plain.keys() - {"dtype"}
+        )
         and estimator.dtype != "float32"
     )
 
 
-def stops_early(estimator, n_rows, is_given, incremental):
-    """Whether training ends by the score on validation rows, which may be given.
+def early_stopping(estimator, rows, given, incremental):
+    """How validation rows take part in a call: False, True or ``"auto"``.
+
+    ``"auto"``: a planned training ends with the best of its checkpoints.
+
+    Parameters
+    ----------
+    estimator : estimator
+    rows : Rows
+        Rows to train on or to hold out.
+    given : Rows or None
+        Validation rows that the caller gave.
+    incremental : bool
+        Whether the call is ``partial_fit``.
 
     Raises
     ------
     ValueError
         If ``partial_fit`` is to stop early without any.
     """
+    is_given = given is not None
     if estimator.solver == "lbfgs":
         if is_given:
             warnings.warn(
@@ -77,20 +103,35 @@ def stops_early(estimator, n_rows, is_given, incremental):
                 stacklevel=5,
             )
         return False  # as in scikit-learn
-    if estimator.early_stopping == "auto":
-        return not incremental and (is_given or n_rows > AUTO_EARLY_STOPPING_ROWS)
-    if estimator.early_stopping and incremental and not is_given:
+    asked = estimator.early_stopping
+    if asked != "auto":
+        asked = bool(asked)  # of NumPy, too
+    elif not _has_checkpoints(estimator, rows, given, incremental):
+        asked = False
+    if asked is True and incremental and not is_given:
         raise ValueError(
             "partial_fit does not support early_stopping=True without validation data: "
             "give X_val and y_val"
         )
-    if is_given and not estimator.early_stopping and not incremental:
+    if is_given and not asked and not incremental:
         warnings.warn(
-            "X_val is given, but early_stopping=False: validation_scores_ and "
-            "validation_loss_curve_ are recorded, and training does not end by them",
+            f"X_val is given, but early_stopping={estimator.early_stopping!r} does not use it here:"
+            " validation_scores_ and validation_loss_curve_ are recorded, and training does not "
+            "end by them",
             stacklevel=5,
         )
-    return bool(estimator.early_stopping)
+    return asked
+
+
+def _has_checkpoints(estimator, rows, given, incremental):
+    if incremental or estimator.learning_rate not in PLANNED:
+        return False
+    # A few heavy rows choose no better than a few rows.
+    if given is not None:
+        return given.n_effective >= FEWEST_HELD_OUT
+    if not is_classifier(estimator) and rows.n < FEWEST_FOR_REGRESSION:
+        return False
+    return n_held_out(rows.n_effective, estimator.validation_fraction) >= FEWEST_HELD_OUT
 
 
 def new_training(estimator, network, random_state):
@@ -106,7 +147,7 @@ def new_training(estimator, network, random_state):
 def new_optimizer(estimator):
     """The record of a new optimizer."""
     common = {
-        "weight_decay": estimator.weight_decay,
+        "weight_decay": weight_decay(estimator),
         "max_grad_norm": max_grad_norm(estimator),
     }
     if estimator.solver == "sgd":
@@ -143,9 +184,16 @@ def resumed_training(estimator, random_state):
     seed = estimator._dropout_seed
     if seed == NO_SEED:
         seed = _dropout_seed(estimator, random_state)
-    optimizer["weight_decay"] = estimator.weight_decay
+    optimizer["weight_decay"] = weight_decay(estimator)
     optimizer["max_grad_norm"] = max_grad_norm(estimator)
     return Training(optimizer, estimator._moments.copy(), estimator.alpha, seed)
+
+
+def weight_decay(estimator):
+    """The decoupled decay that ``'auto'`` stands for, or the given decay."""
+    if estimator.weight_decay != "auto":
+        return estimator.weight_decay
+    return 0.0 if estimator.solver == "lbfgs" else estimator._auto_weight_decay
 
 
 def max_grad_norm(estimator):
@@ -176,14 +224,31 @@ def learning_rate_init(estimator, incremental=False):
     return estimator._planned_rate if is_planned(estimator) and not incremental else CONSTANT_RATE
 
 
-def n_epochs(estimator):
-    """The epochs of ``fit`` at most: the length of a planned schedule, otherwise ``max_iter``."""
+def n_epochs(estimator, n_rows):
+    """The epochs of ``fit`` at most: the length of a planned schedule, otherwise ``max_iter``.
+
+    Parameters
+    ----------
+    estimator : estimator
+    n_rows : int
+        Rows to train on.
+    """
     if estimator.learning_rate not in PLANNED:
         return estimator.max_iter
     if estimator.n_epochs != "auto":
         return estimator.n_epochs
-    planned = estimator._planned_epochs if is_planned(estimator) else EPOCHS_WITHOUT_ADAM
+    planned = EPOCHS_WITHOUT_ADAM
+    if is_planned(estimator):
+        planned = estimator._planned_epochs or _enough_epochs(estimator, n_rows)
     return min(planned, estimator.max_iter)
+
+
+def _enough_epochs(estimator, n_rows):
+    if is_classifier(estimator) and n_rows < TINY_TABLE:
+        return FEWEST_EPOCHS
+    n_steps = FEWEST_STEPS if n_rows >= SMALL_TABLE else FEWEST_STEPS_OF_SMALL
+    steps_of_an_epoch = int(np.ceil(n_rows / rows_per_step(estimator, n_rows)))
+    return max(FEWEST_EPOCHS, int(np.ceil(n_steps / steps_of_an_epoch)))
 
 
 def is_planned(estimator):

@@ -6,10 +6,12 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skbn.estimators import solvers
+from skbn.estimators.class_targets import CALIBRATION
 from skbn.estimators.columns import NON_FINITE
 from skbn.estimators.row_order import warn_of_order
 from skbn.network.statistics import set_exact_statistics
 from skbn.training.batches import Batches
+from skbn.training.checkpoints import Checkpoints
 from skbn.training.epochs import INTERRUPTED, History, NonFiniteLoss, no_hook, run_epochs
 from skbn.training.stopping import LossPlateau, ValidationPlateau, ValidationRecord
 
@@ -23,6 +25,7 @@ RECORDS = (
     "best_loss_",
     "validation_scores_",
     "validation_loss_curve_",
+    "validation_epochs_",
     "best_validation_score_",
     "batch_size_",
     "n_epochs_",
@@ -43,6 +46,7 @@ def begin_records(estimator):
     estimator.learning_rate_curve_ = []
     estimator.validation_scores_ = None
     estimator.validation_loss_curve_ = None
+    estimator.validation_epochs_ = None
     estimator.best_validation_score_ = None
     estimator.best_loss_ = np.inf
 
@@ -53,7 +57,7 @@ def remedies(estimator, incremental):
     if estimator.solver != "lbfgs":
         rate = solvers.learning_rate_init(estimator, incremental)
         advice.append(f"a smaller learning_rate_init (now {rate})")
-    if not hasattr(estimator, "input_mean_"):
+    if estimator._input_kind is None:
         advice.append('normalize_input="standard"')
     advice.append("where X, y or sample_weight hold huge or tiny numbers, other units")
     return f"Try {'; or '.join(advice)}."
@@ -85,10 +89,13 @@ class TrainingRun:
         self.incremental = call.incremental
         self.early_stopping = call.early_stopping
         self.random_state = call.random_state
-        self.n_epochs = 1 if self.incremental else solvers.n_epochs(estimator)
+        self.n_epochs = 1 if self.incremental else solvers.n_epochs(estimator, table.n_rows)
         self._prepare_steps()
-        self.record = None if validation is None else self._record(validation)
-        self.stopping = self._stopping()
+        if self.early_stopping == "auto":
+            self.record = self.stopping = self._checkpoints(validation)
+        else:
+            self.record = None if validation is None else self._record(validation)
+            self.stopping = self._stopping()
         self.history = History(
             loss_curve=list(getattr(estimator, "loss_curve_", ())),
             learning_rate_curve=list(getattr(estimator, "learning_rate_curve_", ())),
@@ -119,18 +126,37 @@ class TrainingRun:
             lambda: validation.evaluate(exact=not self.incremental),
             self.network.snapshot,
             estimator.verbose,
-            getattr(estimator, "validation_scores_", None) or (),
-            getattr(estimator, "validation_loss_curve_", None) or (),
+            **self._records_before(),
         )
         # A warm start has to beat the network that it begins with. scikit-learn compares with the
         # best earlier score instead, and ends with the last network: its best weights share their
         # memory with the weights in training.
         if estimator.n_iter_ > 0 and not self.incremental and not estimator._is_plain:
-            score, _ = validation.evaluate()
+            score = validation.evaluate().score
             record.best_score, record.best = -np.inf, None
             if not np.isnan(score):
                 record.best_score, record.best = score, self.network.snapshot()
         return record
+
+    def _records_before(self):
+        # What a record of validation rows goes on from.
+        before = vars(self.estimator)
+        return {
+            "scores": before.get("validation_scores_") or (),
+            "losses": before.get("validation_loss_curve_") or (),
+            "epochs": before.get("validation_epochs_") or (),
+            "epochs_before": len(before.get("loss_curve_", ())),
+        }
+
+    def _checkpoints(self, validation):
+        """The networks of some epochs, of which one is kept."""
+        return Checkpoints(
+            self.n_epochs,
+            validation.evaluate,
+            self.network.snapshot,
+            self.estimator.verbose,
+            **self._records_before(),
+        )
 
     def _stopping(self):
         """The criterion that ends training before its last epoch."""
@@ -197,9 +223,7 @@ class TrainingRun:
                 f"{message} The best epoch before is restored.", ConvergenceWarning, stacklevel=6
             )
         if not self.incremental:
-            if self.early_stopping and self.record.best is not None:
-                self.network.restore(self.record.best)
-            self._finish_statistics()
+            self._finish_network(diverged)
             if (
                 not estimator.shuffle
                 and self.network.is_normalized
@@ -220,6 +244,9 @@ class TrainingRun:
         attributes = {
             name: value for name, value in vars(self.estimator).items() if name not in parameters
         }
+        # Callbacks get a copy of the estimator before the fit, with another network's temperature.
+        before = self.callbacks.estimator
+        attributes |= {name: None for name in CALIBRATION if hasattr(before, name)}
         return attributes | {
             "_parameters": now.parameters,
             "_statistics": now.statistics,
@@ -232,16 +259,28 @@ class TrainingRun:
             "learning_rate_curve_": list(self.history.learning_rate_curve),
         }
 
-    def _finish_statistics(self):
+    def _finish_network(self, diverged):
+        """Go back to the network that is kept, and set its exact statistics."""
         # Ctrl-C leaves a usable model here, too: the model of the running averages. Ctrl-C for a
         # second time is meant to end the fit, as an exception does.
         try:
+            best = self.record.best if self.early_stopping else None
+            if self.early_stopping == "auto" and not diverged:
+                best = self._best_checkpoint()
+            if best is not None:
+                self.network.restore(best)
             set_exact_statistics(self.network, self.table)
         except KeyboardInterrupt:
             if self.history.interrupted:
                 raise
             self.history.interrupted = True
             warnings.warn(INTERRUPTED, stacklevel=7)
+
+    def _best_checkpoint(self):
+        # Where training was ended between two checkpoints, the network as it is is one more.
+        if self.record.epoch not in self.record.wanted or self.history.interrupted:
+            self.record.look(self.record.epoch)
+        return self.record.chosen()
 
     def _keep_optimizer(self, diverged):
         """Keep the optimizer and the schedule, with which a stream of ``partial_fit`` goes on."""
@@ -265,10 +304,12 @@ class TrainingRun:
         estimator._n_without_improvement = self.stopping.n_without_improvement
         estimator.loss_curve_ = history.loss_curve
         estimator.learning_rate_curve_ = history.learning_rate_curve
-        estimator.best_loss_ = None if self.early_stopping else self.stopping.best_loss
+        is_watched = self.early_stopping is True
+        estimator.best_loss_ = None if is_watched else self.stopping.best_loss
         if record is not None:
             estimator.validation_scores_ = record.scores
             estimator.validation_loss_curve_ = record.losses
+            estimator.validation_epochs_ = record.epochs
             estimator.best_validation_score_ = record.best_score
         if history.loss_curve:
             estimator.loss_ = history.loss_curve[-1]

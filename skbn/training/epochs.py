@@ -7,6 +7,7 @@ whole, so an exception raised there (Ctrl-C) leaves a usable one.
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from time import perf_counter
 
 import numpy as np
 
@@ -104,8 +105,7 @@ def run_epochs(
     """
     bounds = batches.bounds(table.n_rows)
     rows = np.arange(table.n_rows)
-    # How long it will take is known beforehand where the epochs are planned.
-    of_all = f" of {max_epochs}" if schedule.runs_to_the_end else ""
+    begin = perf_counter()
     try:
         for _ in range(max_epochs):
             with epoch_hook(history) as stop:
@@ -117,7 +117,9 @@ def run_epochs(
                 ]
                 loss = float(np.average(np.concatenate(losses), weights=np.diff(bounds)))
                 if verbose:
-                    print(f"Iteration {history.n_epochs + 1}{of_all}, loss = {loss:.8f}")
+                    n_planned = max_epochs if schedule.runs_to_the_end else None
+                    progress = _progress(history.n_epochs + 1, n_planned, perf_counter() - begin)
+                    print(f"Iteration {progress[0]}, loss = {loss:.8f}{progress[1]}")
                 # Ctrl-C while the validation rows are scored leaves no half of an epoch's record.
                 plateau = stopping.epoch_ended(loss)
                 history.n_epochs += 1
@@ -136,6 +138,13 @@ def run_epochs(
     except KeyboardInterrupt:
         history.interrupted = True
         warnings.warn(INTERRUPTED, stacklevel=7)
+
+
+def _progress(epoch, n_planned, seconds):
+    # The number of the epoch, and how long the others will take where their number is known.
+    if n_planned is None:
+        return f"{epoch}", ""
+    return f"{epoch} of {n_planned}", f", {seconds / epoch * (n_planned - epoch):.1f} s left"
 
 
 def _train_block(network, table, training, rows, bounds, rates, block):

@@ -12,37 +12,46 @@ class ValidationRecord:
     Parameters
     ----------
     evaluate : callable
-        Gives the score and the loss of the network as it is.
+        Gives the ``Evaluation`` of the network as it is.
     snapshot : callable
         Gives a copy of the network as it is.
     verbose : bool
         Whether to print the scores.
-    scores, losses : sequence of float, default=()
-        Those of earlier epochs.
+    scores, losses, epochs : sequence, default=()
+        Of earlier trainings.
+    epochs_before : int, default=0
+        Epochs of earlier trainings.
 
     Attributes
     ----------
-    scores, losses : list of float
-        Of each epoch.
+    scores, losses, epochs : list
+        Of each epoch, which is counted from 1.
     best_score : float
     best : object
         The snapshot of the epoch with the best score; None before there is a finite one.
     """
 
-    def __init__(self, evaluate, snapshot, verbose, scores=(), losses=()):
+    def __init__(
+        self, evaluate, snapshot, verbose, scores=(), losses=(), epochs=(), epochs_before=0
+    ):
         self.evaluate = evaluate
         self.snapshot = snapshot
         self.verbose = verbose
         self.scores = list(scores)
         self.losses = list(losses)
+        self.epochs = list(epochs)
+        self.epoch = epochs_before
         self.best_score = max((s for s in self.scores if not np.isnan(s)), default=-np.inf)
         self.best = None
 
     def epoch_ended(self):
         """Score the network; keep a copy if it is the best; return the score."""
-        score, loss = self.evaluate()
+        evaluation = self.evaluate()
+        score = evaluation.score
+        self.epoch += 1
         self.scores.append(score)
-        self.losses.append(loss)
+        self.losses.append(evaluation.loss)
+        self.epochs.append(self.epoch)
         if self.verbose:
             print(f"Validation score: {score:f}")
         if score > self.best_score:

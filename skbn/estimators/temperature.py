@@ -1,0 +1,110 @@
+"""The temperature of a classifier: how far its probabilities are drawn towards the class prior.
+
+A network that has learned its training rows by heart is too sure of other rows. With z the raw
+outputs, log pi the outputs that give the prior of the training classes, and T the temperature, the
+outputs log pi + (z - log pi) / T are as sure as the network is right on held-out rows (Guo et al.
+2017, "On calibration of modern neural networks", section 4.2, where log pi is 0). For T to infinity
+they are the prior.
+
+Few held-out rows may praise a network by chance. So a penalty stands beside their log loss: the
+root mean square of (z - log pi) / T, as if it had an exponential distribution of the mean 1. It
+counts as much as one row. Both are convex in 1 / T, since the outputs are affine in it.
+"""
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit, log_softmax, softmax
+
+# Limits of 1 / T. No network is made surer than it is by itself. Outputs that are a hundredth of
+# what they were still rank rows.
+FLATTEST, STEEPEST = 0.01, 1.0
+
+# Of 1 / T; the loss differs by about its square.
+PRECISION = 1e-4
+
+
+def prior_outputs(targets, sample_weight, n_outputs):
+    """The raw outputs of shape (n_outputs,) that give the prior of the training rows.
+
+    Parameters
+    ----------
+    targets : ndarray of shape (n, n_targets)
+        Numbers of the classes where a row has one of several; otherwise 0 and 1 for each output.
+    sample_weight : ndarray of shape (n,) or None
+    n_outputs : int
+    """
+    n = len(targets)
+    weight = np.ones(n) if sample_weight is None else sample_weight
+    # A class without rows would have a prior of 0. It gets half of the share of one row.
+    least = 0.5 / n
+    if n_outputs > targets.shape[1]:
+        counts = np.bincount(targets[:, 0].astype(np.intp), weight, minlength=n_outputs)
+        shares = np.maximum(counts / weight.sum(), least)
+        return np.log(shares / shares.sum())
+    shares = np.clip(np.average(targets, axis=0, weights=weight), least, 1.0 - least)
+    return np.log(shares) - np.log1p(-shares)
+
+
+def tempered(z, prior, temperature):
+    """Raw outputs drawn towards the prior's."""
+    return prior + (z - prior) / temperature
+
+
+def row_losses(z, targets):
+    """The log loss of each row of raw outputs, of several labels the sum; shape (n,)."""
+    if z.shape[1] > targets.shape[1]:
+        rows = np.arange(len(z))
+        return -log_softmax(z, axis=1)[rows, targets[:, 0].astype(np.intp)]
+    return (np.logaddexp(0.0, z) - targets * z).sum(axis=1)
+
+
+def effective_rows(n, sample_weight):
+    """How many rows of equal weight say as much as n weighted rows: (sum w)^2 / sum w^2.
+
+    Kish (1965), "Survey sampling", section 11.7.
+    """
+    if sample_weight is None:
+        return n
+    # The largest weight is divided out, so that no square leaves the range of float64.
+    weight = sample_weight / sample_weight.max()
+    return weight.sum() ** 2 / (weight**2).sum()
+
+
+def fitted_temperature(z, targets, prior, sample_weight=None):
+    """The temperature, 1 to 100, of the least penalized log loss of held-out rows.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n, n_outputs), float64
+        Raw outputs; finite.
+    targets : ndarray of shape (n, n_targets)
+        As in `prior_outputs`.
+    prior : ndarray of shape (n_outputs,)
+        From `prior_outputs`.
+    sample_weight : ndarray of shape (n,), default=None
+    """
+    away = z - prior
+    if z.shape[1] > targets.shape[1]:
+        # The probabilities of a softmax do not depend on the mean of its outputs.
+        away = away - away.mean(axis=1, keepdims=True)
+        of_class = away[np.arange(len(z)), targets[:, 0].astype(np.intp)]
+
+        def slopes(steepness):
+            chances = softmax(prior + steepness * away, axis=1)
+            return (chances * away).sum(axis=1) - of_class
+
+    else:
+
+        def slopes(steepness):
+            return ((expit(prior + steepness * away) - targets) * away).sum(axis=1)
+
+    penalty = np.sqrt(np.mean(away**2)) / effective_rows(len(z), sample_weight)
+
+    def slope(steepness):
+        return np.average(slopes(steepness), weights=sample_weight) + penalty
+
+    if slope(STEEPEST) <= 0.0:
+        return 1.0 / STEEPEST
+    if slope(FLATTEST) >= 0.0:
+        return 1.0 / FLATTEST
+    return 1.0 / brentq(slope, FLATTEST, STEEPEST, xtol=PRECISION)
