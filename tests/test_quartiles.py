@@ -98,7 +98,8 @@ def test_memory(weighted):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 1.1 * 2**26
+    # One weighted column: its numbers, their order and the sums of the weights, in eight arrays.
+    assert peak < (8 * 1.6e6 if weighted else 1.1 * 2**23)
 
 
 def test_numbers_whose_squares_leave_the_range():
@@ -127,6 +128,8 @@ def test_columns_of_many_values():
         np.where(np.arange(n) == 7, 0.5, np.arange(n) % 2), -(np.arange(n) % 2),
     ])  # fmt: skip
     np.testing.assert_array_equal(of_many_values(X), [False, False, True, True, True, False])
+    late = np.vstack([X[:2]] * 700 + [X])
+    np.testing.assert_array_equal(of_many_values(late), of_many_values(X))
     assert embedded_columns(X) == [(2, 3)]
     assert embedded_columns(X[:, :2]) == []
     assert embedded_columns(X[:, [3, 0, 3]]) == [(0, 1), (2, 1)]

@@ -96,7 +96,7 @@ class TestPublicNames:
     @pytest.mark.parametrize("cls", BOTH)
     def test_docstring_names_the_fitted_attributes(self, cls):
         X, y = data_for(cls)
-        estimator = fitted(small(cls, early_stopping=True), X, y)
+        estimator = fitted(small(cls, early_stopping=True, validation_fraction=0.5), X, y)
         public = {name for name in vars(estimator) if name.endswith("_") and name[0] != "_"}
         public |= {name for name in dir(cls) if name.endswith("_") and name[0] != "_"}
         section = re.search(r"Attributes\n-+\n(.*?)\nSee Also\n-+", inspect.getdoc(cls), re.DOTALL)[

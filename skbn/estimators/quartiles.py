@@ -12,8 +12,12 @@ from skbn.estimators.columns import NON_FINITE
 
 QUARTILES = (0.25, 0.5, 0.75)
 
-# Bytes of the columns that are sorted together, but at least one column.
-SORTED_BYTES = 1 << 26
+# Bytes of the columns that are sorted together, but at least one column. A fit shall need little
+# memory beside the table.
+SORTED_BYTES = 1 << 23
+
+# Rows in which a third value of a column is looked for first.
+HEAD = 1000
 
 
 def center_and_spread(X, sample_weight=None):
@@ -77,9 +81,10 @@ def _sorted_numbers(block):
     places = []
     for quantile in QUARTILES:
         behind = int(n * quantile)
-        places.append((behind - 1 if n * quantile == behind else behind, behind))
-    block.partition(np.unique([0, n - 1, *np.ravel(places)]), axis=1)
-    block = block[:, [*np.ravel(places), 0, n - 1]].astype(np.float64)
+        places += [behind - 1 if n * quantile == behind else behind, behind]
+    # NumPy sorts numbers faster than it finds so many places in them.
+    block.sort(axis=1)
+    block = block[:, [*places, 0, n - 1]].astype(np.float64)
     # Half of each: the sum of two numbers may leave the range of float64.
     averages = [0.5 * block[:, place] + 0.5 * block[:, place + 1] for place in (0, 2, 4)]
     return *averages, block[:, -2], block[:, -1]
@@ -103,11 +108,13 @@ def _weighted_numbers(column, sample_weight):
 
 def of_many_values(X):
     """Which columns of a dense table hold three values or more: a mask of shape (d,)."""
-    n, d = X.shape
-    width = max(1, SORTED_BYTES // (8 * n))
-    masks = []
-    for start in range(0, d, width):
-        block = X[:, start : start + width]
-        ends = (block == block.min(axis=0)) | (block == block.max(axis=0))
-        masks.append(~ends.all(axis=0))
-    return np.concatenate(masks)
+    # Most columns show it in their first rows. Only others are looked at as a whole.
+    mask = _holds_a_third(X[:HEAD])
+    for column in np.flatnonzero(~mask):
+        mask[column] = _holds_a_third(X[:, column])
+    return mask
+
+
+def _holds_a_third(rows):
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    return ~((rows == low) | (rows == high)).all(axis=0)
