@@ -61,7 +61,7 @@ def set_input_map(estimator, rows, call):
 
 
 def input_normalization(estimator):
-    """What is subtracted from the inputs, what multiplies them, and whether they are drawn in.
+    """The numbers subtracted from the inputs, their factors, and whether inputs are drawn in.
 
     The first two are None where inputs are not normalized.
 

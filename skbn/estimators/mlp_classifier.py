@@ -124,10 +124,10 @@ class MLPWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPWithBatchNorm):
 
     n_epochs : int or 'auto', default='auto'
         Epochs of a planned schedule, ``learning_rate='cosine'`` or ``'one_cycle'``. 'auto' is for
-        Adam at least 20 epochs and at least 2,500 steps (1,000 steps for fewer than 1,000 rows; in
-        classifiers no steps at least for fewer than 200 rows), for SGD and RMSProp 200 epochs, but
-        at most `max_iter`; a number is taken as it is. Other schedules, and L-BFGS, have `max_iter`
-        alone.
+        Adam the least number of epochs, 20 or more, that makes 2,500 steps (1,000 steps for fewer
+        than 1,000 training rows). Classifiers on fewer than 200 training rows get 20 epochs. For
+        SGD and RMSProp 'auto' is 200 epochs. 'auto' never exceeds `max_iter`; a number is taken as
+        it is. Other schedules, and L-BFGS, have `max_iter` alone.
 
     scoring : str, callable or None, default=None
         The score on validation rows: 'loss' (minus the log loss after the temperature, or minus the
@@ -154,19 +154,20 @@ class MLPWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPWithBatchNorm):
         which lies between -3 and 3 [4]_: neither in training nor later does a huge number harm a
         column, unless most numbers of the column are equal. 'smooth_clip': the same with mean and
         deviation, which merge over calls of ``partial_fit`` and keep a sparse `X` sparse; constant
-        columns are only centered. 'standard' is without the clip, which scikit-learn's networks
-        cannot express. 'auto' is 'robust' in
-        ``fit`` on a dense `X`, and 'smooth_clip' on a sparse `X` and in a new ``partial_fit``. A
-        network keeps its normalization in later calls; 'robust' numbers stay, moments are merged.
+        columns are only centered. 'standard' uses mean and deviation alone; beside None it is what
+        ``to_sklearn`` can convert. 'auto' is 'robust' in ``fit`` on a dense `X`, and 'smooth_clip'
+        on a sparse `X` and in a new ``partial_fit``. A network keeps its normalization in later
+        calls; 'robust' numbers stay, moments are merged.
 
     trained_input_scale : bool, default=True
         Whether each input of the first layer has a factor, trained from 1 at 6 times the learning
         rate and without decay: columns that do not matter fade [4]_.
 
     periodic_embedding : float or None, default=1.0
-        The constant c of a periodic embedding of each column [4]_: x becomes the four numbers
-        ``V cos(w x + b) + a`` (three) and x. All of w, b (16 each), V and a are trained, without
-        decay; w is drawn with the deviation ``2 pi c / sqrt(n_features)``. A larger c sees finer
+        The constant c of a periodic embedding of each column [4]_. The normalized number x becomes
+        four inputs of the first layer: three numbers ``V cos(w x + b) + a``, and x. Each column has
+        its own w and b (16 numbers each), V (3 by 16) and a, which are trained without decay; w is
+        drawn with the deviation ``2 pi c / sqrt(n_features)``. A larger c sees finer
         detail of a column. Columns of one or two values have none, nor have networks that are
         begun on a sparse `X` or by ``partial_fit``.
 
@@ -197,11 +198,12 @@ class MLPWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPWithBatchNorm):
         theirs into the score; a given `X_val` is scored by `sample_weight_val` alone.
 
     calibrate : {'auto', False}, default='auto'
-        Whether probabilities are made as sure as the network is right on validation rows, where
-        `early_stopping` has 20 of equal weight: raw outputs z become ``p + (z - p) /
-        temperature_``, where p are the raw outputs of the class prior and the temperature is fitted
-        by log loss. ``predict`` gives the most probable class by then, which on noisy tables is a
-        rare class less often: for a score of rare classes (F1, recall) take `class_weight`, another
+        'auto' fits a temperature to the validation rows of `early_stopping`, if they count as at
+        least 20 rows of equal weight. Raw outputs z, before softmax or logistic, become
+        ``p + (z - p) / temperature_``, where p are the raw outputs that give the shares of the
+        classes in the training rows. The temperature minimizes the log loss and a small penalty.
+        ``predict`` gives the most probable class after this step. On noisy tables that is a rare
+        class less often: for a score of rare classes (F1, recall) take `class_weight`, another
         threshold (``TunedThresholdClassifierCV``) or False.
 
     Attributes
@@ -260,10 +262,12 @@ class MLPWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPWithBatchNorm):
         Moments of the training rows, with 'standard' and 'smooth_clip' inputs.
 
     input_scale_ : ndarray of shape (n_in,)
-        The trained factor of each row of ``coefs_[0]``; ones with ``trained_input_scale=False``.
+        The trained factor of each of the n_in rows of ``coefs_[0]``, which do not contain it; ones
+        with ``trained_input_scale=False``.
 
     embedded_columns_ : ndarray of int
-        The columns of `X` that have a periodic embedding: each is four rows of ``coefs_[0]``.
+        The columns of `X` that have a periodic embedding. Each has four rows in ``coefs_[0]``, any
+        other column has one.
 
     n_features_in_ : int
         Number of columns of `X`.

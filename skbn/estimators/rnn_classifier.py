@@ -192,11 +192,12 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
         ``n_samples / (n_classes * np.bincount(y))``.
 
     calibrate : {'auto', False}, default='auto'
-        Whether probabilities are made as sure as the network is right on validation rows, where
-        `early_stopping` has 20 of equal weight: raw outputs z become ``p + (z - p) /
-        temperature_``, where p are the raw outputs of the class prior and the temperature is fitted
-        by log loss. ``predict`` gives the most probable class by then, which on noisy tables is a
-        rare class less often: for a score of rare classes (F1, recall) take `class_weight`, another
+        'auto' fits a temperature to the validation rows of `early_stopping`, if they count as at
+        least 20 rows of equal weight. Raw outputs z, before softmax or logistic, become
+        ``p + (z - p) / temperature_``, where p are the raw outputs that give the shares of the
+        classes in the training rows. The temperature minimizes the log loss and a small penalty.
+        ``predict`` gives the most probable class after this step. On noisy tables that is a rare
+        class less often: for a score of rare classes (F1, recall) take `class_weight`, another
         threshold (``TunedThresholdClassifierCV``) or False.
 
     Attributes

@@ -133,7 +133,7 @@ class Validation:
 
 
 def scoring_of(estimator, network, targets, checkpoints):
-    """What is watched on validation rows, as a function for `Validation`.
+    """The score on validation rows, as a function for `Validation`.
 
     Parameters
     ----------
