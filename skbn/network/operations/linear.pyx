@@ -20,9 +20,10 @@ cdef const floating* effective_weights(
     const floating* parameters, const Operation* operation, const Memory* memory,
 ) noexcept nogil:
     """The weights that rows are multiplied by: W, or s W, which is written to the scratch."""
-    cdef floating* scaled = <floating*> (memory.scratch + operation.scratch)
+    cdef floating* scaled
     if operation.scale < 0:
         return parameters + operation.weights
+    scaled = <floating*> (memory.scratch + operation.scratch)
     input_scale_forward(scaled, parameters + operation.weights, parameters + operation.scale,
                         operation.n_in, operation.n_out)
     return scaled
@@ -41,9 +42,10 @@ cdef floating* weights_gradient_begin(
     floating* gradient, const Operation* operation, const Memory* memory,
 ) noexcept nogil:
     """Where the gradient of the effective weights is added up."""
-    cdef floating* scaled = <floating*> (memory.scratch + operation.scratch)
+    cdef floating* scaled
     if operation.scale < 0:
         return gradient + operation.weights
+    scaled = <floating*> (memory.scratch + operation.scratch)
     memset(scaled, 0, operation.n_in * operation.n_out * sizeof(floating))
     return scaled
 
