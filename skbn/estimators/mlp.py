@@ -29,7 +29,7 @@ from skbn.network.plan import (
 FOLDING_ROWS = 10_000
 
 
-# The parameters under which a network is scikit-learn's, beside those that both have.
+# Values of our own parameters under which a network is scikit-learn's.
 PLAIN_PARAMETERS = {
     "batch_norm": None,
     "normalize_input": None,

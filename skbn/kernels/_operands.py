@@ -104,7 +104,7 @@ def check_target(name, y):
 
 def as_csr_operands(X, rows, mean, invstd):
     """Row numbers and the fixed normalization of a CSR table, checked together with the table."""
-    # The arrays of another format look alike, but do not end where those of CSR do.
+    # The arrays of another format look like the arrays of CSR, but end elsewhere.
     if not issparse(X) or X.format != "csr":
         raise ValueError(f"X must be a CSR matrix or array, got {type(X).__name__}")
     if X.shape[1] == 0:
