@@ -9,7 +9,7 @@ from skbn.network.network import Network
 from skbn.network.plan import feed_forward
 from skbn.network.table import Table
 from skbn.training.batches import Batches
-from skbn.training.epochs import History, run_epochs
+from skbn.training.epochs import Progress, Trainer, Trainers, run_epochs
 from skbn.training.schedules import Constant
 from skbn.training.stopping import LossPlateau
 
@@ -72,16 +72,18 @@ class OwnTraining:
 
     def epoch(self):
         """Train on all batches in the order of the rows; their mean loss."""
-        history = History()
-        run_epochs(
+        trainer = Trainer(
             self.network,
             self.table,
             self.training,
             Constant(LEARNING_RATE),
-            LossPlateau(0.0, np.inf, np.inf, None),
-            history,
+            Batches(self.batch_size, 2, shuffle=False),
+        )
+        run_epochs(
+            Trainers([trainer]),
+            LossPlateau(0.0, np.inf),
+            Progress(),
             max_epochs=1,
-            batches=Batches(self.batch_size, 2, shuffle=False),
             verbose=False,
         )
-        return history.loss_curve[0]
+        return trainer.loss_curve[0]

@@ -14,7 +14,8 @@ from skbn.estimators.losses import REGRESSION_LOSSES
 from skbn.estimators.rows import Rows
 from skbn.estimators.scoring import hold_out
 from skbn.kernels import losses as loss_kernels
-from skbn.training.checkpoints import Checkpoints, Evaluation, checkpoint_epochs, is_ahead
+from skbn.training.checkpoints import Checkpoints, checkpoint_epochs, is_ahead
+from skbn.training.validation_record import Evaluation, ValidationRecord
 
 
 class TestEpochs:
@@ -40,10 +41,11 @@ def run(scores, n_epochs=10, rows=None):
         look = next(looks)
         return Evaluation(scores[look], 0.5, None if rows is None else rows[look])
 
-    criterion = Checkpoints(n_epochs, evaluate, lambda: now["epoch"], False)
+    record = ValidationRecord(evaluate, lambda: now["epoch"], False)
+    criterion = Checkpoints(n_epochs, record)
     for epoch in range(1, n_epochs + 1):
         now["epoch"] = epoch
-        assert criterion.epoch_ended(1.0 / epoch) is False
+        assert criterion.epoch_ended(epoch, 1.0 / epoch) is False
     chosen = criterion.chosen()
     return criterion, now["epoch"] if chosen is None else chosen
 
@@ -52,9 +54,9 @@ class TestTheChoice:
     def test_the_best_score(self):
         criterion, chosen = run([0.1, 0.2, 0.9, 0.3, 0.4, 0.5, 0.6, 0.7])
         assert chosen == 5
-        assert criterion.epochs == [3, 4, 5, 6, 7, 8, 9, 10]
-        assert criterion.best_score == 0.9
-        assert criterion.losses == [0.5] * 8
+        assert criterion.record.epochs == [3, 4, 5, 6, 7, 8, 9, 10]
+        assert criterion.record.best_score == 0.9
+        assert criterion.record.losses == [0.5] * 8
         assert criterion.best_loss == 0.1
 
     def test_an_equal_score_is_not_ahead(self):
@@ -339,15 +341,15 @@ class TestWhatIsWatched:
         with pytest.warns(UserWarning, match="interrupted"), pytest.raises(KeyboardInterrupt):
             # The second one comes when the network is looked at that was left.
             clf.fit(X, y)
-        criterion = Checkpoints(10, None, None, False)
-        criterion.evaluate = lambda: (_ for _ in ()).throw(KeyboardInterrupt())
-        for _ in range(2):
-            criterion.epoch_ended(1.0)
+        interrupted = (_ for _ in ()).throw
+        record = ValidationRecord(lambda: interrupted(KeyboardInterrupt()), None, False)
+        criterion = Checkpoints(10, record)
+        for epoch in (1, 2):
+            criterion.epoch_ended(epoch, 1.0)
         with pytest.raises(KeyboardInterrupt):
-            criterion.epoch_ended(0.5)
-        assert criterion.epoch == 2
+            criterion.epoch_ended(3, 0.5)
         assert criterion.best_loss == 1.0
-        assert criterion.scores == criterion.epochs == []
+        assert record.scores == record.epochs == []
 
     def test_an_unknown_scorer(self):
         with pytest.raises(ValueError, match="scoring"):

@@ -16,8 +16,8 @@ from skbn import (
     RNNWithBatchNormRegressor,
 )
 from skbn.network.network import Network
-from skbn.training.checkpoints import Evaluation
-from skbn.training.stopping import ValidationPlateau, ValidationRecord
+from skbn.training.stopping import ValidationPlateau
+from skbn.training.validation_record import Evaluation, ValidationRecord
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((300, 3))
@@ -261,5 +261,10 @@ class TestBestEpoch:
         scores = iter([0.5, np.nan, np.nan, np.nan])
         record = ValidationRecord(lambda: Evaluation(next(scores), 0.0), lambda: None, False)
         plateau = ValidationPlateau(0.0, 2, record)
-        assert [plateau.epoch_ended(0.0) for _ in range(4)] == [False, False, False, True]
+        assert [plateau.epoch_ended(epoch, 0.0) for epoch in (1, 2, 3, 4)] == [
+            False,
+            False,
+            False,
+            True,
+        ]
         assert record.best_score == 0.5

@@ -29,9 +29,10 @@ from sklearn.preprocessing import StandardScaler
 
 import skbn
 from skbn import MLPWithBatchNorm, MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
-from skbn.estimators import scoring, solvers, training_run
+from skbn.estimators import scoring, solvers
 from skbn.network.network import Network
-from skbn.training.checkpoints import Evaluation
+from skbn.training import epochs
+from skbn.training.validation_record import Evaluation
 
 BOTH = [MLPWithBatchNormClassifier, MLPWithBatchNormRegressor]
 
@@ -581,7 +582,7 @@ class TestTraining:
         def interrupted(*arguments):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(training_run, "set_exact_statistics", interrupted)
+        monkeypatch.setattr(epochs, "set_exact_statistics", interrupted)
         clf = small(MLPWithBatchNormClassifier)
         with pytest.warns(UserWarning, match="Training interrupted by user"):
             clf.fit(X, y)
@@ -596,7 +597,7 @@ class TestTraining:
         def interrupted(*arguments):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(training_run, "set_exact_statistics", interrupted)
+        monkeypatch.setattr(epochs, "set_exact_statistics", interrupted)
         monkeypatch.setattr(Network, "train", interrupted)
         with (
             pytest.warns(UserWarning, match="Training interrupted by user"),
@@ -892,7 +893,7 @@ class TestWarningsNameTheCallersLine:
         if where == "train":
             monkeypatch.setattr(Network, "train", interrupted)
         else:
-            monkeypatch.setattr(training_run, "set_exact_statistics", interrupted)
+            monkeypatch.setattr(epochs, "set_exact_statistics", interrupted)
         fit = small(MLPWithBatchNormClassifier).fit
         assert self.raised(UserWarning, "Training interrupted", fit, X, y) == __file__
 

@@ -67,7 +67,7 @@ def test_without_support_a_fit_makes_no_calls():
         pass
 
     calls = own.FitCallbacks(Bare(), 3, None, None, {})
-    with calls.epochs(dict)(None) as stop:
+    with calls.epochs(dict)() as stop:
         assert stop() is False
     calls.end()
 

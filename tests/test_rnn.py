@@ -35,8 +35,8 @@ from sklearn.pipeline import make_pipeline
 
 import skbn
 from skbn import BatchNormTransformer, RNNWithBatchNormClassifier, RNNWithBatchNormRegressor
-from skbn.estimators import training_run
 from skbn.network.network import Network
+from skbn.training import epochs
 
 MODES = [
     {"batch_norm": "full"},
@@ -490,7 +490,7 @@ class TestInterruption:
         def interrupted(*arguments):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(training_run, "set_exact_statistics", interrupted)
+        monkeypatch.setattr(epochs, "set_exact_statistics", interrupted)
         clf = small()
         with pytest.warns(UserWarning, match="Training interrupted by user"):
             clf.fit(X, y)
@@ -505,7 +505,7 @@ class TestInterruption:
         def interrupted(*arguments):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(training_run, "set_exact_statistics", interrupted)
+        monkeypatch.setattr(epochs, "set_exact_statistics", interrupted)
         monkeypatch.setattr(Network, "train", interrupted)
         with (
             pytest.warns(UserWarning, match="Training interrupted by user"),

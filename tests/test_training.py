@@ -6,7 +6,7 @@ from networks import as_sparse, random_network, random_table
 
 from skbn.network import optimizer as optimizers
 from skbn.training import batches, schedules
-from skbn.training.epochs import History, NonFiniteLoss, run_epochs
+from skbn.training.epochs import NonFiniteLoss, Progress, Trainer, Trainers, run_epochs
 from skbn.training.stopping import LossPlateau
 
 UNITS = [4, 6, 3]
@@ -65,14 +65,13 @@ class TestSchedules:
 def test_loss_plateau():
     stopping = LossPlateau(tol=0.1, n_iter_no_change=2)
     losses = [3.0, 2.0, 1.95, 1.92, 1.91, 1.5, 1.5, 1.5, 1.5]
-    ended = [stopping.epoch_ended(loss) for loss in losses]
+    ended = [stopping.epoch_ended(epoch, loss) for epoch, loss in enumerate(losses, 1)]
     assert ended == [False, False, False, False, True, False, False, False, True]
     assert stopping.best_loss == 1.5
     assert "tol=0.100000 for 2 consecutive epochs" in stopping.message
 
 
 def train(network, table, *, optimizer=None, max_epochs=5, learning_rate=0.05, **options):
-    history = History()
     order = {"batch_size": 8, "smallest_batch": 2, "shuffle": True} | {
         name: options.pop(name)
         for name in ("batch_size", "smallest_batch", "shuffle", "random_state")
@@ -80,20 +79,24 @@ def train(network, table, *, optimizer=None, max_epochs=5, learning_rate=0.05, *
     }
     order = {"random_state": np.random.RandomState(0)} | order
     optimizer = optimizers.adam() if optimizer is None else optimizer
-    run_epochs(
+    trainer = Trainer(
         network,
         table,
         optimizers.Training(optimizer, network.new_moments(), seed=options.pop("seed", 0)),
         schedules.Constant(learning_rate),
-        LossPlateau(0.0, np.inf),
-        history,
-        max_epochs=max_epochs,
-        batches=batches.Batches(
+        batches.Batches(
             order["batch_size"], order["smallest_batch"], order["shuffle"], order["random_state"]
         ),
+    )
+    trainer.progress = Progress()
+    run_epochs(
+        Trainers([trainer]),
+        LossPlateau(0.0, np.inf),
+        trainer.progress,
+        max_epochs=max_epochs,
         **{"verbose": False} | options,
     )
-    return history
+    return trainer
 
 
 @pytest.mark.parametrize("batch_norm", ["before", "after", None])
@@ -149,8 +152,8 @@ def test_ctrl_c_leaves_the_network_of_the_last_complete_block(monkeypatch):
     monkeypatch.setattr(type(network), "train", interrupted)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         history = train(network, table)
-    assert history.interrupted
-    assert history.n_epochs == 3
+    assert history.progress.interrupted
+    assert history.progress.n_epochs == 3
     np.testing.assert_array_equal(network.parameters, complete[-1])
 
 

@@ -65,5 +65,5 @@ def checker_of(estimator, X, name):
     else:
         checker.feature_names_in_ = names
         message = f"{name} has feature names, but X has none"
-    warnings.warn(message, stacklevel=6)
+    warnings.warn(message, stacklevel=7)
     return checker

@@ -1,7 +1,6 @@
 """What every estimator on a network shares: a fit, from the given data to the published state."""
 
 import warnings
-from dataclasses import dataclass
 from numbers import Integral, Real
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from skbn.estimators import random_sequence, solvers, training_run
 from skbn.estimators.arguments import refuse_masked
+from skbn.estimators.call import Call, Preparation
 from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
 from skbn.estimators.class_targets import CALIBRATION
 from skbn.estimators.columns import NON_FINITE
@@ -23,7 +23,7 @@ from skbn.estimators.rows import given_validation_rows, training_rows
 from skbn.estimators.scoring import Validation, hold_out, scoring_of, split_off
 from skbn.estimators.state import STATE_FORMAT
 from skbn.estimators.statistics_weight import statistics_weight
-from skbn.estimators.training_run import TrainingRun, remedies
+from skbn.estimators.training_run import NetworkTraining, TrainingRun, remedies
 from skbn.estimators.transaction import draft_of, published
 from skbn.network.network import Network
 from skbn.network.plan import BATCH_NORM, Layout
@@ -39,40 +39,6 @@ def has_partial_fit(estimator):
             f"{estimator.solver} is not stochastic."
         )
     return True
-
-
-@dataclass
-class Call:
-    """What one call of ``fit`` or ``partial_fit`` is to do.
-
-    Attributes
-    ----------
-    incremental : bool
-        Whether the call is ``partial_fit``, so that other calls bring other rows.
-    is_given : bool
-        Whether the caller gave validation rows.
-    fresh : bool
-        Whether the call begins a new network.
-    smallest : int
-        Rows to train on at least.
-    goes_on : bool
-        Whether the call goes on in the random numbers of the call before.
-    random_state : numpy.random.RandomState
-        Draws all random numbers of the call.
-    early_stopping : bool or 'auto'
-        How validation rows take part (``solvers.early_stopping``); known after the rows.
-    callbacks : FitCallbacks or None
-        Known after the rows. ``None`` for ``partial_fit``, during which no callback is called.
-    """
-
-    incremental: bool
-    is_given: bool
-    fresh: bool
-    smallest: int
-    goes_on: bool
-    random_state: np.random.RandomState
-    early_stopping: bool | str = False
-    callbacks: FitCallbacks | None = None
 
 
 class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
@@ -151,6 +117,29 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
     # counts the functions between.
 
     def _fit(self, X, y, sample_weight, given_validation, *, incremental, classes=None):
+        fit = self._prepared(X, y, sample_weight, given_validation, incremental, classes)
+        draft, call = fit.estimator, fit.call
+        n_epochs = 1 if incremental else solvers.n_epochs(draft, fit.rows.n)
+        if not incremental:
+            # While fit runs, the callbacks' context is an attribute of this estimator. scikit-learn
+            # removes the context if fit fails, so it must not be a part of the draft.
+            n_tasks = 0 if self.solver == "lbfgs" else n_epochs
+            call.callbacks = FitCallbacks(self, n_tasks, X, y, {"sample_weight": sample_weight})
+        unconverged = draft._train(fit, n_epochs)
+        with published(self, draft, fit.before):
+            if call.callbacks is not None:
+                call.callbacks.end()
+        if unconverged:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({draft.n_epochs_}) reached "
+                "and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        return self
+
+    def _prepared(self, X, y, sample_weight, given_validation, incremental, classes=None):
+        """Check, encode and plan; returns a `Preparation`, and this estimator is as before."""
         # Check.
         X_val, y_val, sample_weight_val = given_validation
         refuse_masked(
@@ -180,27 +169,31 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
             draft._plan_digest = Layout.of(draft._plan).digest
         if call.early_stopping and not is_given:
             rows, validation_rows = draft._hold_out(rows, targets, call)
-        if not incremental:
-            # While fit runs, the callbacks' context is an attribute of this estimator. scikit-learn
-            # removes the context if fit fails, so it must not be a part of the draft.
-            n_epochs = 0 if self.solver == "lbfgs" else solvers.n_epochs(draft, rows.n)
-            metadata = {"sample_weight": sample_weight}
-            call.callbacks = FitCallbacks(self, n_epochs, X, y, metadata)
         network = draft._network_to_train(rows, targets, call)
-        # Train.
-        unconverged = draft._train(network, rows, validation_rows, targets, call)
-        # Publish.
-        with published(self, draft, before):
-            if call.callbacks is not None:
-                call.callbacks.end()
-        if unconverged:
-            warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({draft.n_epochs_}) reached "
-                "and the optimization hasn't converged yet.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-        return self
+        table = draft._table(rows, targets, "y")
+        calibrates = draft._is_calibrated(validation_rows, call)
+        if not incremental:
+            targets.set_prior(rows if calibrates else None)
+            for name in CALIBRATION:
+                vars(draft).pop(name, None)
+        if network.is_normalized and rows.sample_weight is not None:
+            is_one_batch = not incremental and solvers.rows_per_step(draft, rows.n) >= rows.n
+            table.statistics_weight = statistics_weight(rows.sample_weight, is_one_batch)
+        validation = None
+        if validation_rows is not None and draft.solver != "lbfgs":
+            validation = draft._validation(network, table, validation_rows, targets, call)
+        return Preparation(
+            estimator=draft,
+            before=before,
+            call=call,
+            targets=targets,
+            rows=rows,
+            validation_rows=validation_rows,
+            network=network,
+            table=table,
+            validation=validation,
+            calibrates=calibrates,
+        )
 
     def _check_call(self, incremental, is_given, classes):
         """Check the parameters and the state that the call begins with."""
@@ -327,30 +320,21 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         vars(self).update(targets.attributes())
         return network
 
-    @property
-    def _calibrates(self):
-        """Whether probabilities get a temperature; regressors have none."""
-        return getattr(self, "calibrate", False) == "auto"
-
-    def _train(self, network, rows, validation_rows, targets, call):
-        """Train `network` and keep it; returns whether it has run out of epochs."""
-        table = self._table(rows, targets, "y")
+    def _is_calibrated(self, validation_rows, call):
+        """Whether a call fits a temperature; regressors have none."""
         # A few rows, or a few heavy ones, say nothing about the chances of others.
-        calibrates = (
-            bool(call.early_stopping)
-            and self._calibrates
+        return (
+            getattr(self, "calibrate", False) == "auto"
+            and bool(call.early_stopping)
             and not call.incremental
             and validation_rows.n_effective >= solvers.FEWEST_HELD_OUT
         )
-        if not call.incremental:
-            targets.set_prior(rows if calibrates else None)
-            for name in CALIBRATION:
-                vars(self).pop(name, None)
-        if network.is_normalized and rows.sample_weight is not None:
-            is_one_batch = not call.incremental and solvers.rows_per_step(self, rows.n) >= rows.n
-            table.statistics_weight = statistics_weight(rows.sample_weight, is_one_batch)
+
+    def _train(self, fit, n_epochs):
+        """Train the network of a `Preparation`; returns whether it has run out of epochs."""
+        network, table, call = fit.network, fit.table, fit.call
         unconverged = False
-        step_flops = network.blas_flops_per_row(table) * solvers.rows_per_step(self, rows.n)
+        step_flops = network.blas_flops_per_row(table) * solvers.rows_per_step(self, table.n_rows)
         with blas_limit.training(step_flops):
             if self.solver == "lbfgs":
                 training_run.forget(self)
@@ -362,22 +346,33 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
                     )
                 set_exact_statistics(network, table)
             else:
-                validation = None
-                if validation_rows is not None:
-                    validation = self._validation(network, table, validation_rows, targets, call)
-                unconverged = TrainingRun(self, network, table, validation, call).run()
-                if calibrates:
-                    z = validation.raw_outputs().astype(np.float64, copy=False)
-                    targets.set_temperature(z, validation_rows)
+                training = NetworkTraining(self, network, table, call, n_epochs)
+                evaluate = None if fit.validation is None else fit.validation.evaluate
+
+                def fitted_up_to_now(n_epochs):
+                    # A temperature of an earlier fit belongs to another network.
+                    calibration = {name: None for name in CALIBRATION if name in fit.before}
+                    return training.fitted_up_to_now(n_epochs) | calibration
+
+                run = TrainingRun(self, [training], evaluate, call, n_epochs, fitted_up_to_now)
+                unconverged = run.run()
+                if fit.calibrates:
+                    z = fit.validation.raw_outputs().astype(np.float64, copy=False)
+                    fit.targets.set_temperature(z, fit.validation_rows)
+        self._finish(fit)
+        return unconverged
+
+    def _finish(self, fit):
+        """Keep the network of a `Preparation` after its training, and the numbers beside it."""
+        network = fit.network
         if not (np.isfinite(network.parameters).all() and np.isfinite(network.statistics).all()):
             raise ValueError(
                 f"{NON_FINITE} They were not finite after iteration {self.n_iter_}. "
-                + remedies(self, call.incremental)
+                + remedies(self, fit.call.incremental)
             )
-        vars(self).update(targets.attributes())
-        self._random_sequence = random_sequence.kept_of(self.random_state, call.random_state)
+        vars(self).update(fit.targets.attributes())
+        self._random_sequence = random_sequence.kept_of(self.random_state, fit.call.random_state)
         self._keep_network(network)
-        return unconverged
 
     def _table(self, rows, targets, name):
         """The `Table` of `rows`; errors call the targets of the rows `name`."""

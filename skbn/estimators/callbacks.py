@@ -44,7 +44,7 @@ class FitCallbacks:
         """
 
         @contextmanager
-        def epoch_hook(history):
+        def epoch_hook():
             if self.context is None:
                 yield lambda: False
                 return

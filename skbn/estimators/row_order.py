@@ -36,5 +36,5 @@ def warn_of_order(network, table, batch_size, smallest):
             "poor, on the training rows too. Rows in the order of time or sorted by class need "
             "shuffle=True; larger mini-batches or batch_norm=None may help as well.",
             UserWarning,
-            stacklevel=7,
+            stacklevel=8,
         )

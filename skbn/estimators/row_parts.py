@@ -1,14 +1,11 @@
 """A large table in parts of rows, side by side on the cores that the process may use.
 
 What reads a table once waits for memory most of its time, and two cores wait for more of it at
-once than one. Kernels hold no lock of Python's, so threads of Python are enough.
+once than one.
 """
 
-import threading
-from functools import cache
-
-from joblib import cpu_count
-from threadpoolctl import ThreadpoolController
+from skbn.training import side_by_side as training
+from skbn.training.side_by_side import available_threads
 
 # A smaller table is through before a thread has started.
 LARGE_BYTES = 8 * 1024**2
@@ -35,7 +32,7 @@ def fixed_parts(n_rows, n_bytes):
 
 def a_part_for_each_thread(n_rows, n_bytes):
     """The same, as many slices as there are threads: for what does not depend on the parts."""
-    return _slices(n_rows, available_threads() if n_bytes >= LARGE_BYTES else 1)
+    return _slices(n_rows, min(available_threads(), PARTS) if n_bytes >= LARGE_BYTES else 1)
 
 
 def _slices(n_rows, parts):
@@ -44,62 +41,5 @@ def _slices(n_rows, parts):
 
 
 def side_by_side(function, slices):
-    """``[function(rows) for rows in slices]``, in threads where there are several slices.
-
-    The caller's thread works too, and does everything where no other can be started: at the end
-    of the process, or beyond a limit of it. An error ends the work, and is raised here.
-    """
-    answers, errors = [None] * len(slices), []
-    # Each slice is taken once, whoever takes it: what is written in place must not be done twice.
-    pending, lock = iter(enumerate(slices)), threading.Lock()
-
-    def work():
-        while not errors:
-            with lock:
-                number, rows = next(pending, (None, None))
-            if number is None:
-                return
-            try:
-                answers[number] = function(rows)
-            except BaseException as error:
-                errors.append(error)
-
-    others = _started(work, min(len(slices), available_threads()) - 1 if len(slices) > 1 else 0)
-    try:
-        work()
-    except BaseException as error:  # Ctrl-C between two slices
-        errors.append(error)
-    for thread in others:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return answers
-
-
-def _started(work, count):
-    threads = []
-    for _ in range(count):
-        thread = threading.Thread(target=work)
-        try:
-            thread.start()
-        except RuntimeError:
-            break
-        threads.append(thread)
-    return threads
-
-
-def available_threads():
-    """Threads that BLAS and OpenMP leave to the process, at most one for each core it may use.
-
-    So ``OMP_NUM_THREADS``, ``OPENBLAS_NUM_THREADS``, ``LOKY_MAX_CPU_COUNT``, the limits of
-    threadpoolctl and those of loky's workers, joblib's default, are honoured. joblib sets none in
-    its other workers.
-    """
-    counts = (library.num_threads for library in _libraries())
-    return min([cpu_count(), PARTS, *(count for count in counts if count is not None)])
-
-
-@cache
-def _libraries():
-    # Finding them takes milliseconds, asking them microseconds.
-    return ThreadpoolController().lib_controllers
+    """``[function(rows) for rows in slices]``, in threads where there are several slices."""
+    return training.side_by_side(function, slices, min(available_threads(), PARTS))

@@ -7,7 +7,7 @@ from sklearn.model_selection import train_test_split
 from skbn.estimators.arguments import in_the_name_of
 from skbn.estimators.transaction import draft_of
 from skbn.network.statistics import set_exact_statistics
-from skbn.training.checkpoints import Evaluation
+from skbn.training.validation_record import Evaluation
 
 # The rows that the exact statistics before each score are taken over, at most: 10^3 to 10^4
 # are enough (Wu and Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 3).

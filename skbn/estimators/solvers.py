@@ -100,7 +100,7 @@ def early_stopping(estimator, rows, given, incremental):
             warnings.warn(
                 "X_val is given, but solver='lbfgs' has no epochs to score it after: it is not "
                 "used",
-                stacklevel=5,
+                stacklevel=6,
             )
         return False  # as in scikit-learn
     asked = estimator.early_stopping
@@ -118,7 +118,7 @@ def early_stopping(estimator, rows, given, incremental):
             f"X_val is given, but early_stopping={estimator.early_stopping!r} does not use it here:"
             " validation_scores_ and validation_loss_curve_ are recorded, and training does not "
             "end by them",
-            stacklevel=5,
+            stacklevel=6,
         )
     return asked
 

@@ -6,14 +6,22 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skbn.estimators import solvers
-from skbn.estimators.class_targets import CALIBRATION
 from skbn.estimators.columns import NON_FINITE
 from skbn.estimators.row_order import warn_of_order
 from skbn.network.statistics import set_exact_statistics
 from skbn.training.batches import Batches
 from skbn.training.checkpoints import Checkpoints
-from skbn.training.epochs import INTERRUPTED, History, NonFiniteLoss, no_hook, run_epochs
-from skbn.training.stopping import LossPlateau, ValidationPlateau, ValidationRecord
+from skbn.training.epochs import (
+    INTERRUPTED,
+    NonFiniteLoss,
+    Progress,
+    Trainer,
+    Trainers,
+    no_hook,
+    run_epochs,
+)
+from skbn.training.stopping import LossPlateau, ValidationPlateau
+from skbn.training.validation_record import ValidationRecord
 
 # Attributes that a stream of partial_fit goes on from, beside the network.
 TRAINING = ("_optimizer", "_moments", "_learning_rate", "_schedule", "_dropout_seed")
@@ -63,104 +71,184 @@ def remedies(estimator, incremental):
     return f"Try {'; or '.join(advice)}."
 
 
+class NetworkTraining:
+    """A network in training, and what its estimator keeps of the training.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A draft, which nobody else reads. Its parameters and its records of earlier calls are
+        read; `keep` changes its records.
+    network : Network
+        Trained in place.
+    table : Table
+        The rows to train on.
+    call : Call
+        What the call is to do.
+    n_epochs : int
+        Epochs at most.
+    """
+
+    def __init__(self, estimator, network, table, call, n_epochs):
+        self.estimator, self.network, self.table = estimator, network, table
+        self.incremental = call.incremental
+        training, schedule = self._steps(call.random_state, n_epochs)
+        estimator.batch_size_ = solvers.batch_size(estimator, table.n_rows, network.is_normalized)
+        estimator.n_epochs_ = n_epochs
+        estimator.learning_rate_init_ = self.schedule_settings["learning_rate_init"]
+        # Under batch norm a last mini-batch of fewer rows joins the mini-batch before it.
+        self.smallest_batch = min(estimator._smallest_batch, estimator.batch_size_)
+        self.trainer = Trainer(
+            network,
+            table,
+            training,
+            schedule,
+            Batches(
+                estimator.batch_size_,
+                self.smallest_batch if network.is_normalized else 1,
+                estimator.shuffle,
+                call.random_state,
+            ),
+            loss_curve=getattr(estimator, "loss_curve_", ()),
+            learning_rate_curve=getattr(estimator, "learning_rate_curve_", ()),
+            n_rows_seen=estimator.t_,
+        )
+
+    def _steps(self, random_state, n_epochs):
+        """The optimizer, its moments and the schedule; a stream goes on with earlier ones."""
+        estimator = self.estimator
+        if self.incremental and hasattr(estimator, "_optimizer"):
+            training = solvers.resumed_training(estimator, random_state)
+            self.schedule_settings = estimator._schedule
+            schedule = solvers.schedule_of(self.schedule_settings, n_epochs)
+            schedule.learning_rate = estimator._learning_rate
+        else:
+            training = solvers.new_training(estimator, self.network, random_state)
+            self.schedule_settings = solvers.schedule_settings(estimator, self.incremental)
+            schedule = solvers.schedule_of(self.schedule_settings, n_epochs)
+        return training, schedule
+
+    def fitted_up_to_now(self, n_epochs):
+        """The attributes of an estimator fitted up to now; training does not change them."""
+        now = self.network.copy()
+        set_exact_statistics(now, self.table)
+        parameters = self.estimator.get_params(deep=False)
+        attributes = {
+            name: value for name, value in vars(self.estimator).items() if name not in parameters
+        }
+        return attributes | {
+            "_parameters": now.parameters,
+            "_statistics": now.statistics,
+            "_n_batches_tracked": now.n_batches_tracked,
+            "_n_steps_tracked": now.n_steps_tracked,
+            "n_iter_": n_epochs,
+            "t_": self.trainer.n_rows_seen,
+            "loss_": self.trainer.loss_curve[-1],
+            "loss_curve_": list(self.trainer.loss_curve),
+            "learning_rate_curve_": list(self.trainer.learning_rate_curve),
+        }
+
+    def warn_of_order(self):
+        """Warn where rows in their own order make mini-batches that batch norm is misled by."""
+        if self.network.is_normalized:
+            warn_of_order(self.network, self.table, self.estimator.batch_size_, self.smallest_batch)
+
+    def keep(self, n_epochs, diverged):
+        """Keep the records of the training, and what a stream of ``partial_fit`` goes on with."""
+        estimator, trainer = self.estimator, self.trainer
+        estimator.loss_curve_ = trainer.loss_curve
+        estimator.learning_rate_curve_ = trainer.learning_rate_curve
+        if trainer.loss_curve:
+            estimator.loss_ = trainer.loss_curve[-1]
+        estimator.n_iter_ = n_epochs
+        estimator.t_ = trainer.n_rows_seen
+        if diverged:
+            # The optimizer's moments led away from the network that was restored.
+            for name in TRAINING:
+                vars(estimator).pop(name, None)
+            return
+        settings, rate = self.schedule_settings, float(trainer.schedule.learning_rate)
+        if trainer.schedule.runs_to_the_end:
+            settings = solvers.schedule_settings(estimator, incremental=True)
+            rate = settings["learning_rate_init"]
+        estimator._optimizer = trainer.training.optimizer
+        estimator._moments = trainer.training.moments
+        estimator._dropout_seed = trainer.training.seed
+        estimator._learning_rate, estimator._schedule = rate, settings
+
+
 class TrainingRun:
     """The epochs of one call, from the state that earlier calls have left.
 
     Parameters
     ----------
     estimator : estimator
-        A draft, which nobody else reads. Its parameters and its records of earlier calls are
-        read; ``run`` changes its records.
-    network : Network
-        Trained in place.
-    table : Table
-        The rows to train on.
-    validation : Validation or None
-        Scores the network after each epoch.
+        A draft, which nobody else reads. ``run`` changes its records of validation rows.
+    networks : list of NetworkTraining
+        The network of `estimator`, or the networks of its members, which have equal parameters as
+        far as training is concerned.
+    evaluate : callable or None
+        ``evaluate(exact)`` gives the `Evaluation` of the networks as they are.
     call : Call
         What the call is to do. ``partial_fit`` is one epoch without callbacks.
+    n_epochs : int
+        Epochs at most.
+    fitted_up_to_now : callable
+        Of the number of epochs: attributes that callbacks predict with.
+    n_threads : int, default=1
+        Threads that train several networks side by side.
     """
 
-    def __init__(self, estimator, network, table, validation, call):
+    def __init__(
+        self, estimator, networks, evaluate, call, n_epochs, fitted_up_to_now, n_threads=1
+    ):
         self.estimator = estimator
-        self.network = network
-        self.table = table
+        self.networks = networks
+        self.parameters = networks[0].estimator
+        self.trainers = Trainers([network.trainer for network in networks], n_threads)
         self.callbacks = call.callbacks
         self.incremental = call.incremental
         self.early_stopping = call.early_stopping
-        self.random_state = call.random_state
-        self.n_epochs = 1 if self.incremental else solvers.n_epochs(estimator, table.n_rows)
-        self._prepare_steps()
-        if self.early_stopping == "auto":
-            self.record = self.stopping = self._checkpoints(validation)
-        else:
-            self.record = None if validation is None else self._record(validation)
-            self.stopping = self._stopping()
-        self.history = History(
-            loss_curve=list(getattr(estimator, "loss_curve_", ())),
-            learning_rate_curve=list(getattr(estimator, "learning_rate_curve_", ())),
-            n_rows_seen=estimator.t_,
-        )
-        self.batch_size = solvers.batch_size(estimator, table.n_rows, network.is_normalized)
-        # Under batch norm a last mini-batch of fewer rows joins the mini-batch before it.
-        self.smallest_batch = min(estimator._smallest_batch, self.batch_size)
+        self.n_epochs = n_epochs
+        self.fitted_up_to_now = fitted_up_to_now
+        self.record = None if evaluate is None else self._record(evaluate)
+        self.stopping = self._stopping()
+        self.progress = Progress()
 
-    def _prepare_steps(self):
-        """Set the optimizer, its moments and the schedule; a stream goes on with earlier ones."""
-        estimator = self.estimator
-        if self.incremental and hasattr(estimator, "_optimizer"):
-            self.training = solvers.resumed_training(estimator, self.random_state)
-            self.schedule_settings = estimator._schedule
-            self.schedule = solvers.schedule_of(self.schedule_settings, self.n_epochs)
-            self.schedule.learning_rate = estimator._learning_rate
-        else:
-            self.training = solvers.new_training(estimator, self.network, self.random_state)
-            self.schedule_settings = solvers.schedule_settings(estimator, self.incremental)
-            self.schedule = solvers.schedule_of(self.schedule_settings, self.n_epochs)
-
-    def _record(self, validation):
+    def _record(self, evaluate):
         """The scores on validation rows; they go on from the scores of earlier calls."""
-        estimator = self.estimator
+        before = vars(self.estimator)
         record = ValidationRecord(
             # partial_fit predicts by running averages, so it is scored by them.
-            lambda: validation.evaluate(exact=not self.incremental),
-            self.network.snapshot,
-            estimator.verbose,
-            **self._records_before(),
+            lambda: evaluate(not self.incremental),
+            self.trainers.snapshot,
+            self.estimator.verbose,
+            scores=before.get("validation_scores_") or (),
+            losses=before.get("validation_loss_curve_") or (),
+            epochs=before.get("validation_epochs_") or (),
+            epochs_before=len(before.get("loss_curve_", ())),
         )
+        if self.early_stopping == "auto":
+            return record
+        if self.estimator.n_iter_ == 0 or self.incremental or self.parameters._is_plain:
+            # As in scikit-learn, whose warm start has to beat the best earlier score.
+            record.best_score = max(
+                (score for score in record.scores if not np.isnan(score)), default=-np.inf
+            )
+            return record
         # A warm start has to beat the network that it begins with. scikit-learn compares with the
         # best earlier score instead, and ends with the last network: its best weights share their
         # memory with the weights in training.
-        if estimator.n_iter_ > 0 and not self.incremental and not estimator._is_plain:
-            score = validation.evaluate().score
-            record.best_score, record.best = -np.inf, None
-            if not np.isnan(score):
-                record.best_score, record.best = score, self.network.snapshot()
+        score = evaluate(True).score
+        if not np.isnan(score):
+            record.best_score, record.best = score, self.trainers.snapshot()
         return record
-
-    def _records_before(self):
-        # What a record of validation rows goes on from.
-        before = vars(self.estimator)
-        return {
-            "scores": before.get("validation_scores_") or (),
-            "losses": before.get("validation_loss_curve_") or (),
-            "epochs": before.get("validation_epochs_") or (),
-            "epochs_before": len(before.get("loss_curve_", ())),
-        }
-
-    def _checkpoints(self, validation):
-        """The networks of some epochs, of which one is kept."""
-        return Checkpoints(
-            self.n_epochs,
-            validation.evaluate,
-            self.network.snapshot,
-            self.estimator.verbose,
-            **self._records_before(),
-        )
 
     def _stopping(self):
         """The criterion that ends training before its last epoch."""
-        tol, n_iter_no_change = self.estimator.tol, self.estimator.n_iter_no_change
+        if self.early_stopping == "auto":
+            return Checkpoints(self.n_epochs, self.record)
+        tol, n_iter_no_change = self.parameters.tol, self.parameters.n_iter_no_change
         if self.early_stopping:
             stopping = ValidationPlateau(tol, n_iter_no_change, self.record)
         else:
@@ -185,82 +273,45 @@ class TrainingRun:
         UserWarning
             On Ctrl-C, which ends training.
         """
-        estimator = self.estimator
-        estimator.batch_size_, estimator.n_epochs_ = self.batch_size, self.n_epochs
-        estimator.learning_rate_init_ = self.schedule_settings["learning_rate_init"]
+        progress = self.progress
         diverged = False
         try:
             run_epochs(
-                self.network,
-                self.table,
-                self.training,
-                self.schedule,
+                self.trainers,
                 self.stopping,
-                self.history,
+                progress,
                 max_epochs=self.n_epochs,
-                batches=Batches(
-                    self.batch_size,
-                    self.smallest_batch if self.network.is_normalized else 1,
-                    estimator.shuffle,
-                    self.random_state,
-                ),
-                verbose=estimator.verbose,
+                verbose=self.estimator.verbose,
                 epoch_hook=no_hook
                 if self.incremental
-                else self.callbacks.epochs(self._fitted_up_to_now),
+                else self.callbacks.epochs(lambda: self.fitted_up_to_now(progress.n_epochs)),
             )
         except NonFiniteLoss as error:
             message = (
-                f"The loss was not finite in iteration {self.history.n_epochs + 1}, {error}. "
-                + remedies(estimator, self.incremental)
+                f"The loss was not finite in iteration {progress.n_epochs + 1}, {error}. "
+                + remedies(self.parameters, self.incremental)
             )
             if not self.early_stopping or self.record.best is None:
                 raise ValueError(f"{NON_FINITE} {message}") from None
             # With early stopping training ends with the best epoch, so it ends well here, too.
-            self.history.converged = True
+            progress.converged = True
             diverged = True
             warnings.warn(
                 f"{message} The best epoch before is restored.", ConvergenceWarning, stacklevel=6
             )
         if not self.incremental:
-            self._finish_network(diverged)
-            if (
-                not estimator.shuffle
-                and self.network.is_normalized
-                and not self.history.interrupted
-            ):
-                warn_of_order(self.network, self.table, self.batch_size, self.smallest_batch)
-        self._keep_optimizer(diverged)
+            self._finish_networks(diverged)
+            if not (self.parameters.shuffle or progress.interrupted):
+                # One warning is enough: the networks see the same order of rows.
+                self.networks[0].warn_of_order()
+        for network in self.networks:
+            network.keep(progress.n_epochs, diverged)
         self._keep_records()
-        history = self.history
-        ran_out = not (history.converged or history.stopped or history.interrupted)
-        return ran_out and not self.incremental and not self.schedule.runs_to_the_end
+        ran_out = not (progress.converged or progress.stopped or progress.interrupted)
+        return ran_out and not self.incremental and not self.trainers.runs_to_the_end
 
-    def _fitted_up_to_now(self):
-        """The attributes of an estimator fitted up to now; training does not change them."""
-        now = self.network.copy()
-        set_exact_statistics(now, self.table)
-        parameters = self.estimator.get_params(deep=False)
-        attributes = {
-            name: value for name, value in vars(self.estimator).items() if name not in parameters
-        }
-        # Callbacks get a copy of the estimator before the fit, with another network's temperature.
-        before = self.callbacks.estimator
-        attributes |= {name: None for name in CALIBRATION if hasattr(before, name)}
-        return attributes | {
-            "_parameters": now.parameters,
-            "_statistics": now.statistics,
-            "_n_batches_tracked": now.n_batches_tracked,
-            "_n_steps_tracked": now.n_steps_tracked,
-            "n_iter_": self.history.n_epochs,
-            "t_": self.history.n_rows_seen,
-            "loss_": self.history.loss_curve[-1],
-            "loss_curve_": list(self.history.loss_curve),
-            "learning_rate_curve_": list(self.history.learning_rate_curve),
-        }
-
-    def _finish_network(self, diverged):
-        """Go back to the network that is kept, and set its exact statistics."""
+    def _finish_networks(self, diverged):
+        """Go back to the networks that are kept, and set their exact statistics."""
         # Ctrl-C leaves a usable model here, too: the model of the running averages. Ctrl-C for a
         # second time is meant to end the fit, as an exception does.
         try:
@@ -268,42 +319,24 @@ class TrainingRun:
             if self.early_stopping == "auto" and not diverged:
                 best = self._best_checkpoint()
             if best is not None:
-                self.network.restore(best)
-            set_exact_statistics(self.network, self.table)
+                self.trainers.restore(best)
+            self.trainers.set_exact_statistics()
         except KeyboardInterrupt:
-            if self.history.interrupted:
+            if self.progress.interrupted:
                 raise
-            self.history.interrupted = True
+            self.progress.interrupted = True
             warnings.warn(INTERRUPTED, stacklevel=7)
 
     def _best_checkpoint(self):
         # Where training was ended between two checkpoints, the network as it is is one more.
-        if self.record.epoch not in self.record.wanted or self.history.interrupted:
-            self.record.look(self.record.epoch)
-        return self.record.chosen()
-
-    def _keep_optimizer(self, diverged):
-        """Keep the optimizer and the schedule, with which a stream of ``partial_fit`` goes on."""
-        estimator = self.estimator
-        if diverged:
-            # The optimizer's moments led away from the network that was restored.
-            for name in TRAINING:
-                vars(estimator).pop(name, None)
-            return
-        settings, rate = self.schedule_settings, float(self.schedule.learning_rate)
-        if self.schedule.runs_to_the_end:
-            settings = solvers.schedule_settings(estimator, incremental=True)
-            rate = settings["learning_rate_init"]
-        estimator._optimizer = self.training.optimizer
-        estimator._moments = self.training.moments
-        estimator._dropout_seed = self.training.seed
-        estimator._learning_rate, estimator._schedule = rate, settings
+        n_epochs = self.progress.n_epochs
+        if n_epochs not in self.stopping.wanted or self.progress.interrupted:
+            self.record.look(n_epochs)
+        return self.stopping.chosen()
 
     def _keep_records(self):
-        estimator, history, record = self.estimator, self.history, self.record
+        estimator, record = self.estimator, self.record
         estimator._n_without_improvement = self.stopping.n_without_improvement
-        estimator.loss_curve_ = history.loss_curve
-        estimator.learning_rate_curve_ = history.learning_rate_curve
         is_watched = self.early_stopping is True
         estimator.best_loss_ = None if is_watched else self.stopping.best_loss
         if record is not None:
@@ -311,7 +344,3 @@ class TrainingRun:
             estimator.validation_loss_curve_ = record.losses
             estimator.validation_epochs_ = record.epochs
             estimator.best_validation_score_ = record.best_score
-        if history.loss_curve:
-            estimator.loss_ = history.loss_curve[-1]
-        estimator.n_iter_ = history.n_epochs
-        estimator.t_ = history.n_rows_seen

@@ -1,17 +1,19 @@
-"""The loop over epochs: shuffle, train block by block, record, stop.
+"""Training over epochs: trainers, and the loop around their epochs.
 
-It sees a network only through ``train`` and its sizes. Between two blocks the network is
-whole, so an exception raised there (Ctrl-C) leaves a usable one.
+An epoch is run block by block. A block is a call of ``Network.train``, which holds no lock, so
+whatever is raised there (Ctrl-C) leaves a usable network.
 """
 
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
 
+from skbn.network.statistics import set_exact_statistics
 from skbn.training.batches import blocks
+from skbn.training.side_by_side import in_turns, side_by_side
 
 INTERRUPTED = "Training interrupted by user."
 
@@ -20,54 +22,8 @@ class NonFiniteLoss(ValueError):
     """The loss of a mini-batch is infinite or not a number."""
 
 
-@dataclass
-class History:
-    """What training has seen so far; also where an interrupted one has left off.
-
-    Attributes
-    ----------
-    loss_curve : list of float
-        Mean loss of each epoch.
-    learning_rate_curve : list of float
-        Learning rate at the start of each epoch.
-    n_epochs : int
-        Epochs of this run.
-    n_rows_seen : int
-        Rows trained on, over all runs (scikit-learn's ``t_``).
-    converged, stopped, interrupted : bool
-        How it ended: on a plateau, by a callback, by Ctrl-C; none if it ran through all its
-        epochs.
-    """
-
-    loss_curve: list = field(default_factory=list)
-    learning_rate_curve: list = field(default_factory=list)
-    n_epochs: int = 0
-    n_rows_seen: int = 0
-    converged: bool = False
-    stopped: bool = False
-    interrupted: bool = False
-
-
-@contextmanager
-def no_hook(history):
-    """Nothing to do around an epoch."""
-    yield lambda: False
-
-
-def run_epochs(
-    network,
-    table,
-    training,
-    schedule,
-    stopping,
-    history,
-    *,
-    max_epochs,
-    batches,
-    verbose,
-    epoch_hook=no_hook,
-):
-    """Train a network over epochs, in place.
+class Trainer:
+    """Trains a network on the rows of a table, an epoch at a time, in place.
 
     Parameters
     ----------
@@ -79,86 +35,228 @@ def run_epochs(
         The optimizer's record and moments, changed in place; penalty and seed.
     schedule : object
         One of ``skbn.training.schedules``.
-    stopping : object
-        One of ``skbn.training.stopping``.
-    history : History
-        Added to, epoch by epoch.
-    max_epochs : int
-        Epochs to run at most.
     batches : skbn.training.batches.Batches
         Which rows make a mini-batch.
+    loss_curve, learning_rate_curve : sequence, default=()
+        Of earlier trainings.
+    n_rows_seen : int, default=0
+        In earlier trainings.
+
+    Attributes
+    ----------
+    loss_curve : list of float
+        Mean loss of each epoch.
+    learning_rate_curve : list of float
+        Learning rate at the start of each epoch.
+    n_rows_seen : int
+        Rows trained on, over all trainings (scikit-learn's ``t_``).
+    loss : float
+        Mean loss of the epoch that was run last.
+    """
+
+    def __init__(
+        self,
+        network,
+        table,
+        training,
+        schedule,
+        batches,
+        *,
+        loss_curve=(),
+        learning_rate_curve=(),
+        n_rows_seen=0,
+    ):
+        self.network, self.table, self.training = network, table, training
+        self.schedule, self.batches = schedule, batches
+        self.loss_curve, self.learning_rate_curve = list(loss_curve), list(learning_rate_curve)
+        self.n_rows_seen = n_rows_seen
+        self.loss = self._rate = None
+        self._bounds = batches.bounds(table.n_rows)
+        self._rows = np.arange(table.n_rows)
+
+    def epoch(self):
+        """Run an epoch: an iterator that trains a block of mini-batches at each step.
+
+        Raises
+        ------
+        NonFiniteLoss
+            If a loss is not finite; the network is that of the batch before.
+        """
+        self._rows = self.batches.reordered(self._rows)
+        rates = self.schedule.rates(len(self._bounds) - 1)
+        losses = []
+        for block in blocks(self._bounds, self.network.flops_per_row(self.table)):
+            losses.append(self._train(block, rates))
+            yield
+        self.loss = float(np.average(np.concatenate(losses), weights=np.diff(self._bounds)))
+        self._rate = float(rates[0])
+
+    def _train(self, block, rates):
+        edges = self._bounds[block.start : block.stop + 1]
+        losses = self.network.train(
+            self.table,
+            self.training.optimizer,
+            self.training.moments,
+            self._rows[edges[0] : edges[-1]],
+            edges - edges[0],
+            rates[block],
+            self.training.alpha,
+            self.training.seed,
+        )
+        if len(losses) < len(edges) - 1:
+            raise NonFiniteLoss(f"mini-batch {block.start + len(losses) + 1}")
+        return self.network.loss_value(losses)
+
+    def record_epoch(self):
+        """Take the epoch that was run last into the record."""
+        self.n_rows_seen += self.table.n_rows
+        self.loss_curve.append(self.loss)
+        self.learning_rate_curve.append(self._rate)
+        self.schedule.epoch_ended(self.n_rows_seen)
+
+
+class Trainers:
+    """Trainers whose epochs are run side by side; one trainer is a special case.
+
+    No trainer waits for another one within an epoch, so the networks do not depend on the number of
+    threads.
+
+    Parameters
+    ----------
+    trainers : list of Trainer
+        With schedules of one kind.
+    n_threads : int, default=1
+        Threads that train them.
+    """
+
+    def __init__(self, trainers, n_threads=1):
+        self.trainers, self.n_threads = trainers, n_threads
+
+    @property
+    def runs_to_the_end(self):
+        """Whether the schedules are planned, so that no plateau ends the training."""
+        return all(trainer.schedule.runs_to_the_end for trainer in self.trainers)
+
+    def run_epoch(self):
+        """Run an epoch of each; returns the mean of their losses."""
+        in_turns([trainer.epoch() for trainer in self.trainers], self.n_threads)
+        return sum(trainer.loss for trainer in self.trainers) / len(self.trainers)
+
+    def record_epoch(self):
+        """Take the epoch that was run last into the records."""
+        for trainer in self.trainers:
+            trainer.record_epoch()
+
+    def plateau(self, message, verbose):
+        """Tell the schedules of a plateau; returns whether training ends."""
+        # All schedules take note. They agree, because they are of one kind.
+        ends = [
+            trainer.schedule.plateau(message, verbose and number == 0)
+            for number, trainer in enumerate(self.trainers)
+        ]
+        return all(ends)
+
+    def snapshot(self):
+        """A copy of each network as it is."""
+        return [trainer.network.snapshot() for trainer in self.trainers]
+
+    def restore(self, snapshots):
+        """Go back to the networks of `snapshot`."""
+        for trainer, snapshot in zip(self.trainers, snapshots, strict=True):
+            trainer.network.restore(snapshot)
+
+    def set_exact_statistics(self):
+        """Replace the running statistics by the exact statistics of the rows trained on."""
+        side_by_side(
+            lambda trainer: set_exact_statistics(trainer.network, trainer.table),
+            self.trainers,
+            self.n_threads,
+        )
+
+
+@dataclass
+class Progress:
+    """How far a training has come, and how it has ended.
+
+    Attributes
+    ----------
+    n_epochs : int
+        Complete epochs of this training.
+    converged, stopped, interrupted : bool
+        How it ended: on a plateau, by a callback, by Ctrl-C; none if it ran through all its
+        epochs.
+    """
+
+    n_epochs: int = 0
+    converged: bool = False
+    stopped: bool = False
+    interrupted: bool = False
+
+
+@contextmanager
+def no_hook():
+    """Nothing to do around an epoch."""
+    yield lambda: False
+
+
+def run_epochs(trainers, stopping, progress, *, max_epochs, verbose, epoch_hook=no_hook):
+    """Train networks over epochs, in place.
+
+    Parameters
+    ----------
+    trainers : Trainers
+        Their networks and records are changed.
+    stopping : object
+        One of ``skbn.training.stopping``.
+    progress : Progress
+        Changed, epoch by epoch.
+    max_epochs : int
+        Epochs to run at most.
     verbose : bool
         Whether to print the loss of each epoch, as scikit-learn does.
     epoch_hook : callable, default=no_hook
-        Context manager around each epoch, given the history. Its ``as`` value is a callable
-        without arguments, called at the end of the epoch: true stops training.
+        Context manager around each epoch. Its ``as`` value is a callable without arguments, called
+        at the end of the epoch: true stops training.
 
     Raises
     ------
     NonFiniteLoss
-        If a loss is not finite; the network is that of the batch before.
+        If a loss is not finite.
 
     Warns
     -----
     UserWarning
-        On Ctrl-C, which ends training; the network is that of the last complete block.
+        On Ctrl-C, which ends training; each network is that of the last complete block.
     """
-    bounds = batches.bounds(table.n_rows)
-    rows = np.arange(table.n_rows)
     begin = perf_counter()
     try:
         for _ in range(max_epochs):
-            with epoch_hook(history) as stop:
-                rows = batches.reordered(rows)
-                rates = schedule.rates(len(bounds) - 1)
-                losses = [
-                    _train_block(network, table, training, rows, bounds, rates, block)
-                    for block in blocks(bounds, network.flops_per_row(table))
-                ]
-                loss = float(np.average(np.concatenate(losses), weights=np.diff(bounds)))
+            with epoch_hook() as stop:
+                loss = trainers.run_epoch()
+                epoch = progress.n_epochs + 1
                 if verbose:
-                    n_planned = max_epochs if schedule.runs_to_the_end else None
-                    progress = _progress(history.n_epochs + 1, n_planned, perf_counter() - begin)
-                    print(f"Iteration {progress[0]}, loss = {loss:.8f}{progress[1]}")
+                    n_planned = max_epochs if trainers.runs_to_the_end else None
+                    number, time_left = _shown(epoch, n_planned, perf_counter() - begin)
+                    print(f"Iteration {number}, loss = {loss:.8f}{time_left}")
                 # Ctrl-C while the validation rows are scored leaves no half of an epoch's record.
-                plateau = stopping.epoch_ended(loss)
-                history.n_epochs += 1
-                history.n_rows_seen += table.n_rows
-                history.loss_curve.append(loss)
-                history.learning_rate_curve.append(float(rates[0]))
-                schedule.epoch_ended(history.n_rows_seen)
-                history.stopped = bool(stop())
-            if history.stopped:
+                plateau = stopping.epoch_ended(epoch, loss)
+                progress.n_epochs = epoch
+                trainers.record_epoch()
+                progress.stopped = bool(stop())
+            if progress.stopped:
                 break
             if plateau:
-                if schedule.plateau(stopping.message, verbose):
-                    history.converged = True
+                if trainers.plateau(stopping.message, verbose):
+                    progress.converged = True
                     break
                 stopping.n_without_improvement = 0
     except KeyboardInterrupt:
-        history.interrupted = True
+        progress.interrupted = True
         warnings.warn(INTERRUPTED, stacklevel=7)
 
 
-def _progress(epoch, n_planned, seconds):
+def _shown(epoch, n_planned, seconds):
     # The number of the epoch, and how long the others will take where their number is known.
     if n_planned is None:
         return f"{epoch}", ""
     return f"{epoch} of {n_planned}", f", {seconds / epoch * (n_planned - epoch):.1f} s left"
-
-
-def _train_block(network, table, training, rows, bounds, rates, block):
-    edges = bounds[block.start : block.stop + 1]
-    losses = network.train(
-        table,
-        training.optimizer,
-        training.moments,
-        rows[edges[0] : edges[-1]],
-        edges - edges[0],
-        rates[block],
-        training.alpha,
-        training.seed,
-    )
-    if len(losses) < len(edges) - 1:
-        raise NonFiniteLoss(f"mini-batch {block.start + len(losses) + 1}")
-    return network.loss_value(losses)

@@ -1,63 +1,10 @@
 """When to stop: the criteria that end training before its last epoch.
 
-A criterion has ``epoch_ended(loss)``, which tells whether this is a plateau, and ``message``.
+A criterion has ``epoch_ended(epoch, loss)``, which tells whether this is a plateau, and
+``message``. Epochs are counted from 1.
 """
 
 import numpy as np
-
-
-class ValidationRecord:
-    """Scores and losses on validation rows, epoch by epoch, and the best epoch's network.
-
-    Parameters
-    ----------
-    evaluate : callable
-        Gives the ``Evaluation`` of the network as it is.
-    snapshot : callable
-        Gives a copy of the network as it is.
-    verbose : bool
-        Whether to print the scores.
-    scores, losses, epochs : sequence, default=()
-        Of earlier trainings.
-    epochs_before : int, default=0
-        Epochs of earlier trainings.
-
-    Attributes
-    ----------
-    scores, losses, epochs : list
-        Of each epoch, which is counted from 1.
-    best_score : float
-    best : object
-        The snapshot of the epoch with the best score; None before there is a finite one.
-    """
-
-    def __init__(
-        self, evaluate, snapshot, verbose, scores=(), losses=(), epochs=(), epochs_before=0
-    ):
-        self.evaluate = evaluate
-        self.snapshot = snapshot
-        self.verbose = verbose
-        self.scores = list(scores)
-        self.losses = list(losses)
-        self.epochs = list(epochs)
-        self.epoch = epochs_before
-        self.best_score = max((s for s in self.scores if not np.isnan(s)), default=-np.inf)
-        self.best = None
-
-    def epoch_ended(self):
-        """Score the network; keep a copy if it is the best; return the score."""
-        evaluation = self.evaluate()
-        score = evaluation.score
-        self.epoch += 1
-        self.scores.append(score)
-        self.losses.append(evaluation.loss)
-        self.epochs.append(self.epoch)
-        if self.verbose:
-            print(f"Validation score: {score:f}")
-        if score > self.best_score:
-            self.best_score = score
-            self.best = self.snapshot()
-        return score
 
 
 class Plateau:
@@ -113,10 +60,10 @@ class LossPlateau(Plateau):
         self.best_loss = best_loss
         self.record = record
 
-    def epoch_ended(self, loss):
+    def epoch_ended(self, epoch, loss):
         """Take note of an epoch's training `loss`; tell whether this is a plateau."""
         if self.record is not None:
-            self.record.epoch_ended()
+            self.record.look(epoch)
         improved = not loss > self.best_loss - self.tol
         self.best_loss = min(self.best_loss, loss)
         return self._is_reached(improved)
@@ -141,9 +88,9 @@ class ValidationPlateau(Plateau):
         super().__init__(tol, n_iter_no_change)
         self.record = record
 
-    def epoch_ended(self, loss):
+    def epoch_ended(self, epoch, loss):
         """Score the network; tell whether this is a plateau."""
         best_before = self.record.best_score
-        score = self.record.epoch_ended()
+        score = self.record.look(epoch)
         # A score that is not a number is no improvement.
         return self._is_reached(improved=score >= best_before + self.tol)

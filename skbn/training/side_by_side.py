@@ -1,0 +1,106 @@
+"""Work side by side, in threads of Python.
+
+Kernels hold no lock of Python's, so threads of Python are enough.
+"""
+
+import threading
+from collections import deque
+from functools import cache
+
+from joblib import cpu_count
+from threadpoolctl import ThreadpoolController
+
+
+def in_turns(works, n_threads):
+    """Run iterators to their ends. Their steps are taken in turns, by several threads.
+
+    A step is taken by one thread. An iterator is never in two threads at once. So three iterators
+    of equal length keep two threads busy until shortly before their end.
+
+    The caller's thread works too, and does everything where no other thread can be started: at the
+    end of the process, or beyond a limit of it. An error, or Ctrl-C in the caller's thread, ends
+    the work of all threads after the steps that they are in, and is raised here.
+
+    Parameters
+    ----------
+    works : list of iterator
+    n_threads : int
+    """
+    if n_threads == 1 or len(works) == 1:
+        for work in works:
+            for _ in work:
+                pass
+        return
+    # Both ends of a deque are safe in threads.
+    waiting, errors = deque(works), []
+
+    def take_turns():
+        while not errors:
+            try:
+                work = waiting.popleft()
+            except IndexError:
+                # Every iterator that is not at its end is in the hands of another thread.
+                return
+            try:
+                next(work)
+            except StopIteration:
+                continue
+            except BaseException as error:
+                errors.append(error)
+            else:
+                waiting.append(work)
+
+    others = _started(take_turns, min(len(works), n_threads) - 1)
+    try:
+        take_turns()
+    except BaseException as error:  # Ctrl-C between two steps
+        errors.append(error)
+    for thread in others:
+        while thread.is_alive():
+            try:
+                thread.join()
+            except BaseException as error:  # Ctrl-C while the others are at work
+                errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def side_by_side(function, items, n_threads):
+    """``[function(item) for item in items]``, in threads: see `in_turns`."""
+    answers = [None] * len(items)
+
+    def answer(number):
+        answers[number] = function(items[number])
+        yield
+
+    in_turns([answer(number) for number in range(len(items))], n_threads)
+    return answers
+
+
+def _started(work, count):
+    threads = []
+    for _ in range(count):
+        thread = threading.Thread(target=work)
+        try:
+            thread.start()
+        except RuntimeError:
+            break
+        threads.append(thread)
+    return threads
+
+
+def available_threads():
+    """Threads that BLAS and OpenMP leave to the process, at most one for each core it may use.
+
+    So ``OMP_NUM_THREADS``, ``OPENBLAS_NUM_THREADS``, ``LOKY_MAX_CPU_COUNT``, the limits of
+    threadpoolctl and those of loky's workers, joblib's default, are honoured. joblib sets none in
+    its other workers.
+    """
+    counts = (library.num_threads for library in _libraries())
+    return min([cpu_count(), *(count for count in counts if count is not None)])
+
+
+@cache
+def _libraries():
+    # Finding them takes milliseconds, asking them microseconds.
+    return ThreadpoolController().lib_controllers

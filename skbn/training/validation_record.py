@@ -1,0 +1,91 @@
+"""What networks are worth on validation rows, and a copy of the best one."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass
+class Evaluation:
+    """What a network is worth on validation rows.
+
+    Attributes
+    ----------
+    score : float
+        Larger is better; NaN where an output is not finite.
+    loss : float
+        The trained loss, without the penalty.
+    row_losses : ndarray of shape (n,) or None
+        The losses whose mean is minus the score; ``None`` for another score.
+    weights : ndarray of shape (n,) or None
+        Of the rows.
+    """
+
+    score: float
+    loss: float
+    row_losses: np.ndarray | None = None
+    weights: np.ndarray | None = None
+
+
+class ValidationRecord:
+    """Scores and losses on validation rows after some epochs, and the best network of them.
+
+    Parameters
+    ----------
+    evaluate : callable
+        Gives the `Evaluation` of the network as it is.
+    snapshot : callable
+        Gives a copy of the network as it is.
+    verbose : bool
+        Whether to print the scores.
+    scores, losses, epochs : sequence, default=()
+        Of earlier trainings.
+    epochs_before : int, default=0
+        Epochs of earlier trainings.
+    best_score : float, default=-inf
+        A score that the best network has to exceed.
+
+    Attributes
+    ----------
+    scores, losses, epochs : list
+        Of each look at the network.
+    best_score : float
+    best : object
+        The snapshot with the best score; None before there is a finite one.
+    best_evaluation, last_evaluation : Evaluation or None
+        Of the best snapshot, and of the last look.
+    """
+
+    def __init__(
+        self,
+        evaluate,
+        snapshot,
+        verbose,
+        scores=(),
+        losses=(),
+        epochs=(),
+        epochs_before=0,
+        best_score=-np.inf,
+    ):
+        self.evaluate, self.snapshot, self.verbose = evaluate, snapshot, verbose
+        self.scores, self.losses, self.epochs = list(scores), list(losses), list(epochs)
+        self.epochs_before = epochs_before
+        self.best_score = best_score
+        self.best = self.best_evaluation = self.last_evaluation = None
+
+    def look(self, epoch):
+        """Evaluate the network as it is, after so many epochs; keep a copy if it is the best.
+
+        The epochs are counted from 1; the last one may be a part of an epoch. Returns the score.
+        """
+        evaluation = self.evaluate()
+        self.last_evaluation = evaluation
+        self.scores.append(evaluation.score)
+        self.losses.append(evaluation.loss)
+        self.epochs.append(self.epochs_before + epoch)
+        if self.verbose:
+            print(f"Validation score: {evaluation.score:f}")
+        if evaluation.score > self.best_score:
+            self.best_score, self.best_evaluation = evaluation.score, evaluation
+            self.best = self.snapshot()
+        return evaluation.score
