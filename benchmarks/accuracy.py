@@ -3,7 +3,7 @@
     python -m benchmarks.accuracy --data DIR                       # all models, all nine sets
     python -m benchmarks.accuracy --models skbn sklearn --sets letter kin8nm --splits 10
     python -m benchmarks.accuracy --sets credit-g                  # no such file: from OpenML
-    python -m benchmarks.accuracy --ablation --data DIR            # variants of our own estimator
+    python -m benchmarks.accuracy --ablation network --data DIR    # variants of our own estimator
 
 Every model sees the same rows: three quarters of a set, at most 15,000, categories as columns of
 0 and 1, gaps filled. The score is the accuracy, or R2 of real targets, on the other quarter; of
@@ -23,7 +23,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from benchmarks import accuracy_report, fits, ledger
-from benchmarks.models import ABLATION, ABLATION_REFERENCE, MODELS, REFERENCE, chosen
+from benchmarks.models import ABLATIONS, MODELS, REFERENCE, chosen
 from benchmarks.report import machine
 from benchmarks.tables import find, split
 from benchmarks.work import LeftOut
@@ -44,8 +44,9 @@ SETS = (
 def main(argv=None):
     """Measure what is missing, print the table, write it; 1 if a fit failed."""
     arguments = argument_parser().parse_args(argv)
-    models = chosen(arguments.models or list(ABLATION if arguments.ablation else MODELS))
-    reference = arguments.reference or (ABLATION_REFERENCE if arguments.ablation else REFERENCE)
+    variants = ABLATIONS.get(arguments.ablation)
+    models = chosen(arguments.models or list(variants or MODELS))
+    reference = arguments.reference or (next(iter(variants)) if variants else REFERENCE)
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / "accuracy.jsonl"
     results = stored(path)
@@ -68,7 +69,7 @@ def main(argv=None):
     report = accuracy_report.summarized(shown, reference)
     print(accuracy_report.text(report))
     content = {"machine": machine(), "options": vars(arguments), "results": shown} | report
-    name = "ablation" if arguments.ablation else "accuracy"
+    name = f"ablation-{arguments.ablation}" if variants else "accuracy"
     (arguments.output / f"{name}.json").write_text(json.dumps(content, indent=1, default=str))
     accuracy_report.draw(arguments.output / f"{name}.png", report, reference)
     for result in failed:
@@ -87,7 +88,7 @@ def argument_parser():
     data = os.environ.get("SKBN_DATA")
     parser.add_argument("--models", nargs="+", metavar="MODEL", help="(default: all but variants)")
     parser.add_argument(
-        "--ablation", action="store_true", help="variants of our own estimator instead"
+        "--ablation", choices=list(ABLATIONS), help="variants of one of our own estimators instead"
     )
     parser.add_argument("--reference", metavar="MODEL", help="the others are told relative to it")
     parser.add_argument("--sets", nargs="+", default=list(SETS), metavar="SET")

@@ -17,7 +17,12 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
+from skbn import (
+    MLPEnsembleWithBatchNormClassifier,
+    MLPEnsembleWithBatchNormRegressor,
+    MLPWithBatchNormClassifier,
+    MLPWithBatchNormRegressor,
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,21 @@ def own_of_a_kind(parameters, is_classification, seed):
     return kind(**{"random_state": seed} | known)
 
 
+def ensemble(parameters, is_classification, seed):
+    """Our ensemble; parameters of the perceptron go to its members, all others to the ensemble."""
+    kinds = MLPEnsembleWithBatchNormClassifier, MLPEnsembleWithBatchNormRegressor
+    kind = kinds[0] if is_classification else kinds[1]
+    own = {name: value for name, value in parameters.items() if name in signature(kind).parameters}
+    of_members = {name: value for name, value in parameters.items() if name not in own}
+    member = own_of_a_kind(of_members, is_classification, None)
+    return kind(member, n_jobs=1, random_state=seed).set_params(**own)
+
+
+def ensemble_variant(name, parameters):
+    """Our ensemble with some parameters."""
+    return Model(name, partial(ensemble, parameters), parameters=parameters)
+
+
 def raw_mlp(is_classification, seed):
     return (MLPClassifier if is_classification else MLPRegressor)(random_state=seed)
 
@@ -104,6 +124,7 @@ REFERENCE = "sklearn"
 MODELS = {
     model.name: model
     for model in (
+        Model("skbn ensemble", partial(ensemble, {})),
         Model("skbn", own),
         Model("skbn without batch norm", partial(own, batch_norm=None)),
         Model("skbn after activation", partial(own, batch_norm="after")),
@@ -144,12 +165,30 @@ ABLATION = {
     "batches of 64": {"batch_size": 64},
     "dropout 0.1": {"dropout": 0.1},
 }
-ABLATION_REFERENCE = "the defaults"
+# Of the ensemble: its members, and the parameters of its members.
+ENSEMBLE_ABLATION = {
+    "the ensemble": {},
+    "one member": {"periodic_embeddings": (1.0,)},
+    "two members": {"periodic_embeddings": (None, 1.0)},
+    "five members": {"periodic_embeddings": (None, 0.5, 1.0, 2.0, 3.0)},
+    "three seeds of one view": {"periodic_embeddings": (1.0, 1.0, 1.0)},
+    "three views without embedding": {"periodic_embeddings": (None, None, None)},
+    "the last epoch": {"early_stopping": False},
+    "the best epoch": {"early_stopping": True},
+    "members without temperature": {"calibrate": False},
+    "members without batch norm": {"batch_norm": None},
+}
+# By whose parts they take away; the first variant of each is its reference.
+ABLATIONS = {"network": ABLATION, "ensemble": ENSEMBLE_ABLATION}
 
 
 def known():
     """Every model by its name, the variants after the others."""
-    return MODELS | {name: variant(name, parameters) for name, parameters in ABLATION.items()}
+    return (
+        MODELS
+        | {name: variant(name, parameters) for name, parameters in ABLATION.items()}
+        | {name: ensemble_variant(name, one) for name, one in ENSEMBLE_ABLATION.items()}
+    )
 
 
 def chosen(names):

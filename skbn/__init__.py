@@ -1,6 +1,8 @@
 """Batch normalization for scikit-learn."""
 
 try:
+    from skbn.estimators.ensemble_classifier import MLPEnsembleWithBatchNormClassifier
+    from skbn.estimators.ensemble_regressor import MLPEnsembleWithBatchNormRegressor
     from skbn.estimators.mlp_classifier import MLPWithBatchNormClassifier
     from skbn.estimators.mlp_regressor import MLPWithBatchNormRegressor
     from skbn.estimators.rnn_classifier import RNNWithBatchNormClassifier
@@ -18,6 +20,8 @@ MLPWithBatchNorm = MLPWithBatchNormClassifier
 
 __all__ = [
     "BatchNormTransformer",
+    "MLPEnsembleWithBatchNormClassifier",
+    "MLPEnsembleWithBatchNormRegressor",
     "MLPWithBatchNorm",
     "MLPWithBatchNormClassifier",
     "MLPWithBatchNormRegressor",

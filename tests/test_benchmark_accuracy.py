@@ -269,13 +269,12 @@ def test_lines_without_probabilities_are_measured_again(directory):
 
 
 def test_variants_of_ours(directory, monkeypatch):
-    monkeypatch.setattr(
-        models, "ABLATION", {"the defaults": {"max_iter": 1}, "other": {"n_epochs": 2}}
-    )
-    monkeypatch.setattr(accuracy, "ABLATION", models.ABLATION)
-    arguments = ["--ablation", "--sets", "sorted", "real"]
+    variants = {"the defaults": {"max_iter": 1}, "other": {"n_epochs": 2}}
+    monkeypatch.setattr(models, "ABLATION", variants)
+    monkeypatch.setitem(models.ABLATIONS, "network", variants)
+    arguments = ["--ablation", "network", "--sets", "sorted", "real"]
     assert run(directory, *arguments) == 0
-    content = json.loads((directory / "out" / "ablation.json").read_text())
+    content = json.loads((directory / "out" / "ablation-network.json").read_text())
     assert content["relative_error"].keys() == {"the defaults", "other"}
     assert content["reference"] == "the defaults"
     # Another variant under the same name is another.
@@ -283,6 +282,17 @@ def test_variants_of_ours(directory, monkeypatch):
     assert run(directory, *arguments) == 0
     lines = (directory / "out" / "accuracy.jsonl").read_text().splitlines()
     assert len(lines) == 8 + 4
+
+
+def test_parameters_of_an_ensemble_go_where_they_belong():
+    parameters = {"periodic_embeddings": (None,), "class_weight": "balanced", "loss": "huber"}
+    classifier = models.ensemble_variant("any", parameters).build(True, 3)
+    regressor = models.ensemble_variant("any", parameters).build(False, 3)
+    for built in (classifier, regressor):
+        assert built.periodic_embeddings == (None,)
+        assert (built.n_jobs, built.random_state) == (1, 3)
+    assert classifier.estimator.class_weight == "balanced"
+    assert regressor.estimator.loss == "huber"
 
 
 def test_a_variant_leaves_out_what_the_other_kind_knows():
@@ -294,14 +304,15 @@ def test_a_variant_leaves_out_what_the_other_kind_knows():
         models.variant("any", {"no_such": 1}).build(True, 0)
 
 
-@pytest.mark.parametrize("name", models.ABLATION)
+@pytest.mark.parametrize("name", [*models.ABLATION, *models.ENSEMBLE_ABLATION])
 @pytest.mark.parametrize("is_classification", [True, False])
 def test_every_variant_is_fitted(name, is_classification):
     # So many that 200 are left where a tenth is held out.
     X = np.random.default_rng(0).standard_normal((230, 3))
-    model = models.known()[name].build(is_classification, 0).set_params(max_iter=2)
-    if isinstance(model.n_epochs, int):
-        model.set_params(n_epochs=2)
+    model = models.known()[name].build(is_classification, 0)
+    member = getattr(model, "estimator", model).set_params(max_iter=2)
+    if isinstance(member.n_epochs, int):
+        member.set_params(n_epochs=2)
     y = np.arange(230) % 2 if is_classification else X[:, 0]
     model.fit(X, y)
 

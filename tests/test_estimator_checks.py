@@ -12,6 +12,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skbn import (
     BatchNormTransformer,
+    MLPEnsembleWithBatchNormClassifier,
+    MLPEnsembleWithBatchNormRegressor,
     MLPWithBatchNormClassifier,
     MLPWithBatchNormRegressor,
     RNNWithBatchNormClassifier,
@@ -63,18 +65,36 @@ RECURRENT_NETWORKS = [
     )
 ]
 
+# Checks cannot set max_iter of the members, so a plan of 30 epochs is what they get.
+ENSEMBLES = [
+    ensemble(member(n_epochs=30, dtype=dtype), n_jobs=1)
+    for ensemble, member in (
+        (MLPEnsembleWithBatchNormClassifier, MLPWithBatchNormClassifier),
+        (MLPEnsembleWithBatchNormRegressor, MLPWithBatchNormRegressor),
+    )
+    for dtype in ("float32", "float64")
+] + [MLPEnsembleWithBatchNormClassifier(), MLPEnsembleWithBatchNormRegressor()]
+
 
 def expected_failures(estimator):
     failures = {}
     # Upstream's networks are excused from these two, too. Ours pass them in float64 (the
     # variants above run them), where a weight of 2 and the row twice differ by less than the
     # checks' 1e-7.
-    if getattr(estimator, "dtype", None) == "float32" and not hasattr(estimator, "cell"):
+    if dtype_of(estimator) == "float32" and not hasattr(estimator, "cell"):
         for kind in ("dense", "sparse"):
             failures[f"check_sample_weight_equivalence_on_{kind}_data"] = IN_FLOAT32
     return failures
 
 
+def dtype_of(estimator):
+    """What the networks of an estimator compute in; None for a transformer."""
+    if isinstance(estimator, ENSEMBLE_CLASSES):
+        return "float32" if estimator.estimator is None else estimator.estimator.dtype
+    return getattr(estimator, "dtype", None)
+
+
+ENSEMBLE_CLASSES = (MLPEnsembleWithBatchNormClassifier, MLPEnsembleWithBatchNormRegressor)
 IN_FLOAT32 = "sums of another order in float32"
 # They want a row's prediction to be the same to 1e-7 wherever it stands. Whether it is in float32
 # depends on the kernels of the BLAS; in float64 it is, in the variants above.
@@ -96,12 +116,13 @@ UPSTREAM_ONLY = [
 
 
 @parametrize_with_checks(
-    [*TRANSFORMERS, *NETWORKS, *RECURRENT_NETWORKS], expected_failed_checks=expected_failures
+    [*TRANSFORMERS, *NETWORKS, *RECURRENT_NETWORKS, *ENSEMBLES],
+    expected_failed_checks=expected_failures,
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_scikit_learn_checks(estimator, check):
     excused = (*PLACE_OF_A_ROW, *(WEIGHTS_OF_SEQUENCES if hasattr(estimator, "cell") else ()))
-    if getattr(estimator, "dtype", None) == "float32" and check.func.__name__ in excused:
+    if dtype_of(estimator) == "float32" and check.func.__name__ in excused:
         pytest.xfail(IN_FLOAT32)
     with warnings.catch_warnings():
         # Checks that do not apply (array API) say so by a warning.
@@ -116,7 +137,7 @@ def test_checks_upstream_keeps_to_itself(estimator, check):
     check(type(estimator).__name__, clone(estimator))
 
 
-@pytest.mark.parametrize("estimator", [*NETWORKS, *RECURRENT_NETWORKS], ids=repr)
+@pytest.mark.parametrize("estimator", [*NETWORKS, *RECURRENT_NETWORKS, *ENSEMBLES], ids=repr)
 @pytest.mark.parametrize(
     "check",
     [checks.check_param_validation, checks.check_dataframe_column_names_consistency],

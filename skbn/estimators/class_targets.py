@@ -256,6 +256,10 @@ class ClassTargets:
         is_fitted = len(self.classes) > 1 and np.isfinite(z).all()
         self.temperature = self._temperature_of(z, rows) if is_fitted else 1.0
 
+    def take_temperature(self, targets):
+        """Predict by the temperature of other targets, seen from their prior."""
+        self.temperature, self.prior = targets.temperature, targets.prior
+
     def attributes_calibrated_on(self, z, rows):
         """The attributes of an estimator whose temperature fits raw outputs `z` of `rows`."""
         if self.prior is None:

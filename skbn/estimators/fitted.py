@@ -199,7 +199,10 @@ class FittedNetwork:
         The estimator must not change meanwhile, so call this method of a ``_look()``.
         """
         refuse_masked(X=X)
-        X = self._checked_rows(X)
+        return self._outputs_of(self._checked_rows(X))
+
+    def _outputs_of(self, X):
+        """The same for checked data."""
         z = self._infer(self._fitted_network(), self._input_table(X))
         refuse_non_finite(z)
         return z.astype(np.float64, copy=False), np.result_type(X.dtype, z.dtype)

@@ -224,6 +224,9 @@ class RealTargets:
     def set_prior(self, rows):
         """Real targets have no prior."""
 
+    def take_temperature(self, targets):
+        """Real targets have no temperature."""
+
     def attributes_calibrated_on(self, z, rows):
         """The attributes of the estimator; real targets are not calibrated."""
         return self.attributes()

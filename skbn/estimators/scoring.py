@@ -119,10 +119,17 @@ class Validation:
             self.statistics_rows = np.sort(chosen)
 
     def evaluate(self, exact=True):
-        """The `Evaluation` of the network as it is."""
+        """The `Evaluation` of the network as it is; `exact`: by exact statistics."""
+        return self.evaluation_of(self.outputs(exact))
+
+    def outputs(self, exact):
+        """Raw outputs of the network as it is, after its exact statistics are set if asked for."""
         if exact:
             set_exact_statistics(self.network, self.training, self.statistics_rows)
-        z = self.raw_outputs()
+        return self.raw_outputs()
+
+    def evaluation_of(self, z):
+        """The `Evaluation` of raw outputs."""
         score, row_losses = self.score(z.astype(np.float64, copy=False), self.rows)
         loss = self.network.loss_of(z, self.validation)
         return Evaluation(float(score), loss, row_losses, self.rows.sample_weight)

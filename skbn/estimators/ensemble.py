@@ -1,0 +1,330 @@
+"""What the ensembles share: their members, one training for all of them, and their outputs.
+
+A member is a perceptron with its own view of the columns (its periodic embedding), its own initial
+weights and order of rows, and its own held-out rows. Members are trained side by side, epoch by
+epoch, by one `TrainingRun`: so they have one checkpoint, one end and one progress bar.
+"""
+
+import warnings
+from copy import copy
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from skbn.estimators import jobs, solvers, training_run
+from skbn.estimators.arguments import checker_of, in_the_name_of, refuse_masked
+from skbn.estimators.call import Call
+from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
+from skbn.estimators.pooled_validation import PooledValidation, pooled
+from skbn.estimators.rows import checked_table
+from skbn.estimators.state import check_count
+from skbn.estimators.training_run import NetworkTraining, TrainingRun
+from skbn.estimators.transaction import draft_of, publish, published
+from skbn.training.side_by_side import side_by_side
+from skbn.training.threads import blas_limit
+
+
+class BaseMLPEnsembleWithBatchNorm(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
+    """Base of the ensembles; not to be used by itself.
+
+    An ensemble gives:
+
+    - ``_kind``, the class of its members;
+    - ``_pooled_targets(fits)``: the targets of all rows, from the `Preparation` of each member;
+    - ``_target_attributes(targets, rows)``: what predictions need beside the members;
+    - ``_check_target_attributes()``, which refuses them where they are damaged.
+    """
+
+    # Attributes of a fit whose names do not end in an underscore.
+    _private = (
+        "_n_without_improvement",
+        "_is_multilabel",
+        "_predicts_sparse",
+        "_prior_outputs",
+        "_target_range",
+    )
+
+    _parameter_constraints: dict = {
+        "periodic_embeddings": ["array-like"],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        estimator=None,
+        *,
+        periodic_embeddings=(None, 1.0, 2.5),
+        n_jobs=None,
+        random_state=None,
+        verbose=False,
+    ):
+        self.estimator = estimator
+        self.periodic_embeddings = periodic_embeddings
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def set_params(self, **params):
+        """Set parameters of this ensemble, or ``estimator__*`` of its members.
+
+        Parameters
+        ----------
+        **params : dict
+            Where `estimator` is None, a parameter of the members makes it the perceptron that
+            None stands for.
+
+        Returns
+        -------
+        self : object
+            This ensemble.
+        """
+        is_nested = any(name.startswith("estimator__") for name in params)
+        if is_nested and params.get("estimator", self.estimator) is None:
+            params = {"estimator": self._kind()} | {
+                name: value for name, value in params.items() if name != "estimator"
+            }
+        return super().set_params(**params)
+
+    # A fit. Warnings name the line that has called ``fit``: their `stacklevel` counts the functions
+    # between, which are as many as in a fit of a perceptron.
+
+    def _fit(self, X, y, sample_weight, given_validation):
+        fits, draft, before = self._prepared(X, y, sample_weight, given_validation)
+        early_stopping = next(
+            (fit.call.early_stopping for fit in fits if fit.validation is not None), False
+        )
+        call = Call(
+            incremental=False,
+            is_given=fits[0].call.is_given,
+            fresh=True,
+            smallest=fits[0].call.smallest,
+            goes_on=False,
+            random_state=None,
+            early_stopping=early_stopping,
+        )
+        # The held-out rows of members may differ by a row, so one member gives the number.
+        n_epochs = solvers.n_epochs(fits[0].estimator, fits[0].rows.n)
+        call.callbacks = FitCallbacks(self, n_epochs, X, y, {"sample_weight": sample_weight})
+        unconverged = draft._train(fits, call, n_epochs)
+        with published(self, draft, before):
+            call.callbacks.end()
+        if unconverged:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({n_epochs}) reached "
+                "and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        return self
+
+    def _prepared(self, X, y, sample_weight, given_validation):
+        """The `Preparation` of each member, a draft of this ensemble, and its attributes before."""
+        draft = draft_of(self)
+        before = vars(draft).copy()
+        for name in list(vars(draft)):
+            if name in self._private or (name.endswith("_") and not name.startswith("_")):
+                del vars(draft)[name]
+        X, y, given_validation = draft._checked(X, y, sample_weight, given_validation, fresh=True)
+        fits = []
+        for member in draft._new_members():
+            fits.append(member._prepared(X, y, sample_weight, given_validation, False))
+        return fits, draft, before
+
+    def _checked(self, X, y, sample_weight, given_validation, fresh):
+        """Data that are checked in the name of this ensemble; members check arrays again."""
+        X_val, y_val, sample_weight_val = given_validation
+        refuse_masked(
+            X=X,
+            y=y,
+            sample_weight=sample_weight,
+            X_val=X_val,
+            y_val=y_val,
+            sample_weight_val=sample_weight_val,
+        )
+        X, y = checked_table(self, X, y, fresh=fresh)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if X_val is not None:
+            # An array without names; a warning of its names is given once.
+            with in_the_name_of("X_val", instead_of="X"):
+                X_val = checked_table(checker_of(self, X_val, "X_val"), X_val)
+        return X, y, (X_val, y_val, sample_weight_val)
+
+    def _new_members(self):
+        """Unfitted members with their embeddings and seeds.
+
+        Raises
+        ------
+        ValueError
+            If there is no embedding, or if the members cannot be trained epoch by epoch.
+        InvalidParameterError
+            If a parameter of a member is invalid.
+        """
+        if not len(self.periodic_embeddings):
+            raise ValueError("periodic_embeddings must have at least one entry, of one member.")
+        template = self._kind() if self.estimator is None else self.estimator
+        if template.solver == "lbfgs":
+            raise ValueError(
+                "The members of an ensemble are trained epoch by epoch, which solver='lbfgs' has "
+                "none of: use another solver, or scikit-learn's Bagging or Voting estimators."
+            )
+        random_state = check_random_state(self.random_state)
+        members = []
+        for embedding in self.periodic_embeddings:
+            member = clone(template)
+            member.set_params(
+                periodic_embedding=embedding,
+                random_state=random_state.randint(np.iinfo(np.int32).max),
+            )
+            member._validate_params()
+            members.append(member)
+        return members
+
+    def _train(self, fits, call, n_epochs):
+        """Train the members of this draft; returns whether they have run out of epochs."""
+        targets = self._pooled_targets(fits)
+        n_threads = jobs.n_threads(self.n_jobs, len(fits))
+        training_run.begin_records(self)
+        self.n_epochs_ = n_epochs
+        self.n_iter_ = self._n_without_improvement = 0
+        vars(self).update(self._target_attributes(targets, all_rows(fits[0])))
+        validations = [fit.validation for fit in fits if fit.validation is not None]
+        validation = None
+        if validations:
+            validation = PooledValidation(validations, targets, call.is_given, n_threads)
+        # One thread of the BLAS for each member: a network must not depend on `n_jobs`.
+        with blas_limit.training(0):
+            networks = []
+            for fit in fits:
+                networks.append(
+                    NetworkTraining(fit.estimator, fit.network, fit.table, fit.call, n_epochs)
+                )
+
+            def fitted_up_to_now(n_epochs):
+                members = [draft_of(network.estimator) for network in networks]
+                for member, network in zip(members, networks, strict=True):
+                    vars(member).update(network.fitted_up_to_now(n_epochs))
+                return vars(self) | record_of(members)
+
+            run = TrainingRun(
+                self,
+                networks,
+                None if validation is None else validation.evaluate,
+                call,
+                n_epochs,
+                fitted_up_to_now,
+                n_threads,
+            )
+            unconverged = run.run()
+            if targets.prior is not None:
+                targets.set_temperature(validation.raw_outputs(), validation.rows)
+        members = [fit.estimator for fit in fits]
+        for fit in fits:
+            fit.targets.take_temperature(targets)
+            fit.estimator._finish(fit)
+            fit.estimator.best_loss_ = min(fit.estimator.loss_curve_, default=np.inf)
+        vars(self).update(self._target_attributes(targets, all_rows(fits[0])) | record_of(members))
+        return unconverged
+
+    def _partial_fit(self, X, y, sample_weight, given_validation, **classes):
+        """One pass over the rows for each member, which goes on by itself."""
+        draft = draft_of(self)
+        before = vars(draft).copy()
+        fresh = not self.__sklearn_is_fitted__()
+        X, y, given_validation = draft._checked(X, y, sample_weight, given_validation, fresh)
+        members = draft._new_members() if fresh else [copy(one) for one in draft.estimators_]
+        given = dict(zip(("X_val", "y_val", "sample_weight_val"), given_validation, strict=True))
+        with blas_limit.training(0):
+            side_by_side(
+                lambda member: member.partial_fit(X, y, sample_weight, **classes, **given),
+                members,
+                jobs.n_threads(self.n_jobs, len(members)),
+            )
+        draft._take_rows(members[0], y, sample_weight)
+        vars(draft).update(record_of(members))
+        publish(self, before, vars(draft))
+        return self
+
+    # Predictions.
+
+    def __sklearn_is_fitted__(self):
+        return "estimators_" in vars(self)
+
+    def _look(self):
+        """A copy of this ensemble and of its members, which another thread does not change.
+
+        Raises
+        ------
+        NotFittedError
+            If it is not fitted.
+        """
+        fitted = draft_of(self)
+        if "estimators_" not in vars(fitted):
+            check_is_fitted(fitted)
+        fitted.estimators_ = [member._look() for member in fitted.estimators_]
+        return fitted
+
+    def _outputs_of_members(self, X):
+        """Raw outputs of each member in float64, and the dtype of predictions.
+
+        The ensemble must not change meanwhile, so call this method of a ``_look()``.
+        """
+        refuse_masked(X=X)
+        X = checked_table(self, X)
+        self._check_target_attributes()
+        outputs, dtypes = zip(*(member._outputs_of(X) for member in self.estimators_), strict=True)
+        return outputs, dtypes[0]
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if self.__sklearn_is_fitted__():
+            self._check_state()
+
+    def _check_state(self):
+        """Refuse a fitted state that is not whole; members check their own state.
+
+        Raises
+        ------
+        ValueError
+            Saying what is wrong.
+        """
+        members = self.estimators_
+        if not isinstance(members, list) or not members:
+            raise ValueError("The fitted state is damaged: estimators_ is no list of estimators.")
+        for member in members:
+            if not isinstance(member, self._kind) or not member.__sklearn_is_fitted__():
+                raise ValueError(
+                    f"The fitted state is damaged: a member is no fitted {self._kind.__name__}."
+                )
+            check_count("n_features_in_", self.n_features_in_, member.n_features_in_)
+            check_count("n_outputs_", member.n_outputs_, members[0].n_outputs_)
+        self._check_target_attributes()
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def record_of(members):
+    """Members, and the attributes of an ensemble that follow from theirs."""
+    curves = [member.loss_curve_ for member in members]
+    return {
+        "estimators_": members,
+        "n_outputs_": members[0].n_outputs_,
+        "n_iter_": members[0].n_iter_,
+        "loss_curve_": [float(np.mean(losses)) for losses in zip(*curves, strict=True)],
+        "learning_rate_curve_": list(members[0].learning_rate_curve_),
+    }
+
+
+def all_rows(fit):
+    """Targets and weights of the rows that a member was given: trained on, or held out by it."""
+    is_held_out = fit.validation_rows is not None and not fit.call.is_given
+    return pooled([fit.rows, fit.validation_rows] if is_held_out else [fit.rows])

@@ -1,0 +1,81 @@
+"""What the members of an ensemble are worth together on validation rows."""
+
+from copy import copy
+
+import numpy as np
+
+from skbn.estimators.rows import Rows
+from skbn.training.side_by_side import side_by_side
+from skbn.training.validation_record import Evaluation
+
+
+class PooledValidation:
+    """Evaluates members on their validation rows, all rows in one pool.
+
+    Each member has held out rows of its own, which it predicts by itself: the other members were
+    trained on them. The pool is these predictions one below the other. Where the caller gave
+    validation rows, no member was trained on them, and the pool is the mean of the predictions.
+
+    Parameters
+    ----------
+    validations : list of Validation
+        Of the members.
+    targets : ClassTargets or RealTargets
+        Of the ensemble. With a prior the losses of rows are taken after one temperature for all.
+    is_shared : bool
+        Whether the members have the same validation rows.
+    n_threads : int
+        Threads that evaluate the members side by side.
+    """
+
+    def __init__(self, validations, targets, is_shared, n_threads):
+        self.validations, self.targets = validations, targets
+        self.is_shared, self.n_threads = is_shared, n_threads
+        if is_shared:
+            self.rows = copy(validations[0].rows)
+        else:
+            self.rows = pooled([validation.rows for validation in validations])
+
+    def evaluate(self, exact=True):
+        """The `Evaluation` of the members as they are.
+
+        A loss is taken row by row over the pool; any other score is the mean of the members'
+        scores.
+        """
+        outputs = side_by_side(
+            lambda validation: validation.outputs(exact), self.validations, self.n_threads
+        )
+        evaluations = [
+            validation.evaluation_of(z)
+            for validation, z in zip(self.validations, outputs, strict=True)
+        ]
+        loss = float(np.mean([evaluation.loss for evaluation in evaluations]))
+        if any(evaluation.row_losses is None for evaluation in evaluations):
+            return Evaluation(float(np.mean([one.score for one in evaluations])), loss)
+        z = self._pool(outputs)
+        if self.targets.prior is not None:
+            row_losses = self.targets.row_losses(z, self.rows, tempers=True)
+        elif self.is_shared:
+            row_losses = self.validations[0].evaluation_of(z).row_losses
+        else:
+            row_losses = np.concatenate([evaluation.row_losses for evaluation in evaluations])
+        weights = self.rows.sample_weight
+        score = -float(np.average(row_losses, weights=weights))
+        return Evaluation(score, loss, row_losses, weights)
+
+    def raw_outputs(self):
+        """The pool of the raw outputs of the networks as they are, in float64."""
+        return self._pool([validation.raw_outputs() for validation in self.validations])
+
+    def _pool(self, outputs):
+        outputs = [z.astype(np.float64, copy=False) for z in outputs]
+        return sum(outputs) / len(outputs) if self.is_shared else np.concatenate(outputs)
+
+
+def pooled(parts):
+    """Targets and weights of several `Rows`, one below the other; without their `X`."""
+    targets = np.concatenate([rows.targets for rows in parts])
+    weight = None
+    if parts[0].sample_weight is not None:
+        weight = np.concatenate([rows.sample_weight for rows in parts])
+    return Rows(np.empty((len(targets), 0)), targets, weight)
