@@ -42,7 +42,7 @@ def run(scores, n_epochs=10, rows=None):
         return Evaluation(scores[look], 0.5, None if rows is None else rows[look])
 
     record = ValidationRecord(evaluate, lambda: now["epoch"], False)
-    criterion = Checkpoints(n_epochs, record)
+    criterion = Checkpoints(n_epochs, record, 2.0)
     for epoch in range(1, n_epochs + 1):
         now["epoch"] = epoch
         assert criterion.epoch_ended(epoch, 1.0 / epoch) is False
@@ -91,10 +91,12 @@ class TestTheChoice:
         for shift, expected in ((2.01, True), (1.99, False)):
             later = losses[1] - mean + shift * error
             best, last = (Evaluation(0.0, 0.0, row, weights) for row in (losses[0], later))
-            assert is_ahead(best, last) is expected
+            assert is_ahead(best, last, 2.0) is expected
+            assert is_ahead(best, last, 1.0)
+            assert not is_ahead(best, last, 3.0)
             # One weight for all is none.
             alike = [
-                is_ahead(Evaluation(0.0, 0.0, losses[0], w), Evaluation(0.0, 0.0, later, w))
+                is_ahead(Evaluation(0.0, 0.0, losses[0], w), Evaluation(0.0, 0.0, later, w), 2.0)
                 for w in (None, np.full(40, 7.0))
             ]
             assert alike[0] is alike[1]
@@ -343,7 +345,7 @@ class TestWhatIsWatched:
             clf.fit(X, y)
         interrupted = (_ for _ in ()).throw
         record = ValidationRecord(lambda: interrupted(KeyboardInterrupt()), None, False)
-        criterion = Checkpoints(10, record)
+        criterion = Checkpoints(10, record, 2.0)
         for epoch in (1, 2):
             criterion.epoch_ended(epoch, 1.0)
         with pytest.raises(KeyboardInterrupt):

@@ -347,14 +347,15 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
                 set_exact_statistics(network, table)
             else:
                 training = NetworkTraining(self, network, table, call, n_epochs)
-                evaluate = None if fit.validation is None else fit.validation.evaluate
 
                 def fitted_up_to_now(n_epochs):
                     # A temperature of an earlier fit belongs to another network.
                     calibration = {name: None for name in CALIBRATION if name in fit.before}
                     return training.fitted_up_to_now(n_epochs) | calibration
 
-                run = TrainingRun(self, [training], evaluate, call, n_epochs, fitted_up_to_now)
+                run = TrainingRun(
+                    self, [training], fit.validation, call, n_epochs, fitted_up_to_now
+                )
                 unconverged = run.run()
                 if fit.calibrates:
                     z = fit.validation.raw_outputs().astype(np.float64, copy=False)

@@ -18,6 +18,7 @@ from skbn.estimators.temperature import (
     fitted_temperature,
     prior_outputs,
     row_losses,
+    temperature_of_a_mean,
     tempered,
 )
 
@@ -259,6 +260,11 @@ class ClassTargets:
     def take_temperature(self, targets):
         """Predict by the temperature of other targets, seen from their prior."""
         self.temperature, self.prior = targets.temperature, targets.prior
+
+    def predict_means(self, n_members):
+        """Change a temperature that was fitted to single members, for the mean of their outputs."""
+        if self.temperature is not None:
+            self.temperature = temperature_of_a_mean(self.temperature, n_members)
 
     def attributes_calibrated_on(self, z, rows):
         """The attributes of an estimator whose temperature fits raw outputs `z` of `rows`."""

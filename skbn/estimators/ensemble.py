@@ -215,7 +215,7 @@ class BaseMLPEnsembleWithBatchNorm(CallbackSupportMixin, MetaEstimatorMixin, Bas
             run = TrainingRun(
                 self,
                 networks,
-                None if validation is None else validation.evaluate,
+                validation,
                 call,
                 n_epochs,
                 fitted_up_to_now,
@@ -229,6 +229,8 @@ class BaseMLPEnsembleWithBatchNorm(CallbackSupportMixin, MetaEstimatorMixin, Bas
             fit.targets.take_temperature(targets)
             fit.estimator._finish(fit)
             fit.estimator.best_loss_ = min(fit.estimator.loss_curve_, default=np.inf)
+        if not call.is_given:
+            targets.predict_means(len(fits))
         vars(self).update(self._target_attributes(targets, all_rows(fits[0])) | record_of(members))
         return unconverged
 

@@ -5,6 +5,7 @@ from copy import copy
 import numpy as np
 from sklearn.base import _fit_context
 
+from skbn.estimators.class_targets import CALIBRATION
 from skbn.estimators.classification import NetworkClassifierMixin
 from skbn.estimators.ensemble import BaseMLPEnsembleWithBatchNorm, all_rows
 from skbn.estimators.mlp_classifier import MLPWithBatchNormClassifier
@@ -47,14 +48,15 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
     Attributes
     ----------
     estimators_ : list of MLPWithBatchNormClassifier
-        The fitted members. All have the temperature of the ensemble.
+        The fitted members. Their common temperature is fitted to single members.
 
     classes_ : ndarray of shape (n_classes,)
         The class labels: of the rows of positive weight, or as ``partial_fit`` was given them.
 
     temperature_ : float
         At least 1; the larger, the closer probabilities are to the class prior. Only where
-        probabilities are calibrated (`calibrate` of `estimator`); ``partial_fit`` keeps it.
+        probabilities are calibrated (`calibrate` of `estimator`); ``partial_fit`` keeps it. It is
+        for the mean of the members' raw outputs, and lower than the temperature of one member.
 
     loss_curve_ : list of float
         Mean over the members of their training losses in each epoch.
@@ -100,8 +102,8 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
     Each member holds out its own random tenth of the rows (`early_stopping` and
     `validation_fraction` of `estimator`), so every row trains most of the members [1]_. The
     held-out rows of all members, each predicted by its own member, make one pool. The pool chooses
-    one checkpoint for all members: the last, unless the best one is better by more than two
-    standard errors. The pool also gives one temperature [3]_. With `scoring` other than 'loss' the
+    one checkpoint for all members: the last, unless the best one is better by more than half
+    a standard error. The pool also gives one temperature [3]_. With `scoring` other than 'loss' the
     score is the mean of the members' scores on their own rows. Where `X_val` is given, no row is
     held out, and the pool is the mean of the members' raw outputs for `X_val`.
 
@@ -230,7 +232,7 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
         Returns
         -------
         probabilities : ndarray of shape (n_members, n_samples, n_classes)
-            In the order of ``estimators_`` and ``classes_``, after the temperature.
+            In the order of ``estimators_`` and ``classes_``, as the members predict them.
 
         Raises
         ------
@@ -241,8 +243,12 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
         """
         fitted = self._look()
         outputs, dtype = fitted._outputs_of_members(X)
-        targets = fitted._targets
-        return np.stack([targets.probabilities(z, dtype) for z in outputs])
+        return np.stack(
+            [
+                member._targets.probabilities(z, dtype)
+                for member, z in zip(fitted.estimators_, outputs, strict=True)
+            ]
+        )
 
     def _raw_outputs(self, X):
         outputs, dtype = self._outputs_of_members(X)
@@ -266,4 +272,8 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
         self._targets.check(self.estimators_[0]._loss)
 
     def _take_rows(self, member, y, sample_weight):
-        vars(self).update(member._targets.attributes())
+        # The temperature of a fit is the ensemble's own.
+        attributes = member._targets.attributes()
+        vars(self).update(
+            {name: value for name, value in attributes.items() if name not in CALIBRATION}
+        )

@@ -93,8 +93,8 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
     From 1,000 rows on each member holds out its own random tenth of the rows (`early_stopping` and
     `validation_fraction` of `estimator`), so every row trains most of the members [1]_. The
     held-out rows of all members, each predicted by its own member, make one pool. The pool chooses
-    one checkpoint for all members: the last, unless the best one is better by more than two
-    standard errors. With `scoring` other than 'loss' the score is the mean of the members' scores
+    one checkpoint for all members: the last, unless the best one is better by more than half
+    a standard error. With `scoring` other than 'loss' the score is the mean of the members' scores
     on their own rows. Where `X_val` is given, no row is held out, and the pool is the mean of the
     members' outputs for `X_val`.
 

@@ -28,6 +28,9 @@ class PooledValidation:
         Threads that evaluate the members side by side.
     """
 
+    # A pool has more rows than one network has, and is less often wrong: docs/decisions.rst.
+    standard_errors = 0.5
+
     def __init__(self, validations, targets, is_shared, n_threads):
         self.validations, self.targets = validations, targets
         self.is_shared, self.n_threads = is_shared, n_threads

@@ -227,6 +227,9 @@ class RealTargets:
     def take_temperature(self, targets):
         """Real targets have no temperature."""
 
+    def predict_means(self, n_members):
+        """Real targets have no temperature."""
+
     def attributes_calibrated_on(self, z, rows):
         """The attributes of the estimator; real targets are not calibrated."""
         return self.attributes()

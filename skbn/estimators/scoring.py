@@ -107,6 +107,9 @@ class Validation:
         Draws the rows that statistics are taken over, once, if there are too many.
     """
 
+    # The best of eight looks at the rows of one network is mostly the luckiest: docs/decisions.rst.
+    standard_errors = 2.0
+
     def __init__(self, network, training, validation, rows, score, random_state):
         self.network = network
         self.training = training

@@ -19,6 +19,9 @@ from scipy.special import expit, log_softmax, softmax
 # what they were still rank rows.
 FLATTEST, STEEPEST = 0.01, 1.0
 
+# The share of T - 1 that the mean of endless many networks would not need: docs/decisions.rst.
+SHARE_OF_ONE_NETWORK = 0.4
+
 # Of 1 / T; the loss differs by about its square.
 PRECISION = 1e-4
 
@@ -108,3 +111,14 @@ def fitted_temperature(z, targets, prior, sample_weight=None):
     if slope(FLATTEST) >= 0.0:
         return 1.0 / FLATTEST
     return 1.0 / brentq(slope, FLATTEST, STEEPEST, xtol=PRECISION)
+
+
+def temperature_of_a_mean(temperature, n_members):
+    """The temperature for the mean of several networks' raw outputs, from that for one network's.
+
+    A network is too sure for two reasons: what all networks learn from the same rows by heart, and
+    what one network makes of them by chance. The mean of M networks keeps a share 1 / M of the
+    variance by chance. So the part of T - 1 that stands for chance shrinks to 1 / M.
+    """
+    chance = SHARE_OF_ONE_NETWORK * (1.0 - 1.0 / n_members)
+    return 1.0 + (temperature - 1.0) * (1.0 - chance)

@@ -187,8 +187,8 @@ class TrainingRun:
     networks : list of NetworkTraining
         The network of `estimator`, or the networks of its members, which have equal parameters as
         far as training is concerned.
-    evaluate : callable or None
-        ``evaluate(exact)`` gives the `Evaluation` of the networks as they are.
+    validation : Validation, PooledValidation or None
+        Evaluates the networks as they are.
     call : Call
         What the call is to do. ``partial_fit`` is one epoch without callbacks.
     n_epochs : int
@@ -200,7 +200,7 @@ class TrainingRun:
     """
 
     def __init__(
-        self, estimator, networks, evaluate, call, n_epochs, fitted_up_to_now, n_threads=1
+        self, estimator, networks, validation, call, n_epochs, fitted_up_to_now, n_threads=1
     ):
         self.estimator = estimator
         self.networks = networks
@@ -211,16 +211,17 @@ class TrainingRun:
         self.early_stopping = call.early_stopping
         self.n_epochs = n_epochs
         self.fitted_up_to_now = fitted_up_to_now
-        self.record = None if evaluate is None else self._record(evaluate)
+        self.validation = validation
+        self.record = None if validation is None else self._record()
         self.stopping = self._stopping()
         self.progress = Progress()
 
-    def _record(self, evaluate):
+    def _record(self):
         """The scores on validation rows; they go on from the scores of earlier calls."""
         before = vars(self.estimator)
         record = ValidationRecord(
             # partial_fit predicts by running averages, so it is scored by them.
-            lambda: evaluate(not self.incremental),
+            lambda: self.validation.evaluate(exact=not self.incremental),
             self.trainers.snapshot,
             self.estimator.verbose,
             scores=before.get("validation_scores_") or (),
@@ -239,7 +240,7 @@ class TrainingRun:
         # A warm start has to beat the network that it begins with. scikit-learn compares with the
         # best earlier score instead, and ends with the last network: its best weights share their
         # memory with the weights in training.
-        score = evaluate(True).score
+        score = self.validation.evaluate().score
         if not np.isnan(score):
             record.best_score, record.best = score, self.trainers.snapshot()
         return record
@@ -247,7 +248,7 @@ class TrainingRun:
     def _stopping(self):
         """The criterion that ends training before its last epoch."""
         if self.early_stopping == "auto":
-            return Checkpoints(self.n_epochs, self.record)
+            return Checkpoints(self.n_epochs, self.record, self.validation.standard_errors)
         tol, n_iter_no_change = self.parameters.tol, self.parameters.n_iter_no_change
         if self.early_stopping:
             stopping = ValidationPlateau(tol, n_iter_no_change, self.record)

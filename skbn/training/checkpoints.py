@@ -9,9 +9,6 @@ import numpy as np
 # Shares of the epochs after which the network is looked at.
 SHARES = np.arange(3, 11) / 10
 
-# How many standard errors of the rows' differences another network must be ahead by.
-STANDARD_ERRORS = 2.0
-
 
 def checkpoint_epochs(n_epochs):
     """The epochs, counted from 1, after which the network is looked at."""
@@ -27,6 +24,9 @@ class Checkpoints:
         Of the whole training.
     record : ValidationRecord
         Looks at the network after some epochs. It has no score to exceed.
+    standard_errors : float
+        How many standard errors of the rows' differences another network must be ahead of the last
+        one by.
 
     Attributes
     ----------
@@ -38,9 +38,9 @@ class Checkpoints:
 
     message = ""
 
-    def __init__(self, n_epochs, record):
+    def __init__(self, n_epochs, record, standard_errors):
         self.wanted = checkpoint_epochs(n_epochs)
-        self.record = record
+        self.record, self.standard_errors = record, standard_errors
         self.best_loss = np.inf
         self.n_without_improvement = 0
 
@@ -57,13 +57,13 @@ class Checkpoints:
         best, last = self.record.best_evaluation, self.record.last_evaluation
         if best is None or best is last:
             return None
-        if np.isnan(last.score) or is_ahead(best, last):
+        if np.isnan(last.score) or is_ahead(best, last, self.standard_errors):
             return self.record.best
         return None
 
 
-def is_ahead(best, last):
-    """Whether a network is better than the last by more than chance explains.
+def is_ahead(best, last, standard_errors):
+    """Whether a network is better than the last one by more than so many standard errors.
 
     The mean of the rows' differences is compared with its standard error, each row weighted by w:
     the mean m = sum w d / sum w has the variance sum w^2 (d - m)^2 / (sum w)^2. Scores without row
@@ -75,4 +75,4 @@ def is_ahead(best, last):
     weights = np.ones(len(difference)) if best.weights is None else best.weights
     share = weights / weights.sum()
     mean = share @ difference
-    return bool(mean > STANDARD_ERRORS * np.sqrt(share**2 @ (difference - mean) ** 2))
+    return bool(mean > standard_errors * np.sqrt(share**2 @ (difference - mean) ** 2))
