@@ -315,19 +315,34 @@ class sequences:
     def write(y, x, lengths, reverse=False):
         y[...] = sequences.reverse(x, lengths) if reverse else x
 
+
+class pooling:
     @staticmethod
-    def last(x, lengths, n_directions=1):
+    def forward(x, lengths, pooling, n_directions=1):
         d = x.shape[1] // n_directions
-        y = [[*x[rows[-1], :d], *x[rows[0], d:]] for rows in rows_of_sequences(lengths)]
-        return np.array(y)
+        of_sequence = {
+            "last": lambda x: np.concatenate([x[-1, :d], x[0, d:]]),
+            "mean": lambda x: np.mean(x, axis=0),
+            "max": lambda x: np.max(x, axis=0),
+            "mean_max": lambda x: np.concatenate([np.mean(x, axis=0), np.max(x, axis=0)]),
+        }[pooling]
+        return np.array([of_sequence(x[rows]) for rows in rows_of_sequences(lengths)])
 
     @staticmethod
-    def last_backward(dy, lengths, n_directions=1):
-        d = dy.shape[1] // n_directions
-        dx = np.zeros((sum(lengths), dy.shape[1]))
+    def backward(dy, x, y, lengths, pooling, n_directions=1):
+        width = x.shape[1]
+        d = width // n_directions
+        dx = np.zeros((sum(lengths), width))
         for i, rows in enumerate(rows_of_sequences(lengths)):
-            dx[rows[-1], :d] = dy[i, :d]
-            dx[rows[0], d:] = dy[i, d:]
+            if pooling == "last":
+                dx[rows[-1], :d] = dy[i, :d]
+                dx[rows[0], d:] = dy[i, d:]
+            if pooling in ("mean", "mean_max"):
+                dx[rows] += dy[i, :width] / len(rows)
+            if pooling in ("max", "mean_max"):
+                # The first of equal steps.
+                first = np.argmax(x[rows], axis=0)
+                dx[np.array(rows)[first], np.arange(width)] += dy[i, -width:]
         return dx
 
 

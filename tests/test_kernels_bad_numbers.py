@@ -16,6 +16,7 @@ from skbn.kernels import (
     normalized_sum,
     optimizers,
     periodic,
+    pooling,
     sequences,
     sparse_linear,
 )
@@ -160,8 +161,8 @@ def test_what_is_no_row_number(values):
         sequences.pack,
         lambda lengths: sequences.reverse(X, lengths),
         lambda lengths: sequences.write(X.copy(), X, lengths),
-        lambda lengths: sequences.last(X, lengths),
-        lambda lengths: sequences.last_backward(X[:2], lengths),
+        lambda lengths: pooling.forward(X, lengths, "last"),
+        lambda lengths: pooling.backward(X[:2], X, X[:2], lengths, "last"),
     ):
         function([3, 1])
         with pytest.raises(ValueError, match=f"^lengths must be whole numbers, got {values.dtype}"):

@@ -12,7 +12,6 @@ from twins import assert_equals_twin, untouched
 from skbn.kernels import sequences
 
 INDICES = Precision(np.intp, 0.0)
-each_direction = pytest.mark.parametrize("n_directions", [1, 2])
 
 unsorted_lengths = st.lists(st.integers(1, 9), min_size=1, max_size=12)
 sorted_lengths = unsorted_lengths.map(lambda lengths: np.array(sorted(lengths, reverse=True)))
@@ -103,39 +102,12 @@ def test_write_may_write_to_what_it_reads():
 
 
 @each_precision
-@each_direction
-@drawn
-@given(st.data(), sorted_lengths, sizes())
-def test_last_and_its_gradient_equal_their_twins(precision, n_directions, data, lengths, d):
-    width = n_directions * d
-    x = data.draw(arrays((np.sum(lengths), width), precision.dtype))
-    dy = data.draw(arrays((len(lengths), width), precision.dtype))
-    exact = [exactly(precision)]
-    y = assert_equals_twin(sequences.last, exact, x, lengths, n_directions)
-    dx = assert_equals_twin(sequences.last_backward, exact, dy, lengths, n_directions)
-    # Adjoint: <last(x), dy> = <x, last_backward(dy)>. Both sum the same products.
-    wide = [a.astype(np.float64) for a in (y, dy, x, dx)]
-    np.testing.assert_allclose(
-        np.sum(wide[0] * wide[1]), np.sum(wide[2] * wide[3]), rtol=1e-12, atol=1e-12
-    )
-
-
-def test_last_takes_each_direction_where_it_has_read_all():
-    x = np.arange(8.0).reshape(4, 2)  # steps of two sequences: 0 and 1; then 2 and 3 of the first
-    np.testing.assert_array_equal(sequences.last(x, [3, 1]), [[6, 7], [2, 3]])
-    np.testing.assert_array_equal(sequences.last(x, [3, 1], 2), [[6, 1], [2, 3]])
-
-
-@each_precision
 @pytest.mark.parametrize("order", ORDERS)
 def test_any_memory_order_is_taken(precision, order):
     lengths, x = np.array([3, 2]), np.arange(10.0).reshape(5, 2).astype(precision.dtype)
     given_x = in_order(x, order)
     np.testing.assert_array_equal(
         untouched(sequences.reverse, given_x, lengths), sequences.reverse(x, lengths)
-    )
-    np.testing.assert_array_equal(
-        untouched(sequences.last, given_x, lengths), sequences.last(x, lengths)
     )
     # Rows apart from each other, as columns of a wider matrix have them.
     np.testing.assert_array_equal(
@@ -144,13 +116,11 @@ def test_any_memory_order_is_taken(precision, order):
     )
 
 
-X, Y = np.ones((5, 2)), np.ones((2, 2))
+X = np.ones((5, 2))
 LENGTHS = np.array([3, 2])
 DOORS = [
     (sequences.reverse, (X, LENGTHS), {}),
     (sequences.write, (X.copy(), X, LENGTHS), {"reverse": True}),
-    (sequences.last, (X, LENGTHS), {}),
-    (sequences.last_backward, (Y, LENGTHS), {}),
 ]
 each_door = pytest.mark.parametrize(
     ("door", "arguments", "options"), DOORS, ids=[door.__name__ for door, *_ in DOORS]
@@ -193,8 +163,6 @@ def test_bad_lengths_are_refused(door, arguments, options, bad, message):
 @each_door
 @pytest.mark.parametrize("bad", [[3, 2, 1], [2, 1, 1], [1], [5, 2]])
 def test_lengths_that_ask_for_other_rows_are_refused(door, arguments, options, bad):
-    if door is sequences.last_backward and len(bad) == len(LENGTHS):
-        return  # its rows are the sequences
     with pytest.raises(ValueError, match=r"has \d rows, the lengths ask for \d+"):
         untouched(door, *arguments[:-1], np.array(bad), **options)
 
@@ -216,14 +184,6 @@ def test_bad_rows_are_refused(door, arguments, options, bad, message):
     for position in range(len(arguments) - 1):
         with pytest.raises(ValueError, match=message):
             untouched(door, *arguments[:position], bad, *arguments[position + 1 :], **options)
-
-
-@pytest.mark.parametrize("door", [sequences.last, sequences.last_backward])
-@pytest.mark.parametrize(("columns", "n_directions"), [(2, 0), (2, -1), (2, 3), (3, 2), (1, 2)])
-def test_columns_of_no_such_directions_are_refused(door, columns, n_directions):
-    x = np.ones((5 if door is sequences.last else 2, columns))
-    with pytest.raises(ValueError, match=f"{columns} columns are none of {n_directions}"):
-        door(x, LENGTHS, n_directions)
 
 
 @pytest.mark.parametrize(

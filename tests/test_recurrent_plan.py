@@ -11,7 +11,16 @@ from skbn.network.operations.normalization import scratch_of
 from skbn.network.operations.recurrent import state_columns
 
 from skbn.network import views
-from skbn.network.plan import BATCH_NORM, DROPOUT, INPUTS, LAST, LINEAR, NO_PART, RECURRENT, Layout
+from skbn.network.plan import (
+    BATCH_NORM,
+    DROPOUT,
+    INPUTS,
+    LINEAR,
+    NO_PART,
+    POOLING,
+    RECURRENT,
+    Layout,
+)
 from skbn.network.recurrent_plan import is_recurrent, lengthened, recurrent, steps_of
 from skbn.network.table import Table
 
@@ -113,7 +122,7 @@ def test_parts_stand_behind_each_direction_in_one_order(cell, batch_norm, bidire
         + (cell == "lstm") * [BATCH_NORM],
     }[batch_norm]
     directions = 2 if bidirectional else 1
-    assert plan["kind"].tolist() == [INPUTS] + 2 * directions * direction + [LAST, LINEAR]
+    assert plan["kind"].tolist() == [INPUTS] + 2 * directions * direction + [POOLING, LINEAR]
     assert plan["direction"][plan["kind"] == RECURRENT].tolist() == 2 * list(range(directions))
     # Of a layer with two directions the one above reads both.
     width = GATES[cell]
@@ -127,7 +136,7 @@ def test_parts_stand_behind_each_direction_in_one_order(cell, batch_norm, bidire
 def test_dropout_comes_behind_each_recurrent_layer():
     plan = recurrent([5, 4, 3, 2], "gru", None, N_STEPS, bidirectional=True, dropout=0.25)
     layer = 2 * [RECURRENT, LINEAR, LINEAR] + [DROPOUT]
-    assert plan["kind"].tolist() == [INPUTS] + 2 * layer + [LAST, LINEAR]
+    assert plan["kind"].tolist() == [INPUTS] + 2 * layer + [POOLING, LINEAR]
     np.testing.assert_array_equal(plan["rate"][plan["kind"] == DROPOUT], 0.25)
 
 

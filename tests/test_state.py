@@ -126,15 +126,15 @@ def test_another_activation():
 
 
 @each_network
-@pytest.mark.parametrize("field", ["kind", "part", "activation", "cell"])
+@pytest.mark.parametrize("field", ["kind", "part", "activation", "cell", "pooling"])
 def test_unknown_codes(cls, field):
     model, X = fitted(cls)
     plan = model._plan
     if field == "activation" and (plan["kind"] == ACTIVATION).sum() == 0:
         pytest.skip("no activation of its own")
     used = plan[field] >= 0
-    if field == "cell" and not used.any():
-        pytest.skip("no cell")
+    if field in ("cell", "pooling") and not used.any():
+        pytest.skip(f"no {field}")
     plan[field][used] = 77
     with pytest.raises(ValueError, match="damaged"):
         model.predict(X)
@@ -195,7 +195,7 @@ def test_targets_are_bounded_where_they_enter_a_network(number):
 
 class TestFormat:
     @each_class
-    @pytest.mark.parametrize("number", [1, 2, 4, None])
+    @pytest.mark.parametrize("number", [1, 2, 3, 5, None])
     def test_another_one_is_refused(self, cls, number):
         model, X = fitted(cls)
         before = use(model, X)
@@ -204,7 +204,7 @@ class TestFormat:
         if number is None:
             del model._state_format
         words = "no format number" if number is None else f"the format {number}"
-        message = rf"fitted state of this {cls.__name__} has {words}, .* reads the format 3"
+        message = rf"fitted state of this {cls.__name__} has {words}, .* reads the format 4"
         with pytest.raises(ValueError, match=message):
             use(model, X)
         stored = pickle.dumps(model)

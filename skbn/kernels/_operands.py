@@ -1,5 +1,7 @@
 """Checks and casts of the arguments of array functions, which kernels can then walk."""
 
+import sys
+
 import numpy as np
 from scipy.sparse import issparse
 
@@ -100,6 +102,39 @@ def check_target(name, y):
         )
     if not (y.flags.aligned and y.flags.writeable):
         raise ValueError(f"{name} is not aligned or is read-only: it cannot be changed in place")
+
+
+def as_lengths(lengths):
+    """Lengths of sequences: whole numbers of at least 1."""
+    lengths = as_whole("lengths", lengths)
+    if lengths.ndim != 1 or lengths.size == 0 or lengths.min() < 1:
+        raise ValueError("lengths must be a vector of numbers >= 1, at least one")
+    return lengths
+
+
+def as_sorted_lengths(lengths):
+    """The lengths of packed sequences, and how many rows all sequences have."""
+    lengths = as_lengths(lengths)
+    if (np.diff(lengths) > 0).any():
+        raise ValueError("lengths must be sorted, the longest first")
+    if lengths.size * int(lengths[0]) > sys.maxsize:
+        # Their sum might overflow, and look like the sum of short ones.
+        raise ValueError(f"{lengths.size} sequences of up to {lengths[0]} steps are too many")
+    return lengths, int(lengths.sum())
+
+
+def check_packed(name, x, n_rows):
+    """Refuse what is no matrix of packed steps with so many rows."""
+    if x.ndim != 2 or x.shape[1] == 0:
+        raise ValueError(f"{name} must have shape (n, d) with d >= 1, got {x.shape}")
+    if x.shape[0] != n_rows:
+        raise ValueError(f"{name} has {x.shape[0]} rows, the lengths ask for {n_rows}")
+
+
+def check_directions(x, n_directions):
+    """Refuse columns that do not belong to one or two directions, side by side."""
+    if n_directions not in (1, 2) or x.shape[1] % n_directions:
+        raise ValueError(f"{x.shape[1]} columns are none of {n_directions} direction(s)")
 
 
 def as_csr_operands(X, rows, mean, invstd):

@@ -27,10 +27,6 @@ cdef void sequences_write_step(
     Py_ssize_t y_row_stride, bint reverse,
 ) noexcept nogil
 
-cdef void sequences_last(
-    floating* y, const floating* x, const Steps* steps, Py_ssize_t d, Py_ssize_t n_directions,
-) noexcept nogil
+cdef object packing_memory(lengths)
 
-cdef void sequences_last_backward(
-    floating* dx, const floating* dy, const Steps* steps, Py_ssize_t d, Py_ssize_t n_directions,
-) noexcept nogil
+cdef Steps sorted_steps(Py_ssize_t[::1] memory, const Py_ssize_t[::1] lengths) noexcept

@@ -12,11 +12,11 @@ Shapes: ``lengths`` (n,), in a batch of sorted ones; ``x``, ``y`` (sum of length
 from cython cimport floating
 from libc.string cimport memcpy, memset
 
-import sys
-
 import numpy as np
 
-from skbn.kernels._operands import as_contiguous, as_floating, as_whole, check_target
+from skbn.kernels._operands import (
+    as_contiguous, as_floating, as_lengths, as_sorted_lengths, check_packed, check_target,
+)
 
 
 cdef void sequences_pack(
@@ -89,42 +89,6 @@ cdef void sequences_write_step(
         memcpy(y + (steps.starts[source] + i) * y_row_stride, x + i * d, d * sizeof(floating))
 
 
-cdef void sequences_last(
-    floating* y, const floating* x, const Steps* steps, Py_ssize_t d, Py_ssize_t n_directions,
-) noexcept nogil:
-    """y (n, n_directions d): where each direction has read the whole sequence.
-
-    The first d columns of x at the last step of a sequence, and, of two directions, the others
-    at its first step.
-    """
-    cdef Py_ssize_t i, width = n_directions * d
-    for i in range(steps.n):
-        memcpy(y + i * width, x + (steps.starts[steps.lengths[i] - 1] + i) * width,
-               d * sizeof(floating))
-        if n_directions == 2:
-            memcpy(y + i * width + d, x + i * width + d, d * sizeof(floating))
-
-
-cdef void sequences_last_backward(
-    floating* dx, const floating* dy, const Steps* steps, Py_ssize_t d, Py_ssize_t n_directions,
-) noexcept nogil:
-    """The gradient of x: that of y in the rows it was taken from, 0 elsewhere."""
-    cdef Py_ssize_t i, width = n_directions * d
-    memset(dx, 0, steps.n_rows * width * sizeof(floating))
-    for i in range(steps.n):
-        memcpy(dx + (steps.starts[steps.lengths[i] - 1] + i) * width, dy + i * width,
-               d * sizeof(floating))
-        if n_directions == 2:
-            memcpy(dx + i * width + d, dy + i * width + d, d * sizeof(floating))
-
-
-def _as_lengths(lengths):
-    lengths = as_whole("lengths", lengths)
-    if lengths.ndim != 1 or lengths.size == 0 or lengths.min() < 1:
-        raise ValueError("lengths must be a vector of numbers >= 1, at least one")
-    return lengths
-
-
 def pack(lengths):
     """Where the steps of sequences stand in a packed matrix.
 
@@ -147,7 +111,7 @@ def pack(lengths):
     ValueError
         If a length is below 1, or there is none.
     """
-    lengths = _as_lengths(lengths)
+    lengths = as_lengths(lengths)
     cdef const Py_ssize_t[::1] given = lengths
     longest = int(lengths.max())
     order = np.empty(lengths.size, np.intp)
@@ -162,35 +126,17 @@ def pack(lengths):
     return order, counts.copy(), starts.copy()
 
 
-def _as_sorted(lengths):
-    # The lengths of packed sequences, and how many rows all of them have.
-    lengths = _as_lengths(lengths)
-    if (np.diff(lengths) > 0).any():
-        raise ValueError("lengths must be sorted, the longest first")
-    if lengths.size * int(lengths[0]) > sys.maxsize:
-        # Their sum might overflow, and look like that of short ones.
-        raise ValueError(f"{lengths.size} sequences of up to {lengths[0]} steps are too many")
-    return lengths, int(lengths.sum())
+cdef object packing_memory(lengths):
+    """Memory for ``sorted_steps``: the order of sequences, then what `Steps` points to."""
+    return np.empty(2 * lengths.size + 3 * (int(lengths[0]) + 2), np.intp)
 
 
-def _check_packed(name, x, n_rows):
-    if x.ndim != 2 or x.shape[1] == 0:
-        raise ValueError(f"{name} must have shape (n, d) with d >= 1, got {x.shape}")
-    if x.shape[0] != n_rows:
-        raise ValueError(f"{name} has {x.shape[0]} rows, the lengths ask for {n_rows}")
-
-
-cdef Steps _steps(
-    Py_ssize_t[::1] order, Py_ssize_t[::1] memory, const Py_ssize_t[::1] lengths,
-) noexcept:
+cdef Steps sorted_steps(Py_ssize_t[::1] memory, const Py_ssize_t[::1] lengths) noexcept:
+    """Where the steps of sorted sequences stand."""
     cdef Steps steps
-    sequences_pack(&steps, &order[0], &memory[0], &lengths[0], NULL, lengths.shape[0], lengths[0])
+    cdef Py_ssize_t n = lengths.shape[0]
+    sequences_pack(&steps, &memory[0], &memory[0] + n, &lengths[0], NULL, n, lengths[0])
     return steps
-
-
-def _memory(lengths):
-    size = lengths.size + 3 * (int(lengths[0]) + 2)
-    return np.empty(lengths.size, np.intp), np.empty(size, np.intp)
 
 
 def reverse(x, lengths):
@@ -212,22 +158,21 @@ def reverse(x, lengths):
     ValueError
         If the lengths are not sorted, or shapes or dtypes do not fit.
     """
-    lengths, n_rows = _as_sorted(lengths)
+    lengths, n_rows = as_sorted_lengths(lengths)
     x = as_floating("x", x)
-    _check_packed("x", x, n_rows)
+    check_packed("x", x, n_rows)
     if x.strides[1] != x.itemsize:
         x = x.copy(order="C")
     y = np.empty(x.shape, x.dtype)
-    order, memory = _memory(lengths)
-    _reverse(y, x, order, memory, lengths)
+    _reverse(y, x, packing_memory(lengths), lengths)
     return y
 
 
 def _reverse(
-    floating[:, ::1] y, const floating[:, :] x, Py_ssize_t[::1] order, Py_ssize_t[::1] memory,
+    floating[:, ::1] y, const floating[:, :] x, Py_ssize_t[::1] memory,
     const Py_ssize_t[::1] lengths,
 ):
-    cdef Steps steps = _steps(order, memory, lengths)
+    cdef Steps steps = sorted_steps(memory, lengths)
     cdef Py_ssize_t step, d = x.shape[1]
     cdef Py_ssize_t row_stride = x.strides[0] // <Py_ssize_t> sizeof(floating)
     for step in range(steps.n_steps):
@@ -255,106 +200,24 @@ def write(y, x, lengths, *, bint reverse=False):
         If the lengths are not sorted, or shapes or dtypes do not fit.
     """
     check_target("y", y)
-    lengths, n_rows = _as_sorted(lengths)
-    _check_packed("y", y, n_rows)
+    lengths, n_rows = as_sorted_lengths(lengths)
+    check_packed("y", y, n_rows)
     x = as_contiguous(as_floating("x", x))
     if x.shape != y.shape or x.dtype != y.dtype:
         raise ValueError(f"x has shape {x.shape} and dtype {x.dtype}, y has {y.shape} and "
                          f"{y.dtype}")
     if np.may_share_memory(x, y):
         x = x.copy()
-    order, memory = _memory(lengths)
-    _write(y, x, order, memory, lengths, reverse)
+    _write(y, x, packing_memory(lengths), lengths, reverse)
 
 
 def _write(
-    floating[:, :] y, const floating[:, ::1] x, Py_ssize_t[::1] order, Py_ssize_t[::1] memory,
+    floating[:, :] y, const floating[:, ::1] x, Py_ssize_t[::1] memory,
     const Py_ssize_t[::1] lengths, bint reverse,
 ):
-    cdef Steps steps = _steps(order, memory, lengths)
+    cdef Steps steps = sorted_steps(memory, lengths)
     cdef Py_ssize_t step, d = x.shape[1]
     cdef Py_ssize_t row_stride = y.strides[0] // <Py_ssize_t> sizeof(floating)
     for step in range(steps.n_steps):
         sequences_write_step(&y[0, 0], &x[steps.starts[step], 0], &steps, step, d, row_stride,
                              reverse)
-
-
-def last(x, lengths, Py_ssize_t n_directions=1):
-    """Rows at which each direction has read the whole sequence.
-
-    Parameters
-    ----------
-    x : ndarray of shape (sum of lengths, n_directions * d)
-        Packed steps, float32 or float64.
-    lengths : array-like of shape (n,)
-        Steps of each sequence, sorted, the longest first.
-    n_directions : {1, 2}, default=1
-        Of two directions the first half of the columns is taken at the last step, the second,
-        which reads backwards, at the first.
-
-    Returns
-    -------
-    y : ndarray of shape (n, n_directions * d)
-
-    Raises
-    ------
-    ValueError
-        If the lengths are not sorted, or shapes or dtypes do not fit.
-    """
-    lengths, n_rows = _as_sorted(lengths)
-    x = as_contiguous(as_floating("x", x))
-    _check_packed("x", x, n_rows)
-    _check_directions(x, n_directions)
-    y = np.empty((lengths.size, x.shape[1]), x.dtype)
-    order, memory = _memory(lengths)
-    _last(y, x, order, memory, lengths, n_directions, False)
-    return y
-
-
-def last_backward(dy, lengths, Py_ssize_t n_directions=1):
-    """Gradient of ``last``.
-
-    Parameters
-    ----------
-    dy : ndarray of shape (n, n_directions * d)
-        Gradient of the loss with respect to `y`, float32 or float64.
-    lengths : array-like of shape (n,)
-        Steps of each sequence, sorted, the longest first.
-    n_directions : {1, 2}, default=1
-        As given to ``last``.
-
-    Returns
-    -------
-    dx : ndarray of shape (sum of lengths, n_directions * d)
-
-    Raises
-    ------
-    ValueError
-        If the lengths are not sorted, or shapes or dtypes do not fit.
-    """
-    lengths, n_rows = _as_sorted(lengths)
-    dy = as_contiguous(as_floating("dy", dy))
-    _check_packed("dy", dy, lengths.size)
-    _check_directions(dy, n_directions)
-    dx = np.empty((n_rows, dy.shape[1]), dy.dtype)
-    order, memory = _memory(lengths)
-    _last(dx, dy, order, memory, lengths, n_directions, True)
-    return dx
-
-
-def _check_directions(x, n_directions):
-    if n_directions not in (1, 2) or x.shape[1] % n_directions:
-        raise ValueError(f"{x.shape[1]} columns are none of {n_directions} direction(s)")
-
-
-def _last(
-    floating[:, ::1] target, const floating[:, ::1] source, Py_ssize_t[::1] order,
-    Py_ssize_t[::1] memory, const Py_ssize_t[::1] lengths, Py_ssize_t n_directions,
-    bint backward,
-):
-    cdef Steps steps = _steps(order, memory, lengths)
-    cdef Py_ssize_t d = source.shape[1] // n_directions
-    if backward:
-        sequences_last_backward(&target[0, 0], &source[0, 0], &steps, d, n_directions)
-    else:
-        sequences_last(&target[0, 0], &source[0, 0], &steps, d, n_directions)

@@ -5,7 +5,7 @@ cdef enum OperationKind:
     ACTIVATION = 3
     DROPOUT = 4
     RECURRENT = 5
-    LAST = 6
+    POOLING = 6
     SPARSE_LINEAR = 7
     PERIODIC = 8
     N_KINDS = 9
@@ -29,7 +29,7 @@ cdef struct Operation:
     int activation          # a code of an activation: of ACTIVATION, and of a fused BATCH_NORM
     int cell                # a Cell, of RECURRENT
     int direction           # of RECURRENT: 0 forward, 1 backward in time
-    int n_directions        # of RECURRENT, and of LAST: side by side in the columns of y
+    int n_directions        # of RECURRENT, and of POOLING: side by side in the columns
     Py_ssize_t n_in         # columns of x
     Py_ssize_t n_out        # columns of y
     Py_ssize_t x            # input, in columns of the work memory
@@ -44,6 +44,7 @@ cdef struct Operation:
     Py_ssize_t scale        # of LINEAR: a factor for each input, (n_in,)
     Py_ssize_t n_steps      # t, the time steps of the statistics: 1 in a feed-forward network
     Py_ssize_t shared       # of BATCH_NORM: whether all time steps have one set of statistics
+    Py_ssize_t pooling      # of POOLING: a Pooling
     Py_ssize_t statistics   # running mean (t, n_out), then running variance (t, n_out)
     Py_ssize_t scratch      # doubles: the ``sizes`` of the kind say how many
     Py_ssize_t key          # of DROPOUT: the masks of two operations differ by their keys

@@ -20,7 +20,7 @@ from skbn.network.operations.registry import KINDS, MODULES, PARTS
 
 INPUTS, LINEAR, BATCH_NORM = KINDS["inputs"], KINDS["linear"], KINDS["batch_norm"]
 ACTIVATION, DROPOUT = KINDS["activation"], KINDS["dropout"]
-RECURRENT, LAST = KINDS["recurrent"], KINDS["last"]
+RECURRENT, POOLING = KINDS["recurrent"], KINDS["pooling"]
 SPARSE_LINEAR, PERIODIC = KINDS["sparse_linear"], KINDS["periodic"]
 NO_PART, EMBEDDED_COLUMNS = PARTS["none"], PARTS["embedded_columns"]
 
@@ -46,6 +46,7 @@ OPERATION = np.dtype(
         ("scale", np.intp),
         ("n_steps", np.intp),
         ("shared", np.intp),
+        ("pooling", np.intp),
         ("statistics", np.intp),
         ("scratch", np.intp),
         ("key", np.intp),

@@ -9,6 +9,7 @@ import numpy as np
 
 from skbn.kernels.activations import ACTIVATIONS
 from skbn.kernels.cells import CELLS
+from skbn.kernels.pooling import POOLINGS
 from skbn.network import plan as plans
 from skbn.network.operations.registry import KINDS, PARTS
 from skbn.network.recurrent_plan import recurrent
@@ -148,6 +149,7 @@ def _made_recurrent(plan):
         "full" if len(states) else "input" if len(inputs) else None,
         _units([steps["n_steps"][0] if len(steps) else 1])[0],
         bidirectional=n_directions == 2,
+        pooling=_name(POOLINGS, plan["pooling"][plan["kind"] == plans.POOLING][0], "a pooling"),
         shared=bool(len(inputs) and inputs["shared"][0]),
         **numbers,
     )

@@ -7,14 +7,15 @@ A recurrent layer is one operation a direction, with its parts behind it:
 import numpy as np
 
 from skbn.kernels.cells import CELLS, GATES
+from skbn.kernels.pooling import POOLINGS
 from skbn.network import views
 from skbn.network.operations.recurrent import state_columns
 from skbn.network.operations.registry import PARTS
 from skbn.network.plan import (
     BATCH_NORM,
     DROPOUT,
-    LAST,
     LINEAR,
+    POOLING,
     RECURRENT,
     Layout,
     inputs,
@@ -30,12 +31,13 @@ def recurrent(
     n_steps,
     *,
     bidirectional=False,
+    pooling="last",
     shared=False,
     epsilon=1e-5,
     momentum=0.1,
     dropout=0.0,
 ):
-    """Plan of a recurrent network whose outputs are a linear map of its last states.
+    """Plan of a recurrent network whose outputs are a linear map of its pooled states.
 
     Parameters
     ----------
@@ -50,6 +52,8 @@ def recurrent(
         Time steps that have running statistics.
     bidirectional : bool, default=False
         Whether every layer has a second direction, which reads sequences from their end.
+    pooling : {"last", "mean", "max", "mean_max"}, default="last"
+        How the outputs of the highest layer at all steps become one row of a sequence.
     shared : bool, default=False
         Whether the contributions of the inputs have statistics of all steps together.
     epsilon : float, default=1e-5
@@ -96,9 +100,10 @@ def recurrent(
             row = operation(DROPOUT, n_out, n_out, source, column, rate=dropout)
             rows.append(row | {"key": len(rows) - 1})
             source, column = column, column + n_out
-    rows.append(operation(LAST, n_in, n_in, source, column, n_directions=n_directions))
-    source, column = column, column + n_in
-    rows.append(operation(LINEAR, n_in, n_outputs, source, column, bias=0))
+    n_out = n_in * (2 if pooling == "mean_max" else 1)
+    row = operation(POOLING, n_in, n_out, source, column, n_directions=n_directions)
+    rows.append(row | {"pooling": POOLINGS[pooling]})
+    rows.append(operation(LINEAR, n_out, n_outputs, column, column + n_out, bias=0))
     plan = placed(rows)
     columns = state_columns(plan)
     plan["state"] = np.cumsum([0, *columns[:-1]])

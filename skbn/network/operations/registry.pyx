@@ -16,15 +16,15 @@ the module of the kind (`MODULES`):
 
 from skbn.network.operation cimport (
     ACTIVATION, BATCH_NORM, CELL_NORM, DROPOUT, EMBEDDED_COLUMNS, INPUT_MAP, INPUT_NORM, INPUTS,
-    LAST, LINEAR, N_KINDS, NO_PART, PERIODIC, RECURRENT, RECURRENT_MAP, RECURRENT_NORM,
+    LINEAR, N_KINDS, NO_PART, PERIODIC, POOLING, RECURRENT, RECURRENT_MAP, RECURRENT_NORM,
     SPARSE_LINEAR,
 )
 from skbn.network.operations cimport (
-    activation, batch_norm, dropout, inputs, last_step, linear, periodic, recurrent, sparse_linear,
+    activation, batch_norm, dropout, inputs, linear, periodic, pooling, recurrent, sparse_linear,
 )
 
 from skbn.network.operations import (
-    activation, batch_norm, dropout, inputs, last_step, linear, periodic, recurrent, sparse_linear,
+    activation, batch_norm, dropout, inputs, linear, periodic, pooling, recurrent, sparse_linear,
 )
 
 cdef Functions[N_KINDS] FUNCTIONS
@@ -54,7 +54,7 @@ _register("activation", ACTIVATION, activation, activation.forward, activation.b
 _register("dropout", DROPOUT, dropout, dropout.forward, dropout.backward, dropout.infer, NULL)
 _register("recurrent", RECURRENT, recurrent, recurrent.forward, recurrent.backward,
           recurrent.forward, NULL)
-_register("last", LAST, last_step, last_step.forward, last_step.backward, last_step.forward, NULL)
+_register("pooling", POOLING, pooling, pooling.forward, pooling.backward, pooling.forward, NULL)
 _register("sparse_linear", SPARSE_LINEAR, sparse_linear, sparse_linear.forward,
           sparse_linear.backward, sparse_linear.forward, NULL)
 
