@@ -19,6 +19,7 @@ from skbn.kernels import (
     losses,
     optimizers,
     periodic,
+    pooling,
     sequences,
 )
 
@@ -493,3 +494,25 @@ def test_last_states_of_two_directions_are_those_of_a_bidirectional_lstm(precisi
     expected = np.hstack([last[0].numpy(), last[1].numpy()])
     actual = sequences.last(outputs.data.numpy(), lengths, 2)
     np.testing.assert_array_equal(actual, expected)
+
+
+@each_precision
+@pytest.mark.parametrize("n_equal", [1, 3])
+@pytest.mark.parametrize("with_nan", [False, True])
+def test_pooling(precision, n_equal, with_nan):
+    """Mean and maximum over time, where `n_equal` steps have the maximum."""
+    n_steps, n, d = 9, 40, 7
+    rng = np.random.default_rng(n_equal)
+    x = rng.standard_normal((n_steps, n, d)).astype(precision.dtype)
+    for i, j in np.ndindex(n, d):
+        x[rng.permutation(n_steps)[:n_equal], i, j] = np.nan if with_nan and i % 2 else 5.0
+    lengths = np.full(n, n_steps)
+    dy = rng.standard_normal((n, 2 * d)).astype(precision.dtype)
+    given = tensor(x, requires_grad=True)
+    expected = torch.cat([given.mean(dim=0), given.max(dim=0).values], dim=1)
+    expected.backward(tensor(dy))
+    packed = x.reshape(n_steps * n, d)
+    y = pooling.forward(packed, lengths, "mean_max")
+    dx = pooling.backward(dy, packed, y, lengths, "mean_max")
+    precision.assert_close(y, expected.detach().numpy())
+    precision.assert_close(dx, given.grad.numpy().reshape(packed.shape))

@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from sequences import CELLS, lengths_of, random_recurrent, random_sequences
+from skbn.kernels.pooling import POOLINGS
 from test_oracle_torch_network import norm_relative, torch_loss
 
 from skbn.network import optimizer as optimizers
@@ -28,6 +29,7 @@ N_STEPS = 6
 
 each_cell = pytest.mark.parametrize("cell", CELLS)
 each_direction = pytest.mark.parametrize("bidirectional", [False, True])
+each_pooling = pytest.mark.parametrize("pooling", POOLINGS)
 each_depth = pytest.mark.parametrize("units", [[4, 5, 3], [4, 5, 5, 3]], ids=["one", "two"])
 
 
@@ -46,9 +48,9 @@ def assert_close(actual, desired):
 
 
 class TorchRecurrent(torch.nn.Module):
-    """PyTorch's layers and a linear map of their last states."""
+    """PyTorch's layers and a linear map of their pooled states."""
 
-    def __init__(self, units, cell, bidirectional):
+    def __init__(self, units, cell, bidirectional, pooling="last"):
         super().__init__()
         n_inputs, *hidden, n_outputs = units
         assert len(set(hidden)) == 1
@@ -56,16 +58,32 @@ class TorchRecurrent(torch.nn.Module):
             n_inputs, hidden[0], len(hidden), batch_first=True, bidirectional=bidirectional
         )
         self.n_directions = 2 if bidirectional else 1
-        self.head = torch.nn.Linear(self.n_directions * hidden[0], n_outputs)
+        self.pooling = pooling
+        n_poolings = 2 if pooling == "mean_max" else 1
+        self.head = torch.nn.Linear(n_poolings * self.n_directions * hidden[0], n_outputs)
         self.double()
 
     def forward(self, X, lengths):
         packed = torch.nn.utils.rnn.pack_padded_sequence(
             X, torch.from_numpy(lengths), batch_first=True, enforce_sorted=False
         )
-        states = self.layers(packed)[1]
+        outputs, states = self.layers(packed)
+        if self.pooling != "last":
+            return self.head(self.pooled(outputs, torch.from_numpy(lengths)))
         h = states[0] if isinstance(states, tuple) else states
         return self.head(torch.cat(list(h[-self.n_directions :]), dim=1))
+
+    def pooled(self, outputs, lengths):
+        """Mean and maximum of padded outputs, with the padding masked."""
+        y = torch.nn.utils.rnn.pad_packed_sequence(outputs, batch_first=True)[0]
+        is_real = (torch.arange(y.shape[1]) < lengths[:, None])[:, :, None]
+        mean = torch.where(is_real, y, 0.0).sum(dim=1) / lengths[:, None]
+        maximum = torch.where(is_real, y, -torch.inf).max(dim=1).values
+        return {
+            "mean": mean,
+            "max": maximum,
+            "mean_max": torch.cat([mean, maximum], dim=1),
+        }[self.pooling]
 
     def directions(self):
         """The four parameters of each layer and direction, in the order of a plan."""
@@ -77,9 +95,9 @@ class TorchRecurrent(torch.nn.Module):
                 ]
 
 
-def torch_recurrent(network, units, cell, bidirectional):
+def torch_recurrent(network, units, cell, bidirectional, pooling="last"):
     """PyTorch's layers with copies of a network's weights, and what of them is trained."""
-    model = TorchRecurrent(units, cell, bidirectional)
+    model = TorchRecurrent(units, cell, bidirectional, pooling)
     weights = views.weights(network.plan, network.parameters)
     biases = views.biases(network.plan, network.parameters)
     with torch.no_grad():
@@ -136,12 +154,12 @@ def padded(table, rows=slice(None)):
     return torch.from_numpy(np.nan_to_num(table.X[rows]))
 
 
-def case(units, cell, bidirectional, ragged, loss, n=20):
+def case(units, cell, bidirectional, ragged, loss, n=20, pooling="last"):
     network = random_recurrent(
-        units, cell, None, N_STEPS, loss, bidirectional=bidirectional, scale=0.5
+        units, cell, None, N_STEPS, loss, bidirectional=bidirectional, pooling=pooling, scale=0.5
     )
     table = random_sequences(n, N_STEPS, units[0], loss, units[-1], ragged=ragged, normalized=False)
-    return network, torch_recurrent(network, units, cell, bidirectional), table
+    return network, torch_recurrent(network, units, cell, bidirectional, pooling), table
 
 
 @each_cell
@@ -149,8 +167,9 @@ def case(units, cell, bidirectional, ragged, loss, n=20):
 @each_depth
 @pytest.mark.parametrize("ragged", [False, True])
 @pytest.mark.parametrize("loss", ["softmax_log_loss", "squared_error"])
-def test_outputs_and_gradients_of_torch_modules(units, cell, bidirectional, ragged, loss):
-    network, model, table = case(units, cell, bidirectional, ragged, loss)
+@each_pooling
+def test_outputs_and_gradients_of_torch_modules(units, cell, bidirectional, ragged, loss, pooling):
+    network, model, table = case(units, cell, bidirectional, ragged, loss, pooling=pooling)
     losses, gradient = network.loss_and_gradient(table)
     outputs = model(padded(table), table.lengths)
     value = torch_loss(loss, outputs, torch.from_numpy(table.y))
@@ -163,9 +182,12 @@ def test_outputs_and_gradients_of_torch_modules(units, cell, bidirectional, ragg
 @each_cell
 @each_direction
 @pytest.mark.parametrize("ragged", [False, True])
-def test_ten_steps_of_adam(cell, bidirectional, ragged):
+@each_pooling
+def test_ten_steps_of_adam(cell, bidirectional, ragged, pooling):
     units, loss, learning_rate, n_steps, n_rows = [4, 5, 5, 3], "softmax_log_loss", 0.01, 10, 16
-    network, model, table = case(units, cell, bidirectional, ragged, loss, n=n_steps * n_rows)
+    network, model, table = case(
+        units, cell, bidirectional, ragged, loss, n=n_steps * n_rows, pooling=pooling
+    )
     torch_optimizer = torch.optim.Adam(
         [p for p in model.parameters() if p.requires_grad], lr=learning_rate
     )
@@ -245,8 +267,8 @@ class Norm:
 class Reference:
     """A recurrent network by the equations, from a network's plan and parameters."""
 
-    def __init__(self, network, cell, batch_norm, *, bidirectional, shared):
-        self.cell, self.batch_norm, self.shared = cell, batch_norm, shared
+    def __init__(self, network, cell, batch_norm, *, bidirectional, shared, pooling="last"):
+        self.pooling, self.cell, self.batch_norm, self.shared = pooling, cell, batch_norm, shared
         self.n_directions = 2 if bidirectional else 1
         self.flat = torch.tensor(network.parameters, requires_grad=True)
         plan = network.plan
@@ -291,8 +313,16 @@ class Reference:
             sequences = [
                 torch.cat([forward[i], *(h[i].flip(0) for h in backward)], dim=1) for i in range(n)
             ]
+        pooled = {
+            "last": lambda: torch.stack(last),
+            "mean": lambda: torch.stack([x.mean(dim=0) for x in sequences]),
+            "max": lambda: torch.stack([x.max(dim=0).values for x in sequences]),
+            "mean_max": lambda: torch.stack(
+                [torch.cat([x.mean(dim=0), x.max(dim=0).values]) for x in sequences]
+            ),
+        }[self.pooling]()
         W, b = self.head
-        return torch.stack(last) @ W + b
+        return pooled @ W + b
 
     def _direction(self, sequences, weight, n_own, maps, norms):
         W_x, b_x, W_h, b_h = maps
@@ -429,11 +459,12 @@ def test_training_by_the_equations(cell, batch_norm, shared, bidirectional, coun
 @each_direction
 @pytest.mark.parametrize("loss", ["softmax_log_loss", "logistic_log_loss", "squared_error"])
 @pytest.mark.parametrize("weighted", [False, True])
+@each_pooling
 def test_training_of_two_layers_by_the_equations(
-    cell, batch_norm, shared, bidirectional, loss, weighted
+    cell, batch_norm, shared, bidirectional, loss, weighted, pooling
 ):
     units, counts = [4, 5, 3, 2], COUNTS["few at later steps"]
-    options = {"bidirectional": bidirectional, "shared": shared}
+    options = {"bidirectional": bidirectional, "shared": shared, "pooling": pooling}
     network = random_recurrent(units, cell, batch_norm, N_STEPS, loss, **options)
     table = random_sequences(
         counts[0], N_STEPS, units[0], loss, units[-1], lengths=lengths_of(counts), weighted=weighted
@@ -524,10 +555,11 @@ def test_running_statistics(cell, batch_norm, shared, bidirectional, weighted):
 )
 @each_direction
 @pytest.mark.parametrize("longest", [3, N_STEPS, 3 * N_STEPS])
-def test_inference_by_the_equations(cell, batch_norm, shared, bidirectional, longest):
+@each_pooling
+def test_inference_by_the_equations(cell, batch_norm, shared, bidirectional, longest, pooling):
     # Of sequences longer than any in training the statistics of the last step serve.
     units, loss = [4, 5, 3, 2], "squared_error"
-    options = {"bidirectional": bidirectional, "shared": shared}
+    options = {"bidirectional": bidirectional, "shared": shared, "pooling": pooling}
     network = random_recurrent(units, cell, batch_norm, N_STEPS, loss, **options)
     table = random_sequences(40, longest, units[0], loss, units[-1], ragged=True)
     rows = np.random.default_rng(0).integers(0, 40, 50)
@@ -539,9 +571,10 @@ def test_inference_by_the_equations(cell, batch_norm, shared, bidirectional, lon
 
 @each_cell
 @each_direction
-def test_inference_in_blocks(cell, bidirectional):
+@each_pooling
+def test_inference_in_blocks(cell, bidirectional, pooling):
     units, loss = [2, 3, 1], "squared_error"
-    options = {"bidirectional": bidirectional, "shared": False}
+    options = {"bidirectional": bidirectional, "shared": False, "pooling": pooling}
     network = random_recurrent(units, cell, "full", 3, loss, **options)
     table = random_sequences(1100, 3, units[0], loss, units[-1], ragged=True)
     reference = Reference(network, cell, "full", **options)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from networks import LOSSES
 from sequences import CELLS, NORMS, lengths_of, random_recurrent, random_sequences
+from skbn.kernels.pooling import POOLINGS
 from skbn.kernels.sequences import pack
 from skbn.network.operations.normalization import own_steps
 from test_network_gradients import assert_gradient
@@ -19,6 +20,8 @@ each_cell = pytest.mark.parametrize("cell", CELLS)
 each_norm = pytest.mark.parametrize("batch_norm", NORMS)
 each_kind_of_norm = pytest.mark.parametrize("batch_norm", [n for n in NORMS if n is not None])
 each_direction = pytest.mark.parametrize("bidirectional", [False, True])
+# The other tests are of "last".
+each_other_pooling = pytest.mark.parametrize("pooling", [p for p in POOLINGS if p != "last"])
 
 
 def sequences(units, loss="squared_error", n=12, n_steps=N_STEPS, **options):
@@ -36,6 +39,41 @@ def test_gradient(cell, batch_norm, bidirectional, ragged, weighted):
         units, cell, batch_norm, N_STEPS, "squared_error", bidirectional=bidirectional
     )
     assert_gradient(network, sequences(units, ragged=ragged, weighted=weighted), alpha=0.3)
+
+
+@each_cell
+@each_norm
+@each_direction
+@each_other_pooling
+@pytest.mark.parametrize(("ragged", "weighted"), [(False, False), (True, False), (True, True)])
+def test_gradient_of_a_pooling(cell, batch_norm, bidirectional, pooling, ragged, weighted):
+    units = ONE_LAYER
+    network = random_recurrent(
+        units, cell, batch_norm, N_STEPS, "squared_error", bidirectional=bidirectional,
+        pooling=pooling,
+    )  # fmt: skip
+    assert_gradient(network, sequences(units, ragged=ragged, weighted=weighted), alpha=0.3)
+
+
+@each_cell
+@pytest.mark.parametrize(
+    ("batch_norm", "shared"),
+    [(None, False), ("input", False), ("input", True), ("full", False), ("full", True)],
+)
+@each_direction
+@each_other_pooling
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_gradient_of_a_pooling_of_two_layers(
+    cell, batch_norm, shared, bidirectional, pooling, dropout
+):
+    units, loss = TWO_LAYERS, "softmax_log_loss"
+    # With the seed 0 a difference quotient reaches across the point where two steps are equal.
+    seed = 1 if (cell, pooling) == ("gru", "max") else 0
+    network = random_recurrent(
+        units, cell, batch_norm, N_STEPS, loss, bidirectional=bidirectional, shared=shared,
+        pooling=pooling, dropout=dropout, seed=seed,
+    )  # fmt: skip
+    assert_gradient(network, sequences(units, loss, ragged=True, weighted=True), alpha=0.3, seed=5)
 
 
 @each_cell
@@ -187,11 +225,14 @@ def test_gradient_of_sequences_of_one_step(cell, batch_norm, bidirectional):
 @each_norm
 @each_direction
 @pytest.mark.parametrize("shared", [False, True])
-def test_what_stands_behind_a_sequence_is_not_read(cell, batch_norm, bidirectional, shared):
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_what_stands_behind_a_sequence_is_not_read(
+    cell, batch_norm, bidirectional, shared, pooling
+):
     units = TWO_LAYERS
     network = random_recurrent(
         units, cell, batch_norm, N_STEPS, "squared_error", bidirectional=bidirectional,
-        shared=shared,
+        shared=shared, pooling=pooling,
     )  # fmt: skip
     table = sequences(units, ragged=True, weighted=True)
     losses, result = network.loss_and_gradient(table)
@@ -222,13 +263,15 @@ def test_what_stands_behind_a_sequence_is_not_read(cell, batch_norm, bidirection
 @each_norm
 @each_direction
 @pytest.mark.parametrize("shared", [False, True])
-def test_a_weight_of_two_is_the_sequence_twice(cell, batch_norm, bidirectional, shared):
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_a_weight_of_two_is_the_sequence_twice(cell, batch_norm, bidirectional, shared, pooling):
     # Which steps have statistics of their own depends on how many sequences have a weight,
     # whatever it is: here all steps have, repeated or not.
     units, loss = TWO_LAYERS, "softmax_log_loss"
     network = random_recurrent(
-        units, cell, batch_norm, N_STEPS, loss, bidirectional=bidirectional, shared=shared
-    )
+        units, cell, batch_norm, N_STEPS, loss, bidirectional=bidirectional, shared=shared,
+        pooling=pooling,
+    )  # fmt: skip
     table = sequences(units, loss, n=80, ragged=True, weighted=True)
     repeated = replace(table, sample_weight=None)
     rows = np.repeat(np.arange(80), table.sample_weight.astype(int))
@@ -246,11 +289,13 @@ def test_a_weight_of_two_is_the_sequence_twice(cell, batch_norm, bidirectional, 
 @each_norm
 @each_direction
 @pytest.mark.parametrize("shared", [False, True])
-def test_the_order_of_sequences_does_not_matter(cell, batch_norm, bidirectional, shared):
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_the_order_of_sequences_does_not_matter(cell, batch_norm, bidirectional, shared, pooling):
     units, loss = TWO_LAYERS, "softmax_log_loss"
     network = random_recurrent(
-        units, cell, batch_norm, N_STEPS, loss, bidirectional=bidirectional, shared=shared
-    )
+        units, cell, batch_norm, N_STEPS, loss, bidirectional=bidirectional, shared=shared,
+        pooling=pooling,
+    )  # fmt: skip
     table = sequences(units, loss, n=30, ragged=True, weighted=True)
     losses, result = network.loss_and_gradient(table)
     outputs = network.infer(table)

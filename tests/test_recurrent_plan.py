@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sequences import CELLS, NORMS, random_recurrent, random_sequences
 from skbn.kernels.cells import GATES
+from skbn.kernels.pooling import POOLINGS
 from skbn.network.operations.normalization import scratch_of
 from skbn.network.operations.recurrent import state_columns
 
@@ -31,16 +32,23 @@ each_plan = pytest.mark.parametrize(
     [
         pytest.param(
             recurrent(
-                units, cell, norm, N_STEPS, bidirectional=both, shared=shared, dropout=dropout
+                units,
+                cell,
+                norm,
+                N_STEPS,
+                bidirectional=both,
+                shared=shared,
+                dropout=dropout,
+                pooling=pooling,
             ),
-            id=f"{units}-{cell}-{norm}-{both}-{shared}-{dropout}",
+            id=f"{units}-{cell}-{norm}-{both}-{shared}-{dropout}-{pooling}",
         )
         for units in ([5, 4, 3, 2], [1, 1, 1])
         for cell in CELLS
         for norm in NORMS
         for both in (False, True)
         for shared in ((False, True) if norm else (False,))
-        for dropout in (0.0, 0.5)
+        for dropout, pooling in [(0.0, "last"), (0.5, "last"), (0.5, "mean_max")]
     ],
 )
 
@@ -136,8 +144,37 @@ def test_parts_stand_behind_each_direction_in_one_order(cell, batch_norm, bidire
 def test_dropout_comes_behind_each_recurrent_layer():
     plan = recurrent([5, 4, 3, 2], "gru", None, N_STEPS, bidirectional=True, dropout=0.25)
     layer = 2 * [RECURRENT, LINEAR, LINEAR] + [DROPOUT]
-    assert plan["kind"].tolist() == [INPUTS] + 2 * layer + [POOLING, LINEAR]
+    # Of the highest layer behind the pooling.
+    assert plan["kind"].tolist() == [INPUTS] + layer + layer[:-1] + [POOLING, DROPOUT, LINEAR]
     np.testing.assert_array_equal(plan["rate"][plan["kind"] == DROPOUT], 0.25)
+    assert len(set(plan["key"][plan["kind"] == DROPOUT])) == 2
+    Layout.of(plan)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("dropout", [0.0, 0.25])
+def test_pooling_stands_behind_the_highest_layer(pooling, bidirectional, dropout):
+    options = {"bidirectional": bidirectional, "dropout": dropout}
+    plan = recurrent([5, 4, 3, 2], "lstm", "full", N_STEPS, pooling=pooling, **options)
+    (row,) = plan[plan["kind"] == POOLING]
+    n_in = 6 if bidirectional else 3
+    n_out = 2 * n_in if pooling == "mean_max" else n_in
+    assert (row["n_in"], row["n_out"], row["pooling"]) == (n_in, n_out, POOLINGS[pooling])
+    assert plan["n_in"][-1] == n_out
+    assert (plan["pooling"][plan["kind"] != POOLING] == -1).all()
+    assert Layout.of(plan).widest >= n_out
+    # No other code, nor the code of another pooling of as many or of other columns, is this plan.
+    for code in (-1, 4, *(set(POOLINGS.values()) - {POOLINGS[pooling]})):
+        other = plan.copy()
+        other["pooling"][plan["kind"] == POOLING] = code
+        widths = {code: width for width, codes in {1: [0, 1, 2], 2: [3]}.items() for code in codes}
+        if widths.get(code) == widths[POOLINGS[pooling]]:
+            # Another plan, which is whole: the digest of the state tells.
+            assert Layout.of(other).digest != Layout.of(plan).digest
+        else:
+            with pytest.raises(ValueError, match="damaged"):
+                Layout.of(other)
 
 
 def assert_read_only_zeros(array, shape):

@@ -61,7 +61,9 @@ def recurrent(
     momentum : float, default=0.1
         Weight of the newest batch in the running statistics.
     dropout : float, default=0.0
-        Rate at which the outputs of recurrent layers are dropped, behind each layer.
+        Rate at which the outputs of recurrent layers are dropped, behind each layer. Of the highest
+        layer, behind the pooling: a maximum over dropped and scaled steps would be larger in
+        training than in predictions.
 
     Returns
     -------
@@ -78,7 +80,12 @@ def recurrent(
         row = operation(kind, n_in, n_out, 0, 0, part=PARTS[name], epsilon=epsilon)
         rows.append(row | {"momentum": momentum} | fields)
 
-    for units in hidden:
+    def drop(n, source, column):
+        row = operation(DROPOUT, n, n, source, column, rate=dropout)
+        rows.append(row | {"key": len(rows) - 1})
+        return column, column + n
+
+    for layer, units in enumerate(hidden):
         width = GATES[cell] * units
         n_out = n_directions * units
         for direction in range(n_directions):
@@ -96,14 +103,15 @@ def recurrent(
             if batch_norm == "full" and cell == "lstm":
                 part("cell_norm", BATCH_NORM, units, units, beta=0, n_steps=n_steps)
         source, n_in, column = column, n_out, column + n_out
-        if dropout > 0.0:
-            row = operation(DROPOUT, n_out, n_out, source, column, rate=dropout)
-            rows.append(row | {"key": len(rows) - 1})
-            source, column = column, column + n_out
+        if dropout > 0.0 and layer < len(hidden) - 1:
+            source, column = drop(n_out, source, column)
     n_out = n_in * (2 if pooling == "mean_max" else 1)
     row = operation(POOLING, n_in, n_out, source, column, n_directions=n_directions)
     rows.append(row | {"pooling": POOLINGS[pooling]})
-    rows.append(operation(LINEAR, n_out, n_outputs, column, column + n_out, bias=0))
+    source, column = column, column + n_out
+    if dropout > 0.0:
+        source, column = drop(n_out, source, column)
+    rows.append(operation(LINEAR, n_out, n_outputs, source, column, bias=0))
     plan = placed(rows)
     columns = state_columns(plan)
     plan["state"] = np.cumsum([0, *columns[:-1]])
