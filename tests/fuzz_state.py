@@ -38,6 +38,7 @@ MODELS = {
     "lstm": RNNWithBatchNormClassifier(**SMALL, dropout=0.2),
     "gru": RNNWithBatchNormRegressor(**SMALL, cell="gru", batch_norm="input", bidirectional=True),
     "tanh": RNNWithBatchNormClassifier(**SMALL, cell="tanh", time_statistics="shared"),
+    "pooled": RNNWithBatchNormRegressor(**SMALL, cell="gru", pooling="mean_max", dropout=0.2),
     "plain": RNNWithBatchNormRegressor(**SMALL, batch_norm=None),
 }
 

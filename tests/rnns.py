@@ -21,11 +21,15 @@ LAYERS = [
     {"cell": "tanh", "time_statistics": "shared", "hidden_layer_sizes": (4, 3)},
     {"cell": "gru", "hidden_layer_sizes": (4, 3), "bidirectional": True},
     {"cell": "lstm", "hidden_layer_sizes": (4, 3)},
+    {"cell": "lstm", "pooling": "mean_max", "bidirectional": True},
+    {"cell": "gru", "pooling": "max", "time_statistics": "shared"},
+    {"cell": "tanh", "pooling": "mean", "hidden_layer_sizes": (4, 3)},
 ]
 PLAIN_LAYERS = [
     {"cell": "lstm", "batch_norm": None},
     {"cell": "gru", "batch_norm": None, "bidirectional": True},
     {"cell": "tanh", "batch_norm": None, "hidden_layer_sizes": (4, 3)},
+    {"cell": "gru", "batch_norm": None, "pooling": "mean_max"},
 ]
 
 

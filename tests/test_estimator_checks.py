@@ -56,6 +56,7 @@ RECURRENT_NETWORKS = [
         {"cell": "lstm", "dtype": "float64"},
         {"cell": "gru", "bidirectional": True, "dtype": "float64"},
         {"cell": "tanh", "time_statistics": "shared", "dtype": "float64"},
+        {"cell": "gru", "pooling": "mean_max", "bidirectional": True, "dtype": "float64"},
         {"cell": "tanh", "batch_norm": "input", "hidden_layer_sizes": (6, 4), "dtype": "float64"},
         {"cell": "tanh", "batch_norm": None, "dtype": "float64"},
     )

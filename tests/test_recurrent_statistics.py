@@ -328,7 +328,13 @@ class TestStepsFewReach:
             mean[-1] += 1.0
         changed = by_hand.predict(longer) != before
         ends_there = ~np.isnan(longer[:, 9, 0])
-        np.testing.assert_array_equal(changed, ends_there if len(mean) > 1 else True)
+        expected = ends_there if len(mean) > 1 else np.full(30, True)
+        if layers.get("pooling") == "max":
+            # The last step need not have the maximum of any unit.
+            assert changed.any()
+            assert not changed[~expected].any()
+        else:
+            np.testing.assert_array_equal(changed, expected)
 
 
 def _to_ten_steps(array):

@@ -376,6 +376,7 @@ class TestAParameterAfterwards:
         "hidden_layer_sizes": (9, 9),
         "cell": "tanh",
         "bidirectional": True,
+        "pooling": "mean_max",
         "batch_norm": None,
         "time_statistics": "shared",
         "bn_gamma_init": 0.9,

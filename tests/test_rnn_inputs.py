@@ -18,10 +18,16 @@ from rnns import (
     targets_of,
 )
 from scipy import sparse
+from skbn.kernels.pooling import POOLINGS
 from sklearn.exceptions import NotFittedError
 
 from skbn import RNNWithBatchNormClassifier, RNNWithBatchNormRegressor
 from skbn.estimators.sequences import lengths_of
+
+
+def predictions(estimator, X):
+    """Predictions that are not rounded to a class."""
+    return getattr(estimator, "predict_proba", estimator.predict)(X)
 
 
 def univariate(cls=RNNWithBatchNormRegressor, **parameters):
@@ -162,6 +168,26 @@ class TestPadding:
         np.testing.assert_array_equal(long.predict(longer), short.predict(X))
         np.testing.assert_array_equal(long.predict(X), short.predict(longer))
         assert long.running_means_[0].shape == (6, 4 * {"lstm": 4, "gru": 3, "tanh": 1}[cell])
+
+    @pytest.mark.parametrize("cls", BOTH)
+    @pytest.mark.parametrize("pooling", POOLINGS)
+    @pytest.mark.parametrize("batch_norm", ["full", None])
+    def test_they_change_no_pooling(self, cls, pooling, batch_norm):
+        X, y = data_for(cls, ragged=True)
+        longer = np.concatenate([X, np.full((60, 5, 3), np.nan)], axis=1)
+        parameters = {"pooling": pooling, "batch_norm": batch_norm, "bidirectional": True}
+        short = fitted(small(cls, **parameters), X, y)
+        long = fitted(small(cls, **parameters), longer, y)
+        np.testing.assert_array_equal(long._parameters, short._parameters)
+        np.testing.assert_array_equal(long.predict(longer), short.predict(X))
+        # A sequence by itself, and in any place among others.
+        order = np.random.default_rng(0).permutation(60)
+        expected = predictions(short, X)
+        np.testing.assert_allclose(predictions(short, X[order]), expected[order], rtol=2e-5)
+        for row in (0, 7):
+            length = (~np.isnan(X[row, :, 0])).sum()
+            alone = predictions(short, X[row : row + 1, :length])
+            np.testing.assert_allclose(alone, expected[row : row + 1], rtol=2e-5)
 
     def test_nothing_but_nan_is_padding(self):
         X, y = data_for(RNNWithBatchNormRegressor, ragged=True)
@@ -338,6 +364,8 @@ class TestRefused:
             ({"batch_norm": "before"}, "batch_norm"),
             ({"time_statistics": "exact"}, "time_statistics"),
             ({"bidirectional": "both"}, "bidirectional"),
+            ({"pooling": "sum"}, "pooling"),
+            ({"pooling": None}, "pooling"),
             ({"bn_gamma_init": 0.0}, "bn_gamma_init"),
             ({"hidden_layer_sizes": (5, 0)}, "hidden_layer_sizes must be > 0"),
             ({"hidden_layer_sizes": (3.5,)}, "hidden_layer_sizes must be integers"),

@@ -1,5 +1,6 @@
 """What the recurrent networks share with the other networks, option by option."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from rnns import (
     named,
     small,
 )
+from skbn.kernels.pooling import POOLINGS
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.utils.class_weight import compute_sample_weight
@@ -382,6 +384,67 @@ class TestDropout:
         expected = drawn.uniform()
         assert states[0].uniform() == expected
         assert states[1].uniform() != expected
+
+
+class TestPooling:
+    @pytest.mark.parametrize("cls", BOTH)
+    @pytest.mark.parametrize("pooling", POOLINGS)
+    @pytest.mark.parametrize("bidirectional", [False, True])
+    def test_makes_the_inputs_of_the_output_layer(self, cls, pooling, bidirectional):
+        X, y = data_for(cls, ragged=True)
+        estimator = fitted(small(cls, pooling=pooling, bidirectional=bidirectional), X, y)
+        units = 4 * (2 if bidirectional else 1) * (2 if pooling == "mean_max" else 1)
+        assert estimator.coefs_[-1].shape == (units, 1)
+
+    def test_last_is_the_default(self):
+        X, y = data_for(RNNWithBatchNormClassifier, ragged=True)
+        default, last, mean = (
+            fitted(small(**parameters), X, y)
+            for parameters in ({}, {"pooling": "last"}, {"pooling": "mean"})
+        )
+        np.testing.assert_array_equal(default._parameters, last._parameters)
+        assert (default._parameters != mean._parameters).any()
+
+    @pytest.mark.parametrize("cls", BOTH)
+    @pytest.mark.parametrize("pooling", POOLINGS)
+    @pytest.mark.parametrize("batch_norm", ["full", None])
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_stays_with_the_network(self, cls, pooling, batch_norm, dtype):
+        X, y = data_for(cls, ragged=True)
+        options = {"pooling": pooling, "batch_norm": batch_norm, "dtype": dtype, "dropout": 0.2}
+        estimator = fitted(small(cls, **options), X, y)
+        expected = estimator.predict(X)
+        changed = pickle.loads(pickle.dumps(estimator)).set_params(pooling="last", warm_start=True)
+        np.testing.assert_array_equal(changed.predict(X), expected)
+        # Longer sequences than before, and then a warm start.
+        longer = np.concatenate([X, X + 0.1], axis=1)
+        longer[np.isnan(longer).any(axis=(1, 2)), 6:] = np.nan
+        for one in (estimator, changed):
+            one.partial_fit(longer, y)
+            fitted(one.set_params(warm_start=True), longer, y)
+        np.testing.assert_array_equal(changed.predict(longer), estimator.predict(longer))
+        np.testing.assert_array_equal(changed._parameters, estimator._parameters)
+
+    @pytest.mark.parametrize("cls", BOTH)
+    @pytest.mark.parametrize("pooling", POOLINGS)
+    @pytest.mark.parametrize("options", [{}, {"solver": "lbfgs", "max_grad_norm": None}])
+    def test_learns(self, cls, pooling, options):
+        X, y = data_for(cls, n=200, ragged=True)
+        options = {"max_iter": 60, "pooling": pooling, "hidden_layer_sizes": (8,)} | options
+        assert fitted(small(cls, **options), X, y).score(X, y) > 0.85
+
+    @pytest.mark.parametrize("pooling", ["mean", "max", "mean_max"])
+    def test_sees_what_was_long_ago(self, pooling):
+        # A plain cell without a gate has forgotten the first steps at the last one.
+        rng = np.random.default_rng(0)
+        X, y = rng.standard_normal((300, 120, 1)), rng.integers(0, 2, 300)
+        X[y == 1, 3:6] += 4.0
+        options = {"cell": "tanh", "batch_norm": None, "max_iter": 20, "dtype": "float64"}
+        scores = {
+            name: fitted(small(pooling=name, **options), X[:200], y[:200]).score(X[200:], y[200:])
+            for name in ("last", pooling)
+        }
+        assert scores[pooling] > 0.8 > scores["last"] + 0.15
 
 
 class TestOneTrainingAfterAnother:

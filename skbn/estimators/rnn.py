@@ -11,6 +11,7 @@ from skbn.estimators.columns import column_moments, merged
 from skbn.estimators.inputs import input_normalization
 from skbn.estimators.sequences import checked_sequences
 from skbn.kernels.cells import CELLS, GATES
+from skbn.kernels.pooling import POOLINGS
 from skbn.network import views
 from skbn.network.network import SEQUENCE_ROWS
 from skbn.network.operations.normalization import LEAST_SEQUENCES
@@ -42,6 +43,7 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
         **BaseWithBatchNorm._parameter_constraints,
         "cell": [StrOptions(set(CELLS))],
         "bidirectional": ["boolean"],
+        "pooling": [StrOptions(set(POOLINGS))],
         "batch_norm": [StrOptions({"full", "input"}), None],
         "time_statistics": [StrOptions({"per_step", "shared"})],
         "bn_gamma_init": [Interval(Real, 0, None, closed="neither")],
@@ -78,6 +80,7 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
             "cell": self.cell,
             "batch_norm": self.batch_norm,
             "bidirectional": bool(self.bidirectional),
+            "pooling": self.pooling,
             "shared": self.time_statistics == "shared",
         }
         return self._recurrent(rows.X.lengths.max())

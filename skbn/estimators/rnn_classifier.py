@@ -14,8 +14,9 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
     """Recurrent network with batch normalization per time step, for classes of sequences.
 
     Long short-term memory, gated recurrent units or plain units; the class follows from the
-    last state. Statistics are taken across the batch for each time step, never across time steps
-    unless that is asked for. Minimizes the log loss by stochastic gradient descent or L-BFGS.
+    last state, or from the mean or maximum of all states. Statistics are taken across the batch
+    for each time step, never across time steps unless that is asked for. Minimizes the log loss by
+    stochastic gradient descent or L-BFGS.
 
     Parameters
     ----------
@@ -29,6 +30,12 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
     bidirectional : bool, default=False
         Whether every layer also reads the sequences from their end, by units of its own. Of a
         shorter sequence the real part alone is reversed.
+
+    pooling : {'last', 'mean', 'max', 'mean_max'}, default='last'
+        How the states of the highest layer become the inputs of the output layer. 'last': the
+        state after the last step. 'mean', 'max': mean or maximum of each unit over the real steps
+        of a sequence, both directions included. 'mean_max': the means and the maxima side by side,
+        twice as many inputs.
 
     solver : {'lbfgs', 'sgd', 'adam', 'rmsprop'}, default='adam'
         The optimizer: L-BFGS on all sequences at once (for small data, and with
@@ -169,7 +176,8 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
 
     dropout : float, default=0.0
         Share of the outputs of each recurrent layer, at each time step, that is dropped at random
-        in training on their way to the next layer, in [0, 1). Never on the way to the next step.
+        in training on their way to the next layer, in [0, 1). Never on the way to the next step. Of
+        the highest layer the outputs of `pooling` are dropped.
 
     weight_decay : float, default=0.0
         Decoupled decay: before each step weights (never intercepts, gamma or beta) shrink by
@@ -363,6 +371,7 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
         cell="lstm",
         *,
         bidirectional=False,
+        pooling="last",
         solver="adam",
         alpha=0.0001,
         batch_size="auto",
@@ -403,6 +412,7 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.cell = cell
         self.bidirectional = bidirectional
+        self.pooling = pooling
         self.solver = solver
         self.alpha = alpha
         self.batch_size = batch_size
