@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 from scipy.special import log_softmax, softmax
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skbn import (
@@ -496,6 +497,22 @@ class TestManners:
         search = GridSearchCV(pipeline, grid, cv=2, n_jobs=2).fit(X, y)
         assert search.best_params_[f"{name}__estimator__n_epochs"] == 40
         assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+    def test_metadata_are_routed_to_the_ensemble(self):
+        X, y = data(CLASSIFIER, 200)
+        weight = np.random.default_rng(0).uniform(0.5, 2.0, len(y))
+        with config_context(enable_metadata_routing=True):
+            model = ensemble(CLASSIFIER, {"n_epochs": 3})
+            model.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+            pipeline = make_pipeline(Normalizer(), model)
+            search = GridSearchCV(pipeline, {f"{pipeline.steps[1][0]}__verbose": [False]}, cv=2)
+            search.fit(X, y, sample_weight=weight)
+            chances = search.predict_proba(X)
+        rows = Normalizer().fit_transform(X)
+        expected = ensemble(CLASSIFIER, {"n_epochs": 3}).fit(rows, y, weight)
+        np.testing.assert_allclose(chances, expected.predict_proba(rows))
+        plain = ensemble(CLASSIFIER, {"n_epochs": 3}).fit(rows, y)
+        assert np.abs(plain.predict_proba(rows) - chances).max() > 1e-3
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_html_and_repr(self, kind):
