@@ -12,23 +12,23 @@ BOTH = [RNNWithBatchNormClassifier, RNNWithBatchNormRegressor]
 
 # One of each kind of layer that there is code of its own for.
 LAYERS = [
-    {"cell": "lstm"},
-    {"cell": "gru"},
-    {"cell": "tanh"},
-    {"cell": "lstm", "batch_norm": "input", "time_statistics": "shared"},
+    {"cell": "lstm", "pooling": "last"},
+    {"cell": "gru", "pooling": "last"},
+    {"cell": "tanh", "pooling": "last"},
+    {"cell": "lstm", "pooling": "last", "batch_norm": "input", "time_statistics": "shared"},
     {"cell": "lstm", "time_statistics": "shared", "bidirectional": True},
     {"cell": "gru", "batch_norm": "input", "bidirectional": True},
-    {"cell": "tanh", "time_statistics": "shared", "hidden_layer_sizes": (4, 3)},
+    {"cell": "tanh", "pooling": "last", "time_statistics": "shared", "hidden_layer_sizes": (4, 3)},
     {"cell": "gru", "hidden_layer_sizes": (4, 3), "bidirectional": True},
-    {"cell": "lstm", "hidden_layer_sizes": (4, 3)},
+    {"cell": "lstm", "pooling": "last", "hidden_layer_sizes": (4, 3)},
     {"cell": "lstm", "pooling": "mean_max", "bidirectional": True},
-    {"cell": "gru", "pooling": "max", "time_statistics": "shared"},
-    {"cell": "tanh", "pooling": "mean", "hidden_layer_sizes": (4, 3)},
+    {"cell": "gru", "pooling": "max", "bidirectional": False, "time_statistics": "shared"},
+    {"cell": "tanh", "pooling": "mean", "bidirectional": False, "hidden_layer_sizes": (4, 3)},
 ]
 PLAIN_LAYERS = [
-    {"cell": "lstm", "batch_norm": None},
+    {"cell": "lstm", "pooling": "last", "batch_norm": None},
     {"cell": "gru", "batch_norm": None, "bidirectional": True},
-    {"cell": "tanh", "batch_norm": None, "hidden_layer_sizes": (4, 3)},
+    {"cell": "tanh", "pooling": "last", "batch_norm": None, "hidden_layer_sizes": (4, 3)},
     {"cell": "gru", "batch_norm": None, "pooling": "mean_max"},
 ]
 

@@ -12,7 +12,7 @@ from skbn import (
 )
 from skbn.estimators.losses import REGRESSION_LOSSES
 from skbn.estimators.rows import Rows
-from skbn.estimators.scoring import hold_out
+from skbn.estimators.scoring import Validation, hold_out
 from skbn.kernels import losses as loss_kernels
 from skbn.training.checkpoints import Checkpoints, checkpoint_epochs, is_ahead
 from skbn.training.validation_record import Evaluation, ValidationRecord
@@ -29,7 +29,7 @@ class TestEpochs:
         ],
     )
     def test_thirty_to_a_hundred_percent(self, n_epochs, expected):
-        assert checkpoint_epochs(n_epochs) == expected
+        assert checkpoint_epochs(n_epochs, Validation.shares) == expected
 
 
 def run(scores, n_epochs=10, rows=None):
@@ -42,7 +42,7 @@ def run(scores, n_epochs=10, rows=None):
         return Evaluation(scores[look], 0.5, None if rows is None else rows[look])
 
     record = ValidationRecord(evaluate, lambda: now["epoch"], False)
-    criterion = Checkpoints(n_epochs, record, 2.0)
+    criterion = Checkpoints(n_epochs, record, Validation.shares, 2.0)
     for epoch in range(1, n_epochs + 1):
         now["epoch"] = epoch
         assert criterion.epoch_ended(epoch, 1.0 / epoch) is False
@@ -345,7 +345,7 @@ class TestWhatIsWatched:
             clf.fit(X, y)
         interrupted = (_ for _ in ()).throw
         record = ValidationRecord(lambda: interrupted(KeyboardInterrupt()), None, False)
-        criterion = Checkpoints(10, record, 2.0)
+        criterion = Checkpoints(10, record, Validation.shares, 2.0)
         for epoch in (1, 2):
             criterion.epoch_ended(epoch, 1.0)
         with pytest.raises(KeyboardInterrupt):

@@ -1,6 +1,7 @@
 """Members side by side: threads, workers of a search, callbacks and Ctrl-C."""
 
 import _thread
+import signal
 import threading
 
 import numpy as np
@@ -169,6 +170,14 @@ class TestCtrlC:
     @pytest.mark.parametrize("kind", KINDS)
     @pytest.mark.parametrize("n_jobs", [1, 2])
     def test_all_members_end_and_the_ensemble_is_usable(self, kind, n_jobs, monkeypatch):
+        # A process in the background of a shell may ignore the signal.
+        handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            self.interrupted(kind, n_jobs, monkeypatch)
+        finally:
+            signal.signal(signal.SIGINT, handler)
+
+    def interrupted(self, kind, n_jobs, monkeypatch):
         X, y = data(kind, 1500)
         calls, original = [], Network.train
 

@@ -476,7 +476,7 @@ def test_packed_sequences(precision, lengths):
     for i, (row, length) in enumerate(zip(order, lengths[order], strict=True)):
         np.testing.assert_array_equal(unpacked[i, :length], padded[row, :length][::-1])
         np.testing.assert_array_equal(unpacked[i, length:], 0.0)
-    last = sequences.last(x, lengths[order])
+    last = pooling.forward(x, lengths[order], "last")
     np.testing.assert_array_equal(last, padded[order, lengths[order] - 1])
 
 
@@ -492,7 +492,7 @@ def test_last_states_of_two_directions_are_those_of_a_bidirectional_lstm(precisi
     with torch.no_grad():
         outputs, (last, _) = layer(packed)
     expected = np.hstack([last[0].numpy(), last[1].numpy()])
-    actual = sequences.last(outputs.data.numpy(), lengths, 2)
+    actual = pooling.forward(outputs.data.numpy(), lengths, "last", 2)
     np.testing.assert_array_equal(actual, expected)
 
 

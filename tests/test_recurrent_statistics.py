@@ -270,14 +270,14 @@ class TestAfterFit:
 
     def test_shapes(self):
         X, y = data_for(RNNWithBatchNormClassifier, ragged=True)
-        clf = fitted(small(time_statistics="shared", bidirectional=True), X, y)
+        clf = fitted(small(pooling="last", time_statistics="shared", bidirectional=True), X, y)
         shapes = [(1, 16), (6, 16), (6, 4)] * 2
         for name in ("running_means_", "running_vars_"):
             assert [array.shape for array in getattr(clf, name)] == shapes
             assert {array.dtype for array in getattr(clf, name)} == {np.dtype(np.float64)}
         assert [gamma.shape for gamma in clf.gammas_] == [shape[1:] for shape in shapes]
         assert [array.shape for array in clf.coefs_] == [(3, 16), (4, 16)] * 2 + [(8, 1)]
-        gru = fitted(small(cell="gru", batch_norm="input"), X, y)
+        gru = fitted(small(cell="gru", batch_norm="input", pooling="last"), X, y)
         assert [array.shape for array in gru.intercepts_] == [(12,), (4,), (1,)]
         assert [array.shape for array in gru.running_vars_] == [(6, 12)]
 

@@ -526,7 +526,7 @@ class TestInterruption:
             return original(*arguments, **keywords)
 
         monkeypatch.setattr(Network, "loss_and_gradient", interrupted)
-        clf = small(solver="lbfgs", max_grad_norm=None, max_iter=100)
+        clf = small(pooling="last", solver="lbfgs", max_grad_norm=None, max_iter=100)
         with pytest.warns(UserWarning, match="Training interrupted by user"):
             clf.fit(X, y)
         assert 1 <= clf.n_iter_ <= 3

@@ -286,8 +286,12 @@ class TestSolvers:
     @pytest.mark.parametrize(
         ("parameters", "epochs", "rate"),
         [
-            ({}, 100, 0.01),
-            ({"learning_rate": "cosine"}, 100, 0.01),
+            ({}, 70, 0.01),
+            ({"pooling": "mean", "bidirectional": True}, 70, 0.01),
+            ({"pooling": "mean", "bidirectional": False}, 100, 0.01),
+            ({"pooling": "last", "bidirectional": True}, 70, 0.01),
+            ({"pooling": "last"}, 100, 0.01),
+            ({"pooling": "last", "learning_rate": "cosine"}, 100, 0.01),
             ({"learning_rate": "constant"}, 200, 0.001),
             ({"solver": "sgd"}, 200, 0.001),
             ({"solver": "rmsprop", "learning_rate": "one_cycle"}, 200, 0.001),
@@ -375,7 +379,7 @@ class TestDropout:
         X, y = data_for(RNNWithBatchNormClassifier)
         states = [np.random.RandomState(0) for _ in range(2)]
         for state, dropout in zip(states, (0.0, 0.2), strict=True):
-            fitted(small(dropout=dropout, shuffle=False, random_state=state), X, y)
+            fitted(small(pooling="last", dropout=dropout, shuffle=False, random_state=state), X, y)
         drawn = np.random.RandomState(0)
         drawn.uniform(size=(3, 16))
         for _ in range(4):
@@ -396,14 +400,20 @@ class TestPooling:
         units = 4 * (2 if bidirectional else 1) * (2 if pooling == "mean_max" else 1)
         assert estimator.coefs_[-1].shape == (units, 1)
 
-    def test_last_is_the_default(self):
+    def test_both_directions_with_mean_and_maximum_are_the_default(self):
         X, y = data_for(RNNWithBatchNormClassifier, ragged=True)
-        default, last, mean = (
+        default, both, last = (
             fitted(small(**parameters), X, y)
-            for parameters in ({}, {"pooling": "last"}, {"pooling": "mean"})
+            for parameters in (
+                {},
+                {"pooling": "mean_max", "bidirectional": True},
+                {"pooling": "last", "bidirectional": False},
+            )
         )
-        np.testing.assert_array_equal(default._parameters, last._parameters)
-        assert (default._parameters != mean._parameters).any()
+        np.testing.assert_array_equal(default._parameters, both._parameters)
+        # The network of the paper is one keyword away.
+        paper = fitted(small(pooling="last"), X, y)
+        np.testing.assert_array_equal(paper._parameters, last._parameters)
 
     @pytest.mark.parametrize("cls", BOTH)
     @pytest.mark.parametrize("pooling", POOLINGS)

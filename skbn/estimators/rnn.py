@@ -32,8 +32,8 @@ MOMENT_ROWS = 4096
 class BaseRNNWithBatchNorm(BaseWithBatchNorm):
     """Base of the recurrent networks; not to be used by itself."""
 
-    # The rate and the epochs that 'auto' stands for under a planned schedule: docs/recurrent.rst.
-    _planned_rate, _planned_epochs = 0.01, 100
+    # The rate that 'auto' stands for under a planned schedule: docs/recurrent.rst.
+    _planned_rate = 0.01
 
     # A time step needs so many sequences for statistics of its own: the noise in the statistics of
     # fewer sequences grows from step to step.
@@ -42,12 +42,24 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
     _parameter_constraints: dict = {
         **BaseWithBatchNorm._parameter_constraints,
         "cell": [StrOptions(set(CELLS))],
-        "bidirectional": ["boolean"],
+        "bidirectional": ["boolean", StrOptions({"auto"})],
         "pooling": [StrOptions(set(POOLINGS))],
         "batch_norm": [StrOptions({"full", "input"}), None],
         "time_statistics": [StrOptions({"per_step", "shared"})],
         "bn_gamma_init": [Interval(Real, 0, None, closed="neither")],
     }
+
+    @property
+    def _reads_both_ways(self):
+        if self.bidirectional == "auto":
+            return self.pooling != "last"
+        return bool(self.bidirectional)
+
+    @property
+    def _planned_epochs(self):
+        """The epochs that 'auto' stands for under a planned schedule: docs/recurrent.rst."""
+        # An epoch of two directions takes twice the time.
+        return 70 if self._reads_both_ways else 100
 
     def _checked_rows(self, X, y="no_validation", *, smallest=1, fresh=False):
         return checked_sequences(self, X, y, smallest=smallest, fresh=fresh)
@@ -79,7 +91,7 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
             "layer_units": [rows.X.shape[2], *hidden_units, self.n_outputs_],
             "cell": self.cell,
             "batch_norm": self.batch_norm,
-            "bidirectional": bool(self.bidirectional),
+            "bidirectional": self._reads_both_ways,
             "pooling": self.pooling,
             "shared": self.time_statistics == "shared",
         }

@@ -27,11 +27,12 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
         Long short-term memory [8]_, gated recurrent unit [9]_ (the reset gate behind the
         recurrent product, as in PyTorch), or ``h = tanh(z)``.
 
-    bidirectional : bool, default=False
+    bidirectional : bool or 'auto', default='auto'
         Whether every layer also reads the sequences from their end, by units of its own. Of a
-        shorter sequence the real part alone is reversed.
+        shorter sequence the real part alone is reversed. 'auto' is False where `pooling` is 'last',
+        and True otherwise.
 
-    pooling : {'last', 'mean', 'max', 'mean_max'}, default='last'
+    pooling : {'last', 'mean', 'max', 'mean_max'}, default='mean_max'
         How the states of the highest layer become the inputs of the output layer. 'last': the
         state after the last step. 'mean', 'max': mean or maximum of each unit over the real steps
         of a sequence, both directions included. 'mean_max': the means and the maxima side by side,
@@ -134,8 +135,8 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
 
     n_epochs : int or 'auto', default='auto'
         Epochs of a planned schedule, ``learning_rate='cosine'`` or ``'one_cycle'``. 'auto' is
-        100 for Adam and 200 for SGD and RMSProp, but at most `max_iter`; a number is taken as it
-        is. Other schedules, and L-BFGS, have `max_iter` alone.
+        for Adam 100 in one direction and 70 in both, and 200 for SGD and RMSProp, but at most
+        `max_iter`; a number is taken as it is. Other schedules, and L-BFGS, have `max_iter` alone.
 
     scoring : str, callable or None, default=None
         The score on validation rows: 'loss' (minus the log loss after the temperature, or minus the
@@ -370,8 +371,8 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
         hidden_layer_sizes=(100,),
         cell="lstm",
         *,
-        bidirectional=False,
-        pooling="last",
+        bidirectional="auto",
+        pooling="mean_max",
         solver="adam",
         alpha=0.0001,
         batch_size="auto",

@@ -107,7 +107,9 @@ class Validation:
         Draws the rows that statistics are taken over, once, if there are too many.
     """
 
-    # The best of eight looks at the rows of one network is mostly the luckiest: docs/decisions.rst.
+    # The checkpoints, as shares of the epochs, and how far ahead of the last one another one has to
+    # be: the best of many looks at the rows of one network is mostly the luckiest.
+    shares = tuple(tenths / 10 for tenths in range(3, 11))
     standard_errors = 2.0
 
     def __init__(self, network, training, validation, rows, score, random_state):

@@ -248,7 +248,10 @@ class TrainingRun:
     def _stopping(self):
         """The criterion that ends training before its last epoch."""
         if self.early_stopping == "auto":
-            return Checkpoints(self.n_epochs, self.record, self.validation.standard_errors)
+            validation = self.validation
+            return Checkpoints(
+                self.n_epochs, self.record, validation.shares, validation.standard_errors
+            )
         tol, n_iter_no_change = self.parameters.tol, self.parameters.n_iter_no_change
         if self.early_stopping:
             stopping = ValidationPlateau(tol, n_iter_no_change, self.record)

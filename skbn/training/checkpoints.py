@@ -6,13 +6,10 @@ last one stays unless another one is better by more than chance explains.
 
 import numpy as np
 
-# Shares of the epochs after which the network is looked at.
-SHARES = np.arange(3, 11) / 10
 
-
-def checkpoint_epochs(n_epochs):
-    """The epochs, counted from 1, after which the network is looked at."""
-    return sorted({max(1, round(share * n_epochs)) for share in SHARES})
+def checkpoint_epochs(n_epochs, shares):
+    """The epochs, counted from 1, after which the network is looked at: these shares of all."""
+    return sorted({max(1, round(share * n_epochs)) for share in shares})
 
 
 class Checkpoints:
@@ -24,6 +21,8 @@ class Checkpoints:
         Of the whole training.
     record : ValidationRecord
         Looks at the network after some epochs. It has no score to exceed.
+    shares : sequence of float
+        The shares of the epochs after which the network is looked at; the last one is 1.
     standard_errors : float
         How many standard errors of the rows' differences another network must be ahead of the last
         one by.
@@ -38,8 +37,8 @@ class Checkpoints:
 
     message = ""
 
-    def __init__(self, n_epochs, record, standard_errors):
-        self.wanted = checkpoint_epochs(n_epochs)
+    def __init__(self, n_epochs, record, shares, standard_errors):
+        self.wanted = checkpoint_epochs(n_epochs, shares)
         self.record, self.standard_errors = record, standard_errors
         self.best_loss = np.inf
         self.n_without_improvement = 0
