@@ -4,7 +4,7 @@ from statistics import mean, stdev
 
 import numpy as np
 
-COLUMNS = "{:<18} {:<15} {:>5} {:>8} {:>9} {:>9}  {}"
+COLUMNS = "{:<18} {:<20} {:>5} {:>8} {:>9} {:>9} {:>9}  {}"
 
 
 def line(result):
@@ -24,12 +24,14 @@ def groups(results):
 
 
 def text(results):
-    """Mean score with its standard error, the runs behind it, and seconds of a fit."""
-    lines = [COLUMNS.format("set", "model", "runs", "score", "std.err.", "seconds", "scores")]
+    """Mean score with its standard error, the runs behind it, log loss and seconds of a fit."""
+    heads = ("set", "model", "runs", "score", "std.err.", "log loss", "seconds", "scores")
+    lines = [COLUMNS.format(*heads)]
     for (name, kind), runs in groups(results).items():
         scores = [run["score"] for run in runs]
         error = stdev(scores) / len(scores) ** 0.5 if len(scores) > 1 else float("nan")
         seconds = mean(run["fit_seconds"] for run in runs)
+        losses = [run["log_loss"] for run in runs if "log_loss" in run]
         every = " ".join(f"{score:.4f}" for score in scores)
         lines.append(
             COLUMNS.format(
@@ -38,6 +40,7 @@ def text(results):
                 len(runs),
                 f"{mean(scores):.4f}",
                 f"{error:.4f}",
+                f"{mean(losses):.4f}" if losses else "-",
                 f"{seconds:.1f}",
                 every,
             )

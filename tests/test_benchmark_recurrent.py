@@ -64,13 +64,14 @@ def test_what_is_not_there_is_left_out(directory, capsys):
 def test_sets_from_end_to_end_and_again(directory, capsys, monkeypatch):
     output = directory / "out"
     arguments = ["sets", "--sets", "japanese_vowels", "--seeds", "2", "--data", str(directory)]
-    monkeypatch.setattr(recurrent, "KINDS", {"BN-LSTM": "full", "LSTM": None})
+    monkeypatch.setattr(recurrent, "POOLED", {"BN-LSTM": {}, "LSTM": {"batch_norm": None}})
     recurrent.main([*arguments, "--output", str(output)])
     table = capsys.readouterr().out
     assert all(kind in table for kind in ("BN-LSTM", "LSTM", recurrent.NEIGHBOUR))
     content = json.loads((output / "recurrent-sets.json").read_text(encoding="utf-8"))
     assert len(content["results"]) == 5
     assert all(0.0 <= run["score"] <= 1.0 for run in content["results"])
+    assert all(run["log_loss"] > 0.0 for run in content["results"])
     # Nothing is measured twice; what was written in part is.
     path = output / "recurrent.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -100,9 +101,10 @@ def test_curves_from_end_to_end(directory):
 
 def test_runs_are_summed_up():
     runs = [
-        {"set": "a", "kind": "LSTM", "seed": seed, "score": score, "fit_seconds": 1.0}
+        {"set": "a", "kind": "LSTM", "seed": seed, "score": score, "log_loss": score + 0.1}
+        | {"fit_seconds": 1.0}
         for seed, score in enumerate([0.5, 0.7])
     ]
     line = recurrent_report.text(runs).splitlines()[1].split()
     # Mean 0.6; the standard deviation 0.1414 over the root of 2.
-    assert line == ["a", "LSTM", "2", "0.6000", "0.1000", "1.0", "0.5000", "0.7000"]
+    assert line == ["a", "LSTM", "2", "0.6000", "0.1000", "0.7000", "1.0", "0.5000", "0.7000"]

@@ -182,7 +182,7 @@ class TestEarlyStopping:
     def test_validation_loss_is_the_plain_loss(self):
         X, y = data_for(RNNWithBatchNormClassifier, n=90, ragged=True)
         weight = np.random.default_rng(1).random(30)
-        clf = small(early_stopping=True, alpha=10.0, max_iter=1)
+        clf = small(early_stopping=True, calibrate=False, alpha=10.0, max_iter=1)
         fitted(clf, X[:60], y[:60], X_val=X[60:], y_val=y[60:], sample_weight_val=weight)
         assert clf.validation_loss_curve_[0] == pytest.approx(
             log_loss(y[60:], clf.predict_proba(X[60:]), sample_weight=weight), rel=1e-5
@@ -286,10 +286,10 @@ class TestSolvers:
     @pytest.mark.parametrize(
         ("parameters", "epochs", "rate"),
         [
-            ({}, 70, 0.01),
-            ({"pooling": "mean", "bidirectional": True}, 70, 0.01),
+            ({}, 50, 0.01),
+            ({"pooling": "mean", "bidirectional": True}, 50, 0.01),
             ({"pooling": "mean", "bidirectional": False}, 100, 0.01),
-            ({"pooling": "last", "bidirectional": True}, 70, 0.01),
+            ({"pooling": "last", "bidirectional": True}, 50, 0.01),
             ({"pooling": "last"}, 100, 0.01),
             ({"pooling": "last", "learning_rate": "cosine"}, 100, 0.01),
             ({"learning_rate": "constant"}, 200, 0.001),
