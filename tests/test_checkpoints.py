@@ -108,7 +108,7 @@ class TestTheHeldOutRows:
         rows = Rows(np.arange(len(classes))[:, np.newaxis], classes[:, np.newaxis])
         options = {"stratified": True, "shuffle": True} | options
         training, held = hold_out(rows, fraction, np.random.RandomState(seed), **options)
-        both = np.concatenate([training.X[:, 0], held.X[:, 0]])
+        both = np.concatenate([training.numbers, held.X[:, 0]])
         np.testing.assert_array_equal(np.sort(both), np.arange(len(classes)))
         return training, held
 
@@ -152,7 +152,7 @@ class TestTheHeldOutRows:
     def test_the_last_rows_without_shuffle(self, stratified):
         training, held = self.held(np.arange(40) % 3, shuffle=False, stratified=stratified)
         np.testing.assert_array_equal(held.X[:, 0], [36, 37, 38, 39])
-        np.testing.assert_array_equal(training.X[:, 0], np.arange(36))
+        np.testing.assert_array_equal(training.numbers, np.arange(36))
 
 
 QUICK = {"hidden_layer_sizes": (8,), "n_epochs": 10, "random_state": 0}

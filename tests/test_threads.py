@@ -431,7 +431,7 @@ def test_a_recurrent_network_hands_over_the_work_of_a_time_step(monkeypatch):
     monkeypatch.setattr(recurrent, "blas_limit", recorder)
     rng = np.random.default_rng(0)
     X = rng.standard_normal((700, 5, 3))
-    rnn = RNNWithBatchNormClassifier((8,), batch_size=50, max_iter=1)
+    rnn = RNNWithBatchNormClassifier((8,), pooling="last", batch_size=50, max_iter=1)
     rnn.fit(X, X[:, 0, 0] > 0).predict(X)
     per_row = 6 * (3 * 32 + 8 * 32 + 8)
     assert handed == [50 * per_row, SEQUENCE_ROWS[1] * per_row]

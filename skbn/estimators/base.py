@@ -178,7 +178,8 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
                 vars(draft).pop(name, None)
         if network.is_normalized and rows.sample_weight is not None:
             is_one_batch = not incremental and solvers.rows_per_step(draft, rows.n) >= rows.n
-            table.statistics_weight = statistics_weight(rows.sample_weight, is_one_batch)
+            weight = statistics_weight(rows.sample_weight, is_one_batch)
+            table.statistics_weight = rows.in_place(weight)
         validation = None
         if validation_rows is not None and draft.solver != "lbfgs":
             validation = draft._validation(network, table, validation_rows, targets, call)
@@ -334,7 +335,7 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         """Train the network of a `Preparation`; returns whether it has run out of epochs."""
         network, table, call = fit.network, fit.table, fit.call
         unconverged = False
-        step_flops = network.blas_flops_per_row(table) * solvers.rows_per_step(self, table.n_rows)
+        step_flops = network.blas_flops_per_row(table) * solvers.rows_per_step(self, fit.rows.n)
         with blas_limit.training(step_flops):
             if self.solver == "lbfgs":
                 training_run.forget(self)
@@ -378,7 +379,9 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
     def _table(self, rows, targets, name):
         """The `Table` of `rows`; errors call the targets of the rows `name`."""
         numbers = targets.for_network(rows.targets, self._parameters.dtype, name)
-        return self._input_table(rows.X, numbers, rows.sample_weight)
+        table = self._input_table(rows.X, rows.in_place(numbers), rows.in_place(rows.sample_weight))
+        table.rows = rows.numbers
+        return table
 
     def _validation(self, network, table, rows, targets, call):
         name = "y_val" if call.is_given else "y"

@@ -27,7 +27,7 @@ LEAST_ENTRY = 1e-130
 ENTRIES = 1 << 20
 
 
-def column_moments(X, sample_weight=None, name="X"):
+def column_moments(X, sample_weight=None, name="X", numbers=None):
     """Mean, biased variance and total weight of the columns of X, each of shape (d,), float64.
 
     Parameters
@@ -37,6 +37,8 @@ def column_moments(X, sample_weight=None, name="X"):
     sample_weight : ndarray of shape (n,), float64, default=None
     name : str, default="X"
         What an error calls it.
+    numbers : ndarray of shape (n,), intp, default=None
+        The rows of a dense X that count; ``None``: all. The weights are weights of these rows.
 
     Raises
     ------
@@ -46,14 +48,16 @@ def column_moments(X, sample_weight=None, name="X"):
     if issparse(X):
         mean, var, weight = _sparse_moments(X, sample_weight)
     else:
+        n = X.shape[0] if numbers is None else len(numbers)
 
         def moments_of(rows):
+            part = X[rows if numbers is None else numbers[rows]]
             if sample_weight is not None:
-                return moments.weighted_moments(X[rows], sample_weight[rows])
-            mean, var = moments.batch_moments(X[rows])
+                return moments.weighted_moments(part, sample_weight[rows])
+            mean, var = moments.batch_moments(part)
             return mean, var, np.full(X.shape[1], float(rows.stop - rows.start))
 
-        parts = side_by_side(moments_of, fixed_parts(X.shape[0], X.nbytes))
+        parts = side_by_side(moments_of, fixed_parts(n, n * X.shape[1] * X.itemsize))
         mean, var, weight = reduce(_merged, parts)
     _refuse_extremes(name, mean, var, too_small(mean, var, X))
     return mean, var, weight

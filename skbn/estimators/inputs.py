@@ -45,7 +45,7 @@ def set_input_map(estimator, rows, call):
             kind = estimator._auto_input_kind(rows, call.incremental)
         estimator._input_kind = kind
         if kind == "robust":
-            values = center_and_spread(rows.X, rows.sample_weight)
+            values = center_and_spread(rows.X, rows.sample_weight, rows.numbers)
             if call.incremental and not values[1].any():
                 raise ValueError(
                     "normalize_input='robust' takes the quartiles of the rows of the first call of "

@@ -61,7 +61,7 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         return checked_table(self, X, y, smallest=smallest, fresh=fresh)
 
     def _input_moments(self, rows):
-        return column_moments(rows.X, rows.sample_weight)
+        return column_moments(rows.X, rows.sample_weight, numbers=rows.numbers)
 
     def _auto_input_kind(self, rows, incremental):
         # The quartiles of the first rows are not the quartiles of a stream, and of a sparse column

@@ -20,7 +20,7 @@ SORTED_BYTES = 1 << 23
 HEAD = 1000
 
 
-def center_and_spread(X, sample_weight=None):
+def center_and_spread(X, sample_weight=None, numbers=None):
     """The median of each column, and its spread, both of shape (d,), float64.
 
     The spread is the distance of the quartiles; where they agree, half of the distance of the
@@ -32,6 +32,8 @@ def center_and_spread(X, sample_weight=None):
         float32 or float64; finite.
     sample_weight : ndarray of shape (n,), float64, default=None
         At least one weight is positive.
+    numbers : ndarray of shape (n,), intp, default=None
+        The rows of X that count; ``None``: all. The weights are weights of these rows.
 
     Raises
     ------
@@ -39,11 +41,12 @@ def center_and_spread(X, sample_weight=None):
         If the spread of a column, or its reciprocal, leaves the range of float64.
     """
     n, d = X.shape
+    n = n if numbers is None else len(numbers)
     # Weighted, the order of the rows and the sums of the sorted weights stand beside the numbers.
     n_copies = 1 if sample_weight is None else 3
     width = max(1, SORTED_BYTES // (8 * n_copies * n))
     parts = [
-        _of_block(X, slice(start, min(start + width, d)), sample_weight)
+        _of_block(X, slice(start, min(start + width, d)), sample_weight, numbers)
         for start in range(0, d, width)
     ]
     center, spread = (np.concatenate(values) for values in zip(*parts, strict=True))
@@ -60,10 +63,11 @@ def center_and_spread(X, sample_weight=None):
     return center, spread
 
 
-def _of_block(X, columns, sample_weight):
+def _of_block(X, columns, sample_weight, numbers):
     block = X[:, columns]
+    block = block.toarray() if issparse(block) else block
     # Column by column, C-ordered, so that each is sorted in one piece.
-    block = block.toarray().T.copy() if issparse(block) else np.array(block.T, order="C")
+    block = np.array(block.T, order="C") if numbers is None else block.T.take(numbers, axis=1)
     with np.errstate(over="ignore"):
         if sample_weight is None:
             low, center, high, smallest, largest = _sorted_numbers(block)

@@ -27,7 +27,9 @@ def warn_of_order(network, table, batch_size, smallest):
     UserWarning
         Once, at the line that has called ``fit``.
     """
-    share = share_within_batches(network, table, batch_bounds(table.n_rows, batch_size, smallest))
+    share = share_within_batches(
+        network, table, batch_bounds(len(table.trained_rows), batch_size, smallest)
+    )
     if share < LEAST_SHARE_WITHIN:
         warnings.warn(
             "shuffle=False, and the rows of a mini-batch are much alike: in a layer a tenth of "

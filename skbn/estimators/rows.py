@@ -22,15 +22,22 @@ class Rows:
 
     `X` is a table or `Sequences`. Both have a shape and a dtype, and both give rows by a mask or
     by row numbers.
+
+    Attributes
+    ----------
+    numbers : ndarray of shape (n,), intp, or None
+        The places of these rows in `X`, which may have other rows, too. ``None``: `X` has these
+        rows alone.
     """
 
     X: object
     targets: np.ndarray
     sample_weight: np.ndarray | None = None
+    numbers: np.ndarray | None = None
 
     @property
     def n(self):
-        return self.X.shape[0]
+        return len(self.targets)
 
     @property
     def n_effective(self):
@@ -38,9 +45,24 @@ class Rows:
         return effective_rows(self.n, self.sample_weight)
 
     def taken(self, numbers):
-        """The rows of these numbers."""
+        """A copy of the rows of these numbers; `X` must have these rows alone."""
         weight = None if self.sample_weight is None else self.sample_weight[numbers]
         return Rows(self.X[numbers], self.targets[numbers], weight)
+
+    def marked(self, numbers):
+        """The rows of these numbers, in order. A dense table is not copied."""
+        if not isinstance(self.X, np.ndarray):
+            return self.taken(numbers)
+        weight = None if self.sample_weight is None else self.sample_weight[numbers]
+        return Rows(self.X, self.targets[numbers], weight, numbers)
+
+    def in_place(self, values):
+        """`values` of these rows, at the places of the rows in `X`; 0 at other places."""
+        if self.numbers is None or values is None:
+            return values
+        placed = np.zeros((self.X.shape[0], *values.shape[1:]), values.dtype)
+        placed[self.numbers] = values
+        return placed
 
 
 def as_table(X):

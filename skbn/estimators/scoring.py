@@ -31,7 +31,7 @@ def split_off(rows, fraction, random_state, stratified):
             # As upstream, by whether a row is of the second of two classes.
             stratify=rows.targets.astype(bool) if stratified else None,
         )
-    training, validation = map(rows.taken, numbers)
+    training, validation = rows.marked(numbers[0]), rows.taken(numbers[1])
     if validation.n < 2:
         raise ValueError(
             "The validation set is too small. Increase 'validation_fraction' "
@@ -79,7 +79,7 @@ def hold_out(rows, fraction, random_state, *, stratified, shuffle):
         held = order[n - n_held :]
     is_held = np.zeros(n, bool)
     is_held[held] = True
-    return rows.taken(np.flatnonzero(~is_held)), rows.taken(np.flatnonzero(is_held))
+    return rows.marked(np.flatnonzero(~is_held)), rows.taken(np.flatnonzero(is_held))
 
 
 def n_held_out(n_rows, fraction):
@@ -119,9 +119,10 @@ class Validation:
         self.rows = rows
         self.score = score
         self.statistics_rows = None
-        if network.is_normalized and training.n_rows > STATISTICS_ROWS:
-            chosen = random_state.permutation(training.n_rows)[:STATISTICS_ROWS]
-            self.statistics_rows = np.sort(chosen)
+        trained = training.trained_rows
+        if network.is_normalized and len(trained) > STATISTICS_ROWS:
+            chosen = random_state.permutation(len(trained))[:STATISTICS_ROWS]
+            self.statistics_rows = trained[np.sort(chosen)]
 
     def evaluate(self, exact=True):
         """The `Evaluation` of the network as it is; `exact`: by exact statistics."""

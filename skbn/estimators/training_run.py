@@ -93,7 +93,8 @@ class NetworkTraining:
         self.estimator, self.network, self.table = estimator, network, table
         self.incremental = call.incremental
         training, schedule = self._steps(call.random_state, n_epochs)
-        estimator.batch_size_ = solvers.batch_size(estimator, table.n_rows, network.is_normalized)
+        n_rows = len(table.trained_rows)
+        estimator.batch_size_ = solvers.batch_size(estimator, n_rows, network.is_normalized)
         estimator.n_epochs_ = n_epochs
         estimator.learning_rate_init_ = self.schedule_settings["learning_rate_init"]
         # Under batch norm a last mini-batch of fewer rows joins the mini-batch before it.

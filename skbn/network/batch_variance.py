@@ -41,9 +41,9 @@ def share_within_batches(network, table, bounds):
     network : Network
         Normalized. Not changed.
     table : Table
-        The rows, in the order in which they are trained on.
+        Its rows that are trained on are in the order of training.
     bounds : ndarray of shape (n_batches + 1,), intp
-        Mini-batch b is the rows ``bounds[b]`` to ``bounds[b + 1]``, at least two.
+        Mini-batch b is these rows from ``bounds[b]`` to ``bounds[b + 1]``, at least two.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def share_within_batches(network, table, bounds):
         )
     ]
     for batch in chosen:
-        rows = np.arange(bounds[batch], bounds[batch + 1])
+        rows = table.trained_rows[bounds[batch] : bounds[batch + 1]]
         # Without statistics before it, a mini-batch sets them. At a rate of 0 nothing else changes.
         walk.forget_statistics()
         walk.train(table, idle, kept, rows, np.array([0, len(rows)]), step)

@@ -32,12 +32,12 @@ def set_exact_statistics(network, table, rows=None):
     table : Table
         The data; the moments are weighted by its `weight_in_statistics`, biased.
     rows : ndarray of shape (n,), intp, default=None
-        Row numbers; ``None``: all.
+        Row numbers; ``None``: the rows that the table is trained on.
     """
     if not network.is_normalized:
         return
     if rows is None:
-        rows = np.arange(table.n_rows)
+        rows = table.trained_rows
     # The layers above need the new statistics of the layers below; the network gets all or, should
     # this be interrupted, none of them.
     draft = network.with_statistics(network.statistics.copy())

@@ -31,6 +31,8 @@ class Table:
     statistics_weight : ndarray of shape (n_samples,), float64, or None
         Weights of the rows in the statistics of batch norm, positive where `sample_weight` is;
         only beside `sample_weight`. ``None``: the statistics are weighted by `sample_weight`.
+    rows : ndarray of shape (n,), intp, or None
+        The rows that are trained on, and that exact statistics are of. ``None``: all rows.
     """
 
     X: object
@@ -41,6 +43,12 @@ class Table:
     input_clipped: bool = False
     lengths: np.ndarray | None = None
     statistics_weight: np.ndarray | None = None
+    rows: np.ndarray | None = None
+
+    @property
+    def trained_rows(self):
+        """The numbers of the rows that are trained on."""
+        return np.arange(self.n_rows) if self.rows is None else self.rows
 
     @property
     def n_rows(self):

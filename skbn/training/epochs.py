@@ -71,8 +71,8 @@ class Trainer:
         self.loss_curve, self.learning_rate_curve = list(loss_curve), list(learning_rate_curve)
         self.n_rows_seen = n_rows_seen
         self.loss = self._rate = None
-        self._bounds = batches.bounds(table.n_rows)
-        self._rows = np.arange(table.n_rows)
+        self._rows = table.trained_rows
+        self._bounds = batches.bounds(len(self._rows))
 
     def epoch(self):
         """Run an epoch: an iterator that trains a block of mini-batches at each step.
@@ -109,7 +109,7 @@ class Trainer:
 
     def record_epoch(self):
         """Take the epoch that was run last into the record."""
-        self.n_rows_seen += self.table.n_rows
+        self.n_rows_seen += len(self._rows)
         self.loss_curve.append(self.loss)
         self.learning_rate_curve.append(self._rate)
         self.schedule.epoch_ended(self.n_rows_seen)
