@@ -8,8 +8,9 @@
 several seeds, on the published split; beside a nearest neighbour by Euclidean distance.
 ``curves``: the experiment of Cooijmans et al. (2017), section 5.1, on Fashion-MNIST: an LSTM of 100
 units reads pictures row by row, or pixel by pixel, in order or permuted; the same budget of
-updates, of RMSProp at one learning rate, with and without batch norm. Scores are those of exact statistics of training sequences. What has been
-measured is kept in ``recurrent.jsonl``, line by line, and not measured again.
+updates, of RMSProp at one learning rate, with and without batch norm. Scores are those of exact
+statistics of training sequences. What has been measured is kept in ``recurrent.jsonl``, line by
+line, and not measured again.
 """
 
 import argparse
