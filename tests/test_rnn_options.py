@@ -286,10 +286,10 @@ class TestSolvers:
     @pytest.mark.parametrize(
         ("parameters", "epochs", "rate"),
         [
-            ({}, 50, 0.01),
-            ({"pooling": "mean", "bidirectional": True}, 50, 0.01),
+            ({}, 70, 0.01),
+            ({"pooling": "mean", "bidirectional": True}, 70, 0.01),
             ({"pooling": "mean", "bidirectional": False}, 100, 0.01),
-            ({"pooling": "last", "bidirectional": True}, 50, 0.01),
+            ({"pooling": "last", "bidirectional": True}, 70, 0.01),
             ({"pooling": "last"}, 100, 0.01),
             ({"pooling": "last", "learning_rate": "cosine"}, 100, 0.01),
             ({"learning_rate": "constant"}, 200, 0.001),

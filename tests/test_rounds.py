@@ -192,7 +192,7 @@ class TestLength:
             # have no fewest steps.
             planned = min(334, parameters.get("max_iter", 200))
             planned = 20 if cls is MLPWithBatchNormClassifier else planned
-            planned = 50 if cls in RECURRENT else planned
+            planned = 70 if cls in RECURRENT else planned
             n_epochs = planned if solver == "adam" else 200
         parameters = {"learning_rate": learning_rate, "solver": solver} | parameters
         model = cls(**parameters)
@@ -242,7 +242,7 @@ class TestLength:
         # 45 of 450 rows are held out: 405 are 13 steps, 450 would be 15.
         X, y = data_for(cls, 450)
         model = quietly(small(cls, max_iter=1000, early_stopping=True).fit, X, y)
-        assert model.n_epochs_ == (50 if cls in RECURRENT else 77)
+        assert model.n_epochs_ == (70 if cls in RECURRENT else 77)
 
     @each_class
     @pytest.mark.parametrize("solver", ["adam", "sgd"])

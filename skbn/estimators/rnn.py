@@ -59,7 +59,7 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
     def _planned_epochs(self):
         """The epochs that 'auto' stands for under a planned schedule: docs/recurrent.rst."""
         # An epoch of two directions takes twice the time.
-        return 50 if self._reads_both_ways else 100
+        return 70 if self._reads_both_ways else 100
 
     def _checked_rows(self, X, y="no_validation", *, smallest=1, fresh=False):
         return checked_sequences(self, X, y, smallest=smallest, fresh=fresh)

@@ -140,7 +140,7 @@ class RNNWithBatchNormRegressor(NetworkRegressorMixin, BaseRNNWithBatchNorm):
 
     n_epochs : int or 'auto', default='auto'
         Epochs of a planned schedule, ``learning_rate='cosine'`` or ``'one_cycle'``. 'auto' is
-        for Adam 100 in one direction and 50 in both, and 200 for SGD and RMSProp, but at most
+        for Adam 100 in one direction and 70 in both, and 200 for SGD and RMSProp, but at most
         `max_iter`; a number is taken as it is. Other schedules, and L-BFGS, have `max_iter` alone.
 
     scoring : str, callable or None, default=None
