@@ -23,8 +23,10 @@ from skbn import (
     MLPWithBatchNormClassifier,
     MLPWithBatchNormRegressor,
 )
+from skbn.estimators import ensemble as ensembles
 from skbn.estimators.pooled_validation import PooledValidation
 from skbn.estimators.temperature import fitted_temperature, tempered
+from skbn.network.network import Network
 
 CLASSIFIER, REGRESSOR = MLPEnsembleWithBatchNormClassifier, MLPEnsembleWithBatchNormRegressor
 KINDS = [CLASSIFIER, REGRESSOR]
@@ -197,14 +199,19 @@ class TestPool:
 
     def test_the_score_is_the_loss_after_one_temperature(self, monkeypatch):
         X, y = data(CLASSIFIER, 600)
+        y = np.where(np.arange(600) % 3 == 0, np.random.default_rng(0).permutation(y), y)
+        weight = np.random.default_rng(1).uniform(0.2, 3.0, 600)
         seen = pools(monkeypatch)
-        fitted = ensemble(CLASSIFIER).fit(X, y)
+        fitted = ensemble(CLASSIFIER, {"n_epochs": 30}).fit(X, y, weight)
         pool, z = seen[0]
-        if fitted.best_validation_score_ == fitted.validation_scores_[-1]:
-            z = tempered(z, fitted._prior_outputs, fitted.estimators_[0].temperature_)
-            losses = -log_softmax(z, axis=1)[np.arange(len(z)), pool.rows.targets[:, 0]]
-            assert fitted.validation_scores_[-1] == pytest.approx(-losses.mean(), rel=1e-6)
-        assert fitted.validation_epochs_ == [1, 2, 3, 4, 5, 6]
+        z = tempered(z, fitted._prior_outputs, fitted.estimators_[0].temperature_)
+        losses = -log_softmax(z, axis=1)[np.arange(len(z)), pool.rows.targets[:, 0]]
+        score = -np.average(losses, weights=pool.rows.sample_weight)
+        assert fitted.estimators_[0].temperature_ > 1.01
+        # The last checkpoint or an earlier one.
+        differences = np.abs(np.array(fitted.validation_scores_) - score)
+        assert differences.min() < 1e-6 * abs(score)
+        assert pool.evaluate().weights is pool.rows.sample_weight
 
     # The sixth look is ahead of the last one by so many standard errors, and half of one is enough.
     @pytest.mark.parametrize(("ahead", "best"), [(0.55, True), (0.45, False), (-1.0, False)])
@@ -235,8 +242,13 @@ class TestPool:
     def test_given_rows_are_predicted_by_the_mean(self, monkeypatch):
         X, y = data(CLASSIFIER, 600)
         X_val, y_val = data(CLASSIFIER, 90, seed=1)
+        y_val = np.random.default_rng(0).permutation(y_val)
+        y[:200] = 0
         seen = pools(monkeypatch)
         fitted = ensemble(CLASSIFIER).fit(X, y, X_val=X_val, y_val=y_val)
+        # The prior is the prior of the rows that are trained on alone.
+        np.testing.assert_allclose(softmax(fitted._prior_outputs), np.bincount(y) / 600)
+        assert fitted.temperature_ > 1.1
         pool, z = seen[0]
         assert len(z) == len(pool.rows.targets) == 90
         expected = np.mean([m._look()._raw_outputs(X_val)[0] for m in fitted.estimators_], axis=0)
@@ -256,6 +268,41 @@ class TestPool:
         error = (fitted.predict(X_val) - y_val) ** 2 / y.var() / 2.0
         differences = np.abs(np.array(fitted.validation_scores_) + error.mean())
         assert differences.min() < 1e-3 * error.mean()
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_the_last_rows_are_shared_where_nothing_is_shuffled(self, kind, monkeypatch):
+        X, y = data(kind, 1200)
+        built = []
+        original = ensembles.PooledValidation
+
+        def pool(*arguments):
+            built.append(original(*arguments))
+            return built[-1]
+
+        monkeypatch.setattr(ensembles, "PooledValidation", pool)
+        fitted = ensemble(kind, {"shuffle": False, "batch_norm": None}).fit(X, y)
+        (one,) = built
+        assert one.is_shared
+        # They count once, and no temperature is corrected for the mean.
+        assert one.rows.n == 120
+        np.testing.assert_array_equal(one.rows.X, X[1080:])
+        if kind is CLASSIFIER:
+            temperatures = {member.temperature_ for member in fitted.estimators_}
+            assert temperatures == {fitted.temperature_}
+
+    @pytest.mark.filterwarnings("ignore:The number of unique classes")
+    def test_of_few_rows_some_members_hold_out_none(self, monkeypatch):
+        y = np.concatenate([np.repeat(np.arange(18), 3), 18 + np.arange(246)])
+        X = np.random.default_rng(0).standard_normal((300, 4))
+        for seed in range(20):
+            pooled = held_out_by_members(monkeypatch)
+            fitted = ensemble(CLASSIFIER, {"n_epochs": 3}, random_state=seed).fit(X, y)
+            if len(pooled) in (1, 2):
+                break
+            monkeypatch.undo()
+        assert 1 <= len(pooled) <= 2
+        assert {member.temperature_ for member in fitted.estimators_} != {None}
+        assert len(fitted.predict_proba(X)) == 300
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_a_scorer_gives_the_mean_of_the_members(self, kind):
@@ -419,19 +466,46 @@ class TestStreams:
         np.testing.assert_array_equal(stream._target_range.ravel(), [y.min(), later[1:].max()])
 
     @pytest.mark.parametrize("kind", KINDS)
+    def test_records_are_those_of_the_ensemble(self, kind, capsys):
+        X, y = data(kind)
+        X_val, y_val = data(kind, 50, seed=1)
+        stream = ensemble(kind, {"verbose": True})
+        options = {"X_val": X_val, "y_val": y_val}
+        first = {"classes": [0, 1, 2]} if kind is CLASSIFIER else {}
+        for number in range(2):
+            stream.partial_fit(X, y, **options, **first)
+            assert len(stream.validation_scores_) == number + 1
+        assert stream.validation_epochs_ == [1, 2]
+        assert stream.n_epochs_ == stream.n_iter_ == 1
+        assert stream.best_loss_ == min(stream.loss_curve_)
+        assert capsys.readouterr().out == ""
+        stream.set_params(verbose=True).partial_fit(X, y)
+        assert capsys.readouterr().out.count("Iteration") == 1
+
+    def test_scores_of_a_stream_are_of_its_temperature(self):
+        X, y = data(CLASSIFIER, 600, seed=2)
+        y = np.where(np.arange(600) % 3 == 0, np.random.default_rng(0).permutation(y), y)
+        fitted = ensemble(CLASSIFIER, {"n_epochs": 20, "scoring": "loss"}).fit(X, y)
+        assert fitted.temperature_ > 1.01
+        X_val, y_val = data(CLASSIFIER, 90, seed=1)
+        fitted.partial_fit(X, y, X_val=X_val, y_val=y_val)
+        expected = -np.log(fitted.predict_proba(X_val)[np.arange(90), y_val]).mean()
+        assert fitted.validation_scores_[-1] == pytest.approx(-expected, rel=1e-5)
+
+    @pytest.mark.parametrize("kind", KINDS)
     def test_a_failed_call_changes_no_member(self, kind, monkeypatch):
         X, y = data(kind)
         fitted = ensemble(kind, n_jobs=1).fit(X, y)
         before = fitted.predict(X)
-        failing = fitted.estimators_[1].random_state
-        original = MEMBERS[kind].partial_fit
+        calls, original = [], Network.train
 
-        def partial_fit(member, *arguments, **options):
-            if member.random_state == failing:
+        def train(network, *arguments):
+            calls.append(network)
+            if len({id(one) for one in calls}) == 2:
                 raise ValueError("the second member")
-            return original(member, *arguments, **options)
+            return original(network, *arguments)
 
-        monkeypatch.setattr(MEMBERS[kind], "partial_fit", partial_fit)
+        monkeypatch.setattr(Network, "train", train)
         with pytest.raises(ValueError, match="the second member"):
             fitted.partial_fit(X, y)
         np.testing.assert_array_equal(fitted.predict(X), before)
@@ -452,6 +526,7 @@ class TestManners:
             ({"estimators_": "members"}, "estimators_"),
             ({"estimators_": [None]}, "a member"),
             ({"n_features_in_": 4}, "n_features_in_"),
+            ({"_prior_outputs": None}, "temperature_"),
             ({"temperature_": -1.0}, "temperature_"),
             ({"_prior_outputs": np.zeros(2)}, "_prior_outputs"),
             ({"classes_": np.arange(2)}, "classes"),
@@ -583,6 +658,55 @@ class TestManners:
         assert [warning.filename for warning in caught] == [__file__]
         with pytest.warns(UserWarning, match="X does not have valid feature names"):
             fitted.predict(X)
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize(
+        ("parameters", "message"),
+        [({"early_stopping": False}, "X_val is given"), ({"batch_size": 900}, "batch_size")],
+    )
+    def test_a_warning_is_given_once_at_the_callers_line(self, kind, parameters, message):
+        X, y = data(kind)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            ensemble(kind, parameters).fit(X, y, X_val=X[:50], y_val=y[:50])
+        ours = [one for one in caught if message in str(one.message)]
+        assert [one.filename for one in ours] == [__file__]
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_parameters_that_are_refused_change_nothing(self, kind):
+        unfitted = kind()
+        with pytest.raises(ValueError, match="no_such"):
+            unfitted.set_params(estimator__no_such=1)
+        assert unfitted.estimator is None
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_a_refit_forgets_the_fit_before(self, kind):
+        X, y = data(kind, 1200)
+        fitted = ensemble(kind).fit(X, y)
+        y = y / 2 if kind is REGRESSOR else y
+        fitted.set_params(estimator__early_stopping=False).fit(X[:, :3], y)
+        assert not hasattr(fitted, "temperature_")
+        assert not hasattr(fitted, "_prior_outputs")
+        assert fitted.validation_scores_ is None
+        if kind is REGRESSOR:
+            np.testing.assert_array_equal(fitted._target_range.ravel(), [y.min(), y.max()])
+
+    def test_targets_of_weight_0_are_in_no_range(self):
+        X, y = data(REGRESSOR)
+        weight = np.ones(len(y))
+        y[0], weight[0] = 1e6, 0.0
+        plain = MLPWithBatchNormRegressor(hidden_layer_sizes=(8,), n_epochs=2, dtype="float64")
+        off = ("batch_norm", "normalize_input", "periodic_embedding")
+        plain.set_params(**dict.fromkeys(off), normalize_target=False, weight_decay=0.0)
+        plain.set_params(trained_input_scale=False)
+        fitted = REGRESSOR(plain, periodic_embeddings=(None,)).fit(X, y, weight)
+        assert fitted._target_range.max() == y[1:].max()
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_too_few_rows_are_told_of_the_ensemble(self, kind):
+        X, y = data(kind)
+        with pytest.raises(ValueError, match=f"minimum of 2 is required by {kind.__name__}"):
+            ensemble(kind).fit(X[:1], y[:1])
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_a_column_vector_is_told_once(self, kind):

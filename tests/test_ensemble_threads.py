@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import sklearn
 from joblib import Parallel, delayed, parallel_config
+from sklearn import config_context, get_config
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.fixes import parse_version
 from test_ensemble import CLASSIFIER, KINDS, REGRESSOR, data, ensemble
@@ -15,6 +16,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from skbn.estimators import jobs
 from skbn.network.network import Network
+from skbn.training.epochs import Trainer
 from skbn.training.side_by_side import available_threads, in_turns
 
 HAS_CALLBACKS = parse_version(sklearn.__version__) >= parse_version("1.9")
@@ -93,6 +95,26 @@ class TestInTurns:
         threading.Event().wait(0.2)
         assert len(done) == n < 10
 
+    def test_ctrl_c_while_a_thread_starts_waits_for_the_thread(self, monkeypatch):
+        start, steps = threading.Thread.start, []
+
+        def interrupted(thread):
+            start(thread)
+            raise KeyboardInterrupt
+
+        def work():
+            for _ in range(1000):
+                threading.Event().wait(0.02)
+                steps.append(1)
+                yield
+
+        monkeypatch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            in_turns([work(), work()], 2)
+        n = len(steps)
+        threading.Event().wait(0.1)
+        assert len(steps) == n < 10
+
 
 class TestThreads:
     def test_as_many_as_the_process_may_use(self):
@@ -143,6 +165,36 @@ class TestThreads:
         ).fit(X, y)
         # In each worker one thread trains the members.
         assert search.cv_results_["mean_test_threads"].tolist() == [1.0, 1.0]
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_scorers_are_called_by_the_main_thread_with_its_configuration(self, kind):
+        X, y = data(kind, 1200)
+        seen = []
+
+        def scorer(member, X, y):
+            seen.append((threading.get_ident(), get_config()["assume_finite"]))
+            return 0.5
+
+        model = ensemble(kind, {"scoring": scorer, "n_epochs": 3}, n_jobs=3)
+        with config_context(assume_finite=True):
+            model.fit(X, y).partial_fit(X, y, X_val=X[:50], y_val=y[:50])
+        assert len(seen) > 9
+        assert set(seen) == {(threading.get_ident(), True)}
+
+    def test_a_stream_has_one_thread_of_the_blas_for_each_member(self, monkeypatch):
+        X, y = data(REGRESSOR)
+        counts, original = [], Network.train
+
+        def train(network, *arguments):
+            libraries = [one for one in threadpool_info() if one["user_api"] == "blas"]
+            counts.extend(one["num_threads"] for one in libraries)
+            return original(network, *arguments)
+
+        monkeypatch.setattr(Network, "train", train)
+        # A step so large that one network would have all threads.
+        monkeypatch.setattr("skbn.training.threads.LARGE_STEP_FLOPS", 1)
+        ensemble(REGRESSOR).partial_fit(X, y)
+        assert set(counts) == {1}
 
     def test_no_thread_can_be_started(self, monkeypatch):
         X, y = data(REGRESSOR)
@@ -199,6 +251,46 @@ class TestCtrlC:
         assert fitted.score(X, y) > 0.3
         # The network as it was left is looked at, too.
         assert len(fitted.validation_scores_) == 1
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("n_jobs", [1, 2])
+    def test_in_a_stream_all_members_end(self, kind, n_jobs, monkeypatch):
+        X, y = data(kind, 600)
+        classes = {"classes": [0, 1, 2]} if kind is CLASSIFIER else {}
+        stream = ensemble(kind, n_jobs=n_jobs).partial_fit(X, y, **classes)
+        calls, original = [], Network.train
+
+        def train(network, *arguments):
+            calls.append(1)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            return original(network, *arguments)
+
+        monkeypatch.setattr(Network, "train", train)
+        with pytest.warns(UserWarning, match="Training interrupted") as caught:
+            stream.partial_fit(X, y)
+        assert [warning.filename for warning in caught] == [__file__]
+        assert [len(member.loss_curve_) for member in stream.estimators_] == [1, 1, 1]
+        assert len(stream.loss_curve_) == 1
+        monkeypatch.undo()
+        assert len(stream.partial_fit(X, y).loss_curve_) == 2
+
+    def test_between_the_records_of_two_members(self, monkeypatch):
+        X, y = data(REGRESSOR)
+        calls, original = [], Trainer.record_epoch
+
+        def record_epoch(trainer):
+            calls.append(1)
+            if len(calls) == 8:
+                raise KeyboardInterrupt
+            original(trainer)
+
+        monkeypatch.setattr(Trainer, "record_epoch", record_epoch)
+        fitted = ensemble(REGRESSOR)
+        with pytest.warns(UserWarning, match="Training interrupted"):
+            fitted.fit(X, y)
+        assert len(fitted.loss_curve_) == 2
+        assert fitted.score(X, y) > 0.3
 
     def test_in_the_preparation_the_ensemble_is_as_it_was(self, monkeypatch):
         X, y = data(CLASSIFIER)

@@ -6,7 +6,7 @@ epoch, by one `TrainingRun`: so they have one checkpoint, one end and one progre
 """
 
 import warnings
-from copy import copy
+from contextlib import contextmanager
 from numbers import Integral
 
 import numpy as np
@@ -23,8 +23,7 @@ from skbn.estimators.pooled_validation import PooledValidation, pooled
 from skbn.estimators.rows import checked_table
 from skbn.estimators.state import check_count
 from skbn.estimators.training_run import NetworkTraining, TrainingRun
-from skbn.estimators.transaction import draft_of, publish, published
-from skbn.training.side_by_side import side_by_side
+from skbn.estimators.transaction import draft_of, published
 from skbn.training.threads import blas_limit
 
 
@@ -84,36 +83,54 @@ class BaseMLPEnsembleWithBatchNorm(CallbackSupportMixin, MetaEstimatorMixin, Bas
         self : object
             This ensemble.
         """
-        is_nested = any(name.startswith("estimator__") for name in params)
-        if is_nested and params.get("estimator", self.estimator) is None:
-            params = {"estimator": self._kind()} | {
-                name: value for name, value in params.items() if name != "estimator"
-            }
+        nested = {
+            name.removeprefix("estimator__"): value
+            for name, value in params.items()
+            if name.startswith("estimator__")
+        }
+        if nested and params.get("estimator", self.estimator) is None:
+            others = {name: params[name] for name in params if not name.startswith("estimator__")}
+            params = others | {"estimator": self._kind().set_params(**nested)}
         return super().set_params(**params)
 
-    # A fit. Warnings name the line that has called ``fit``: their `stacklevel` counts the functions
-    # between, which are as many as in a fit of a perceptron.
+    # A fit. Warnings name the line that has called ``fit`` or ``partial_fit``: their `stacklevel`
+    # counts the functions between, which are as many as in a fit of a perceptron.
 
-    def _fit(self, X, y, sample_weight, given_validation):
-        fits, draft, before = self._prepared(X, y, sample_weight, given_validation)
-        early_stopping = next(
-            (fit.call.early_stopping for fit in fits if fit.validation is not None), False
+    def _fit(self, X, y, sample_weight, given_validation, *, incremental, classes=None):
+        draft = draft_of(self)
+        before = vars(draft).copy()
+        fresh = not (incremental and self.__sklearn_is_fitted__())
+        if fresh:
+            draft._forget()
+        template = self._template()
+        X, y, given = draft._checked(
+            X, y, sample_weight, given_validation, template, fresh, incremental
         )
+        fits = []
+        for member in draft._new_members(template) if fresh else draft.estimators_:
+            with told_once(fits):
+                fit = member._prepared(X, y, sample_weight, given, incremental, classes)
+            fits.append(fit)
         call = Call(
-            incremental=False,
+            incremental=incremental,
             is_given=fits[0].call.is_given,
-            fresh=True,
+            fresh=fresh,
             smallest=fits[0].call.smallest,
-            goes_on=False,
+            goes_on=not fresh,
             random_state=None,
-            early_stopping=early_stopping,
+            # Of few rows some members may have held out none.
+            early_stopping=next(
+                (fit.call.early_stopping for fit in fits if fit.validation is not None), False
+            ),
         )
         # The held-out rows of members may differ by a row, so one member gives the number.
-        n_epochs = solvers.n_epochs(fits[0].estimator, fits[0].rows.n)
-        call.callbacks = FitCallbacks(self, n_epochs, X, y, {"sample_weight": sample_weight})
+        n_epochs = 1 if incremental else solvers.n_epochs(fits[0].estimator, fits[0].rows.n)
+        if not incremental:
+            call.callbacks = FitCallbacks(self, n_epochs, X, y, {"sample_weight": sample_weight})
         unconverged = draft._train(fits, call, n_epochs)
         with published(self, draft, before):
-            call.callbacks.end()
+            if call.callbacks is not None:
+                call.callbacks.end()
         if unconverged:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({n_epochs}) reached "
@@ -123,20 +140,15 @@ class BaseMLPEnsembleWithBatchNorm(CallbackSupportMixin, MetaEstimatorMixin, Bas
             )
         return self
 
-    def _prepared(self, X, y, sample_weight, given_validation):
-        """The `Preparation` of each member, a draft of this ensemble, and its attributes before."""
-        draft = draft_of(self)
-        before = vars(draft).copy()
-        for name in list(vars(draft)):
+    def _forget(self):
+        """Remove what an earlier fit has left."""
+        for name in list(vars(self)):
             if name in self._private or (name.endswith("_") and not name.startswith("_")):
-                del vars(draft)[name]
-        X, y, given_validation = draft._checked(X, y, sample_weight, given_validation, fresh=True)
-        fits = []
-        for member in draft._new_members():
-            fits.append(member._prepared(X, y, sample_weight, given_validation, False))
-        return fits, draft, before
+                del vars(self)[name]
+        training_run.begin_records(self)
+        self.n_iter_ = self._n_without_improvement = 0
 
-    def _checked(self, X, y, sample_weight, given_validation, fresh):
+    def _checked(self, X, y, sample_weight, given_validation, template, fresh, incremental):
         """Data that are checked in the name of this ensemble; members check arrays again."""
         X_val, y_val, sample_weight_val = given_validation
         refuse_masked(
@@ -147,16 +159,24 @@ class BaseMLPEnsembleWithBatchNorm(CallbackSupportMixin, MetaEstimatorMixin, Bas
             y_val=y_val,
             sample_weight_val=sample_weight_val,
         )
-        X, y = checked_table(self, X, y, fresh=fresh)
+        smallest = 2 if template.batch_norm is not None and not incremental else 1
+        X, y = checked_table(self, X, y, smallest=smallest, fresh=fresh)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if X_val is not None:
-            # An array without names; a warning of its names is given once.
-            with in_the_name_of("X_val", instead_of="X"):
-                X_val = checked_table(checker_of(self, X_val, "X_val"), X_val)
+            X_val = self._checked_validation(X_val)
         return X, y, (X_val, y_val, sample_weight_val)
 
-    def _new_members(self):
+    def _checked_validation(self, X_val):
+        # An array without names, so that members do not warn of the names again.
+        with in_the_name_of("X_val", instead_of="X"):
+            return checked_table(checker_of(self, X_val, "X_val"), X_val)
+
+    def _template(self):
+        """The member that is cloned."""
+        return self._kind() if self.estimator is None else self.estimator
+
+    def _new_members(self, template):
         """Unfitted members with their embeddings and seeds.
 
         Raises
@@ -168,7 +188,6 @@ class BaseMLPEnsembleWithBatchNorm(CallbackSupportMixin, MetaEstimatorMixin, Bas
         """
         if not len(self.periodic_embeddings):
             raise ValueError("periodic_embeddings must have at least one entry, of one member.")
-        template = self._kind() if self.estimator is None else self.estimator
         if template.solver == "lbfgs":
             raise ValueError(
                 "The members of an ensemble are trained epoch by epoch, which solver='lbfgs' has "
@@ -190,21 +209,25 @@ class BaseMLPEnsembleWithBatchNorm(CallbackSupportMixin, MetaEstimatorMixin, Bas
         """Train the members of this draft; returns whether they have run out of epochs."""
         targets = self._pooled_targets(fits)
         n_threads = jobs.n_threads(self.n_jobs, len(fits))
-        training_run.begin_records(self)
         self.n_epochs_ = n_epochs
-        self.n_iter_ = self._n_without_improvement = 0
-        vars(self).update(self._target_attributes(targets, all_rows(fits[0])))
         validations = [fit.validation for fit in fits if fit.validation is not None]
+        # Without shuffling all members hold out the last rows.
+        is_shared = call.is_given or (
+            call.early_stopping == "auto" and not fits[0].estimator.shuffle
+        )
         validation = None
         if validations:
-            validation = PooledValidation(validations, targets, call.is_given, n_threads)
+            validation = PooledValidation(validations, targets, is_shared, n_threads)
+        vars(self).update(self._target_attributes(targets, all_rows(fits[0])))
         # One thread of the BLAS for each member: a network must not depend on `n_jobs`.
         with blas_limit.training(0):
             networks = []
             for fit in fits:
-                networks.append(
-                    NetworkTraining(fit.estimator, fit.network, fit.table, fit.call, n_epochs)
-                )
+                with told_once(networks):
+                    network = NetworkTraining(
+                        fit.estimator, fit.network, fit.table, fit.call, n_epochs
+                    )
+                networks.append(network)
 
             def fitted_up_to_now(n_epochs):
                 members = [draft_of(network.estimator) for network in networks]
@@ -222,36 +245,21 @@ class BaseMLPEnsembleWithBatchNorm(CallbackSupportMixin, MetaEstimatorMixin, Bas
                 n_threads,
             )
             unconverged = run.run()
-            if targets.prior is not None:
-                targets.set_temperature(validation.raw_outputs(), validation.rows)
-        members = [fit.estimator for fit in fits]
+            if not call.incremental:
+                if targets.prior is not None:
+                    targets.set_temperature(validation.raw_outputs(), validation.rows)
+                for fit in fits:
+                    fit.targets.take_temperature(targets)
+                if not is_shared:
+                    targets.predict_means(len(fits))
         for fit in fits:
-            fit.targets.take_temperature(targets)
             fit.estimator._finish(fit)
-            fit.estimator.best_loss_ = min(fit.estimator.loss_curve_, default=np.inf)
-        if not call.is_given:
-            targets.predict_means(len(fits))
-        vars(self).update(self._target_attributes(targets, all_rows(fits[0])) | record_of(members))
+            losses = fit.estimator.loss_curve_
+            is_watched = call.early_stopping is True
+            fit.estimator.best_loss_ = None if is_watched else min(losses, default=np.inf)
+        vars(self).update(self._target_attributes(targets, all_rows(fits[0])))
+        vars(self).update(record_of([fit.estimator for fit in fits]))
         return unconverged
-
-    def _partial_fit(self, X, y, sample_weight, given_validation, **classes):
-        """One pass over the rows for each member, which goes on by itself."""
-        draft = draft_of(self)
-        before = vars(draft).copy()
-        fresh = not self.__sklearn_is_fitted__()
-        X, y, given_validation = draft._checked(X, y, sample_weight, given_validation, fresh)
-        members = draft._new_members() if fresh else [copy(one) for one in draft.estimators_]
-        given = dict(zip(("X_val", "y_val", "sample_weight_val"), given_validation, strict=True))
-        with blas_limit.training(0):
-            side_by_side(
-                lambda member: member.partial_fit(X, y, sample_weight, **classes, **given),
-                members,
-                jobs.n_threads(self.n_jobs, len(members)),
-            )
-        draft._take_rows(members[0], y, sample_weight)
-        vars(draft).update(record_of(members))
-        publish(self, before, vars(draft))
-        return self
 
     # Predictions.
 
@@ -314,14 +322,24 @@ class BaseMLPEnsembleWithBatchNorm(CallbackSupportMixin, MetaEstimatorMixin, Bas
         return tags
 
 
+@contextmanager
+def told_once(earlier):
+    """Around the work of a member: what the first member warns of, later members do not repeat."""
+    with warnings.catch_warnings():
+        if earlier:
+            warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
 def record_of(members):
     """Members, and the attributes of an ensemble that follow from theirs."""
-    curves = [member.loss_curve_ for member in members]
+    # Ctrl-C may have come between the records of two members.
+    curves = zip(*(member.loss_curve_ for member in members), strict=False)
     return {
         "estimators_": members,
         "n_outputs_": members[0].n_outputs_,
         "n_iter_": members[0].n_iter_,
-        "loss_curve_": [float(np.mean(losses)) for losses in zip(*curves, strict=True)],
+        "loss_curve_": [float(np.mean(losses)) for losses in curves],
         "learning_rate_curve_": list(members[0].learning_rate_curve_),
     }
 

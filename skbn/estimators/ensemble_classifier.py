@@ -5,7 +5,6 @@ from copy import copy
 import numpy as np
 from sklearn.base import _fit_context
 
-from skbn.estimators.class_targets import CALIBRATION
 from skbn.estimators.classification import NetworkClassifierMixin
 from skbn.estimators.ensemble import BaseMLPEnsembleWithBatchNorm, all_rows
 from skbn.estimators.mlp_classifier import MLPWithBatchNormClassifier
@@ -178,7 +177,8 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
             On Ctrl-C, which ends the training of all members; each is that of its last complete
             block of mini-batches. If `X_val` is given and the members do not use it.
         """
-        return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+        given_validation = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, given_validation, incremental=False)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
@@ -219,7 +219,7 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
             As ``fit``, and for a class that is not in `classes`.
         """
         given_validation = (X_val, y_val, sample_weight_val)
-        return self._partial_fit(X, y, sample_weight, given_validation, classes=classes)
+        return self._fit(X, y, sample_weight, given_validation, incremental=True, classes=classes)
 
     def predict_members(self, X):
         """Probabilities of each member, whose differences tell how sure the ensemble is.
@@ -261,8 +261,12 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
     def _pooled_targets(self, fits):
         targets = copy(fits[0].targets)
         targets.estimator_name = type(self).__name__
-        is_calibrated = any(fit.calibrates for fit in fits)
-        targets.set_prior(all_rows(fits[0]) if is_calibrated else None)
+        if not fits[0].call.incremental:
+            is_calibrated = any(fit.calibrates for fit in fits)
+            targets.set_prior(all_rows(fits[0]) if is_calibrated else None)
+        elif self.__sklearn_is_fitted__():
+            # A stream keeps the temperature of the ensemble, which is not a member's.
+            targets.take_temperature(self._targets)
         return targets
 
     def _target_attributes(self, targets, rows):
@@ -270,10 +274,3 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
 
     def _check_target_attributes(self):
         self._targets.check(self.estimators_[0]._loss)
-
-    def _take_rows(self, member, y, sample_weight):
-        # The temperature of a fit is the ensemble's own.
-        attributes = member._targets.attributes()
-        vars(self).update(
-            {name: value for name, value in attributes.items() if name not in CALIBRATION}
-        )

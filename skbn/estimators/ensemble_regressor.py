@@ -170,7 +170,8 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
             On Ctrl-C, which ends the training of all members; each is that of its last complete
             block of mini-batches. If `X_val` is given and the members do not use it.
         """
-        return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+        given_validation = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, given_validation, incremental=False)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
@@ -201,7 +202,8 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
         ValueError
             As ``fit``.
         """
-        return self._partial_fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+        given_validation = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, given_validation, incremental=True)
 
     def predict_members(self, X):
         """Predictions of each member, whose differences tell how sure the ensemble is.
@@ -252,16 +254,12 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
         return fits[0].targets
 
     def _target_attributes(self, targets, rows):
-        return {"_target_range": np.stack([rows.targets.min(axis=0), rows.targets.max(axis=0)])}
+        # Plain members keep rows of weight 0, which say nothing of the targets.
+        y = rows.targets if rows.sample_weight is None else rows.targets[rows.sample_weight > 0.0]
+        if "_target_range" in vars(self):
+            y = np.concatenate([y, self._target_range])
+        return {"_target_range": np.stack([y.min(axis=0), y.max(axis=0)])}
 
     def _check_target_attributes(self):
         shape = (2, self.estimators_[0].n_outputs_)
         check_numbers("_target_range", self._target_range, shape)
-
-    def _take_rows(self, member, y, sample_weight):
-        y = y.astype(np.float64).reshape(len(y), -1)
-        if sample_weight is not None:
-            y = y[np.asarray(sample_weight) > 0.0]
-        if self.__sklearn_is_fitted__():
-            y = np.concatenate([y, self._target_range])
-        self._target_range = np.stack([y.min(axis=0), y.max(axis=0)])

@@ -6,6 +6,7 @@ Kernels hold no lock of Python's, so threads of Python are enough.
 import threading
 from collections import deque
 from functools import cache
+from time import sleep
 
 from joblib import cpu_count
 from threadpoolctl import ThreadpoolController
@@ -31,8 +32,8 @@ def in_turns(works, n_threads):
             for _ in work:
                 pass
         return
-    # Both ends of a deque are safe in threads.
-    waiting, errors = deque(works), []
+    # Appending and taking from lists and deques is safe in threads.
+    waiting, errors, helping = deque(works), [], []
 
     def take_turns():
         while not errors:
@@ -50,17 +51,29 @@ def in_turns(works, n_threads):
             else:
                 waiting.append(work)
 
-    others = _started(take_turns, min(len(works), n_threads) - 1)
-    try:
+    def help_out():
+        # Either this thread sees an error of the caller, or the caller sees this thread.
+        helping.append(None)
         take_turns()
-    except BaseException as error:  # Ctrl-C between two steps
+        helping.pop()
+
+    others = []
+    try:
+        _start(help_out, min(len(works), n_threads) - 1, others)
+        take_turns()
+    except BaseException as error:  # Ctrl-C between two steps, or while a thread is started
         errors.append(error)
-    for thread in others:
-        while thread.is_alive():
-            try:
-                thread.join()
-            except BaseException as error:  # Ctrl-C while the others are at work
-                errors.append(error)
+    while True:
+        try:
+            for thread in others:
+                if thread.is_alive():
+                    thread.join()
+            # A thread whose start was interrupted may not be known to be alive.
+            while helping:
+                sleep(0.001)
+            break
+        except BaseException as error:  # Ctrl-C while the others are at work
+            errors.append(error)
     if errors:
         raise errors[0]
 
@@ -77,16 +90,15 @@ def side_by_side(function, items, n_threads):
     return answers
 
 
-def _started(work, count):
-    threads = []
+def _start(work, count, threads):
     for _ in range(count):
         thread = threading.Thread(target=work)
         try:
+            threads.append(thread)
             thread.start()
         except RuntimeError:
+            threads.pop()
             break
-        threads.append(thread)
-    return threads
 
 
 def available_threads():
