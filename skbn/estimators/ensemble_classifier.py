@@ -14,9 +14,9 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
     """A few perceptrons with batch normalization that see the columns differently, for classes.
 
     The members differ in the periodic embedding of the columns [2]_, in their initial weights, and
-    in the rows that they hold out. The ensemble predicts by the mean of their raw outputs. It is
-    for the best score; a single :class:`MLPWithBatchNormClassifier` takes a third of its time and
-    has ``coefs_`` and ``to_sklearn``.
+    in the rows that they hold out. The ensemble predicts by the mean of their raw outputs. Use it
+    where accuracy matters more than time: a single :class:`MLPWithBatchNormClassifier` takes a
+    third of its time, and has ``coefs_`` and ``to_sklearn``.
 
     Parameters
     ----------
@@ -31,8 +31,9 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
 
     n_jobs : int or None, default=None
         Threads that train the members side by side, each with one thread of the BLAS. The fitted
-        ensemble does not depend on the number. None is as many threads as BLAS and OpenMP leave to
-        the process, or as ``joblib.parallel_config`` says; -1 is all cores. In a worker of joblib,
+        ensemble does not depend on the number. None is the number that the cores,
+        ``OMP_NUM_THREADS`` and threadpoolctl allow, or that ``joblib.parallel_config`` sets; -1 is
+        all cores. In a worker of joblib,
         as in a search that runs in parallel, None is one thread, and a number is at most the number
         of threads that joblib leaves to the worker.
 
@@ -47,7 +48,8 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
     Attributes
     ----------
     estimators_ : list of MLPWithBatchNormClassifier
-        The fitted members. Their common temperature is fitted to single members.
+        The fitted members. All have one temperature, which differs from
+        the ensemble's `temperature_`.
 
     classes_ : ndarray of shape (n_classes,)
         The class labels: of the rows of positive weight, or as ``partial_fit`` was given them.
@@ -98,17 +100,18 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
 
     Notes
     -----
-    Each member holds out its own random tenth of the rows (`early_stopping` and
+    From 200 rows on each member holds out its own random tenth of the rows (`early_stopping` and
     `validation_fraction` of `estimator`), so every row trains most of the members [1]_. The
     held-out rows of all members, each predicted by its own member, make one pool. The pool chooses
     one checkpoint for all members: the last, unless the best one is better by more than half
     a standard error. The pool also gives one temperature [3]_. With `scoring` other than 'loss' the
     score is the mean of the members' scores on their own rows. Where `X_val` is given, no row is
-    held out, and the pool is the mean of the members' raw outputs for `X_val`.
+    held out, and the pool is the mean of the members' raw outputs for `X_val`. With
+    ``shuffle=False`` all members hold out the last rows, and the pool is their mean, too.
 
     Callbacks are set on the ensemble, and called in the thread that called ``fit``. The ensemble
-    itself takes `sample_weight` and the validation rows, and hands them to all members: metadata
-    requests of `estimator` are not asked.
+    itself takes `sample_weight` and the validation rows, and hands them to all members. Metadata
+    requests set on `estimator` are ignored: set them on the ensemble.
 
     References
     ----------
@@ -207,7 +210,8 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
         classes : array-like of shape (n_classes,), default=None
             All class labels. Needed in the first call.
         X_val, y_val, sample_weight_val : default=None
-            Validation rows. Each member scores them: see `validation_scores_` of the members.
+            Validation rows, as in ``fit``: each call adds to `validation_scores_` and
+            `validation_loss_curve_`.
 
         Returns
         -------

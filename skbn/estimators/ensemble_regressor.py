@@ -14,9 +14,9 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
     """A few perceptrons with batch normalization that see the columns differently, for numbers.
 
     The members differ in the periodic embedding of the columns [2]_, in their initial weights, and
-    in the rows that they hold out. The ensemble predicts the mean of their predictions. It is for
-    the best score; a single :class:`MLPWithBatchNormRegressor` takes a third of its time and has
-    ``coefs_`` and ``to_sklearn``.
+    in the rows that they hold out. The ensemble predicts the mean of their predictions. Use it
+    where accuracy matters more than time: a single :class:`MLPWithBatchNormRegressor` takes a third
+    of its time, and has ``coefs_`` and ``to_sklearn``.
 
     Parameters
     ----------
@@ -31,8 +31,9 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
 
     n_jobs : int or None, default=None
         Threads that train the members side by side, each with one thread of the BLAS. The fitted
-        ensemble does not depend on the number. None is as many threads as BLAS and OpenMP leave to
-        the process, or as ``joblib.parallel_config`` says; -1 is all cores. In a worker of joblib,
+        ensemble does not depend on the number. None is the number that the cores,
+        ``OMP_NUM_THREADS`` and threadpoolctl allow, or that ``joblib.parallel_config`` sets; -1 is
+        all cores. In a worker of joblib,
         as in a search that runs in parallel, None is one thread, and a number is at most the number
         of threads that joblib leaves to the worker.
 
@@ -96,14 +97,15 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
     one checkpoint for all members: the last, unless the best one is better by more than half
     a standard error. With `scoring` other than 'loss' the score is the mean of the members' scores
     on their own rows. Where `X_val` is given, no row is held out, and the pool is the mean of the
-    members' outputs for `X_val`.
+    members' raw outputs for `X_val`, not clipped. With ``shuffle=False`` all members hold out the
+    last rows, and the pool is their mean, too.
 
     No prediction of a member is outside the range of the targets that the ensemble was trained on,
     so one member that goes astray on an unusual row does not spoil the mean.
 
     Callbacks are set on the ensemble, and called in the thread that called ``fit``. The ensemble
-    itself takes `sample_weight` and the validation rows, and hands them to all members: metadata
-    requests of `estimator` are not asked.
+    itself takes `sample_weight` and the validation rows, and hands them to all members. Metadata
+    requests set on `estimator` are ignored: set them on the ensemble.
 
     References
     ----------
@@ -191,7 +193,8 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
         sample_weight : array-like of shape (n_samples,), default=None
             Weights >= 0 of the rows.
         X_val, y_val, sample_weight_val : default=None
-            Validation rows. Each member scores them: see `validation_scores_` of the members.
+            Validation rows, as in ``fit``: each call adds to `validation_scores_` and
+            `validation_loss_curve_`.
 
         Returns
         -------
@@ -216,7 +219,7 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
         Returns
         -------
         y : ndarray of shape (n_members, n_samples) or (n_members, n_samples, n_outputs)
-            In the order of ``estimators_``, no target beyond its range in training.
+            In the order of ``estimators_``, clipped to the range of the training targets.
 
         Raises
         ------
@@ -234,7 +237,7 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
         return sum(predictions) / len(predictions), dtype
 
     def _predictions_of_members(self, X):
-        """Predictions of each member in float64, no target beyond its range in training."""
+        """Predictions of each member in float64, clipped to the range of the training targets."""
         outputs, dtype = self._outputs_of_members(X)
         least, most = self._target_range
         predictions = []
