@@ -332,6 +332,23 @@ class TestPool:
         assert fitted.n_iter_ == 4
         assert [len(member.loss_curve_) for member in fitted.estimators_] == [4, 4, 4]
 
+    def test_a_lower_learning_rate_is_told_once(self, capsys):
+        X, y = data(REGRESSOR, 300)
+        members = {
+            "solver": "sgd",
+            "learning_rate": "adaptive",
+            "max_iter": 6,
+            "n_iter_no_change": 2,
+        }
+        reg = ensemble(REGRESSOR, members | {"tol": 10.0}, verbose=True)
+        with pytest.warns(ConvergenceWarning):
+            reg.fit(X, y)
+        assert capsys.readouterr().out.count("Setting learning rate") == 1
+        # All members have it.
+        rates = [member.learning_rate_curve_ for member in reg.estimators_]
+        assert rates[0] == rates[1] == rates[2]
+        assert rates[0][-1] == pytest.approx(rates[0][0] / 5)
+
     def test_running_out_of_epochs_is_told(self):
         X, y = data(REGRESSOR, 100)
         reg = ensemble(REGRESSOR, {"learning_rate": "constant", "max_iter": 3})
