@@ -111,6 +111,23 @@ def test_moments_and_quartiles_of_some_rows(weighted, monkeypatch):
         np.testing.assert_array_equal(actual, value)
 
 
+@pytest.mark.parametrize("normalize_input", ["standard", "smooth_clip", "robust"])
+@pytest.mark.parametrize("early_stopping", ["auto", True])
+def test_a_column_that_varies_in_held_out_rows_alone(normalize_input, early_stopping):
+    X, y, _ = data(300)
+    X[:, 1] = 0.0
+    clf = MLPWithBatchNormClassifier(
+        (8,), n_epochs=1, random_state=0, normalize_input=normalize_input,
+        early_stopping=early_stopping,
+    )  # fmt: skip
+    for row in range(60):
+        X[:, 1] = 0.0
+        X[row, 1] = 1.0
+        clf.fit(X, y > 2.0)
+    with pytest.raises(ValueError, match="X has numbers that are too small"):
+        column_moments(X[:, :1] * 1e-200, numbers=np.arange(0, 300, 2))
+
+
 def test_values_in_their_places():
     X, y, weight = data(10)
     rows = Rows(X, y[:, np.newaxis], weight).marked(np.array([1, 4, 7]))

@@ -59,7 +59,7 @@ def column_moments(X, sample_weight=None, name="X", numbers=None):
 
         parts = side_by_side(moments_of, fixed_parts(n, n * X.shape[1] * X.itemsize))
         mean, var, weight = reduce(_merged, parts)
-    _refuse_extremes(name, mean, var, too_small(mean, var, X))
+    _refuse_extremes(name, mean, var, too_small(mean, var, X, numbers))
     return mean, var, weight
 
 
@@ -123,14 +123,18 @@ def may_be_too_small(mean, var, dtype):
     return suspects & (dtype == np.float64)
 
 
-def too_small(mean, var, X):
-    """Columns that vary, but by numbers whose squares are none: a mask of shape (d,)."""
+def too_small(mean, var, X, numbers=None):
+    """Columns that vary, but by numbers whose squares are none: a mask of shape (d,).
+
+    `numbers` are the rows of a dense X that mean and variance are of; ``None``: all.
+    """
     suspects = may_be_too_small(mean, var, X.dtype)
     if not suspects.any():
         return suspects
     if issparse(X) and not _has_tiny_entry(X.data):
         return np.zeros_like(suspects)
     columns = X[:, np.flatnonzero(suspects)]
+    columns = columns if numbers is None else columns[numbers]
     if issparse(columns):
         varies = columns.max(axis=0).toarray() != columns.min(axis=0).toarray()
     else:
