@@ -324,7 +324,7 @@ class BaseMLPEnsembleWithBatchNorm(CallbackSupportMixin, MetaEstimatorMixin, Bas
 
 @contextmanager
 def told_once(earlier):
-    """Around the work of a member: what the first member warns of, later members do not repeat."""
+    """Around the work of a member: later members do not repeat the warnings of the first one."""
     with warnings.catch_warnings():
         if earlier:
             warnings.simplefilter("ignore", UserWarning)

@@ -169,8 +169,8 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
         ConvergenceWarning
             If the loss still improves after `max_iter` epochs of a schedule without a plan.
         UserWarning
-            On Ctrl-C, which ends the training of all members; each is that of its last complete
-            block of mini-batches. If `X_val` is given and the members do not use it.
+            On Ctrl-C, which ends the training of all members. Each member keeps the weights of its
+            last complete block of mini-batches. If `X_val` is given and the members do not use it.
         """
         given_validation = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given_validation, incremental=False)

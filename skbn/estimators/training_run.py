@@ -155,7 +155,7 @@ class NetworkTraining:
             warn_of_order(self.network, self.table, self.estimator.batch_size_, self.smallest_batch)
 
     def keep(self, n_epochs, diverged):
-        """Keep the records of the training, and what a stream of ``partial_fit`` goes on with."""
+        """Keep the records of the training, and the optimizer for a later ``partial_fit``."""
         estimator, trainer = self.estimator, self.trainer
         estimator.loss_curve_ = trainer.loss_curve
         estimator.learning_rate_curve_ = trainer.learning_rate_curve

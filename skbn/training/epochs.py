@@ -80,7 +80,7 @@ class Trainer:
         Raises
         ------
         NonFiniteLoss
-            If a loss is not finite; the network is that of the batch before.
+            If a loss is not finite. The network has the weights of the batch before.
         """
         self._rows = self.batches.reordered(self._rows)
         rates = self.schedule.rates(len(self._bounds) - 1)
@@ -226,7 +226,7 @@ def run_epochs(trainers, stopping, progress, *, max_epochs, verbose, epoch_hook=
     Warns
     -----
     UserWarning
-        On Ctrl-C, which ends training; each network is that of the last complete block.
+        On Ctrl-C, which ends training. Each network has the weights of its last complete block.
     """
     begin = perf_counter()
     try:
