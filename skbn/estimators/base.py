@@ -25,6 +25,7 @@ from skbn.estimators.state import STATE_FORMAT
 from skbn.estimators.statistics_weight import statistics_weight
 from skbn.estimators.training_run import NetworkTraining, TrainingRun, remedies
 from skbn.estimators.transaction import draft_of, published
+from skbn.network import aligned
 from skbn.network.network import Network
 from skbn.network.plan import BATCH_NORM, Layout
 from skbn.network.statistics import set_exact_statistics
@@ -311,7 +312,7 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
         network = Network(
             self._plan,
             self._loss,
-            self._parameters.copy(),
+            aligned.copy(self._parameters),
             self._statistics.copy(),
             self._n_batches_tracked,
             self._n_steps_tracked,

@@ -15,7 +15,7 @@ from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.inputs import check_inputs
 from skbn.estimators.state import check_count, check_numbers, records, refuse_other_format
 from skbn.estimators.transaction import draft_of
-from skbn.network import views
+from skbn.network import aligned, views
 from skbn.network.network import Network
 from skbn.network.optimizer import OPTIMIZER, check_optimizer
 from skbn.network.plan import OPERATION, Layout
@@ -113,7 +113,7 @@ class FittedNetwork:
         copied = draft_of(self)
         for name in ("_parameters", "_statistics"):
             if name in vars(copied):
-                setattr(copied, name, vars(copied)[name].copy())
+                setattr(copied, name, aligned.copy(vars(copied)[name]))
         return copied
 
     def _look(self):
@@ -146,6 +146,10 @@ class FittedNetwork:
         for name in vars(self).keys() & LAYOUTS.keys():
             setattr(self, name, records(name, vars(self)[name], LAYOUTS[name]))
         self._check_state(numbers=True)
+        # Parameters that are read-only lie in a file that is mapped into memory. They stay there,
+        # so that several processes can share them.
+        if self._parameters.flags.writeable:
+            self._parameters = aligned.moved(self._parameters)
 
     def _check_state(self, numbers=False):
         """Refuse a fitted state that is not whole; `numbers`: look at every number, too.

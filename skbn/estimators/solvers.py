@@ -12,6 +12,7 @@ from sklearn.utils.fixes import parse_version, sp_version
 from sklearn.utils.optimize import _check_optimize_result
 
 from skbn.estimators.scoring import n_held_out
+from skbn.network import aligned
 from skbn.network import optimizer as optimizers
 from skbn.network.optimizer import Training
 from skbn.training import schedules
@@ -186,7 +187,7 @@ def resumed_training(estimator, random_state):
         seed = _dropout_seed(estimator, random_state)
     optimizer["weight_decay"] = weight_decay(estimator)
     optimizer["max_grad_norm"] = max_grad_norm(estimator)
-    return Training(optimizer, estimator._moments.copy(), estimator.alpha, seed)
+    return Training(optimizer, aligned.copy(estimator._moments), estimator.alpha, seed)
 
 
 def weight_decay(estimator):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skbn.kernels import merging
-from skbn.network import optimizer, views
+from skbn.network import aligned, optimizer, views
 from skbn.network.operations.normalization import own_steps
 
 # So many mini-batches, evenly spread over the rows, tell enough.
@@ -80,7 +80,7 @@ def _walk(network):
     # A copy that can be trained on a mini-batch to read the statistics of that mini-batch.
     plan = network.plan.copy()
     plan["rate"][plan["rate"] > 0.0] = NO_RATE
-    return network.like(plan, network.parameters.copy(), network.statistics.copy())
+    return network.like(plan, aligned.copy(network.parameters), network.statistics.copy())
 
 
 def _weights_of_steps(table, rows, n_steps):

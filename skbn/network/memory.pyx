@@ -11,6 +11,7 @@ from libc.stdint cimport uintptr_t
 
 import numpy as np
 
+from skbn.network import aligned
 from skbn.network.operation cimport BATCH_NORM, Operation
 
 cdef bint _fits(Py_buffer* view, char kind) noexcept:
@@ -55,7 +56,8 @@ cdef class RunMemory:
     statistics : ndarray of shape (n_statistics,), float64
         Running means and variances.
     capacity, state_capacity, most_rows : int
-        Rows of the work memory, of the state memory, and of a batch.
+        Rows of the work memory, of the state memory, and of a batch. The first two numbers are
+        rounded up, so that every block of columns begins at a cache line.
     columns, state_columns, scratch : int
         Columns of the work memory and of the state memory; doubles of scratch.
     n_packing : int, default=0
@@ -73,13 +75,15 @@ cdef class RunMemory:
         cdef char kind = FLOAT64 if parameters.dtype == np.float64 else FLOAT32
         dtype = parameters.dtype
         trains = widest > 0
-        work = np.empty(capacity * columns, dtype)
-        state = np.empty(state_capacity * state_columns, dtype)
-        doubles = np.empty(scratch)
+        capacity = aligned.rounded_up(capacity, dtype)
+        state_capacity = aligned.rounded_up(state_capacity, dtype)
+        work = aligned.empty(capacity * columns, dtype)
+        state = aligned.empty(state_capacity * state_columns, dtype)
+        doubles = aligned.empty(scratch, np.float64)
         packing = np.empty(n_packing, np.intp)
-        gradient = np.empty(len(parameters), dtype) if trains else None
-        data_gradients = np.empty(2 * capacity * widest, dtype) if trains else None
-        targets = np.empty(most_rows * n_targets, dtype) if trains else None
+        gradient = aligned.empty(len(parameters), dtype) if trains else None
+        data_gradients = aligned.empty(2 * capacity * widest, dtype) if trains else None
+        targets = aligned.empty(most_rows * n_targets, dtype) if trains else None
         weights = np.empty(2 * most_rows)
         self.arrays = (
             plan, parameters, statistics, work, state, doubles, packing, gradient, data_gradients,

@@ -8,7 +8,7 @@ import numpy as np
 
 from skbn.kernels import losses as loss_kernels
 from skbn.kernels.losses import LOSSES, MEAN_OVER_OUTPUTS, WITH_PARAMETER
-from skbn.network import blas_buffer, block, inference, views
+from skbn.network import aligned, blas_buffer, block, inference, views
 from skbn.network import optimizer as optimizers
 from skbn.network.memory import RunMemory, RunSource
 from skbn.network.plan import LINEAR, NO_PART, Layout, sparse_plan
@@ -105,7 +105,7 @@ class Network:
         network = cls(
             plan,
             loss,
-            np.zeros(layout.n_parameters, dtype),
+            aligned.zeros(layout.n_parameters, dtype),
             np.zeros(layout.n_statistics),
             loss_parameter=loss_parameter,
         )
@@ -181,7 +181,7 @@ class Network:
     def snapshot(self):
         """Copy of all that training changes but the optimizer's moments."""
         return (
-            self.parameters.copy(),
+            aligned.copy(self.parameters),
             self.statistics.copy(),
             self.n_batches_tracked,
             self.n_steps_tracked,
@@ -203,7 +203,7 @@ class Network:
 
     def new_moments(self):
         """Moments of an optimizer at its start, shape (2, n_parameters)."""
-        return np.zeros((2, self.layout.n_parameters), self.parameters.dtype)
+        return aligned.zeros((2, self.layout.n_parameters), self.parameters.dtype)
 
     def train(
         self,
