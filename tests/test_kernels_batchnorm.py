@@ -371,3 +371,18 @@ def test_a_nan_passes_the_relu_behind():
     x = np.array([[1.0], [np.nan], [3.0]])
     y, *_ = batchnorm.relu_forward(x, np.ones(1), np.zeros(1))
     assert np.isnan(y).all()
+
+
+@each_precision
+@pytest.mark.parametrize("d", [1, 4, 16, 31])
+def test_zeros_and_nan_pass_the_relu_behind_with_their_bits(precision, d):
+    # A constant column is normalized to beta, whatever the sign of a zero is.
+    x = np.full((5, d), 2.0, precision.dtype)
+    beta = np.resize(np.array([-0.0, 0.0, -1.0, 3.0], precision.dtype), d)
+    x[:, 3::4] = np.nan
+    gamma = np.full(d, -1.0)
+    y, *_ = batchnorm.forward(x, gamma, beta)
+    fused, *_ = batchnorm.relu_forward(x, gamma, beta)
+    expected = np.where(y < 0, precision.dtype(0), y)
+    np.testing.assert_array_equal(fused, expected)
+    np.testing.assert_array_equal(np.signbit(fused[:, :3]), np.signbit(expected[:, :3]))

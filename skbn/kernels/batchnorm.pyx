@@ -23,7 +23,7 @@ reducing internal covariate shift", Algorithm 1 and the equations of section 3.
 """
 
 from cython cimport floating
-from libc.math cimport sqrt
+from libc.math cimport INFINITY, sqrt
 
 from skbn.kernels.moments cimport MOMENT_SCRATCH, moments_of_batch, moments_of_weighted
 
@@ -97,6 +97,10 @@ cdef void batchnorm_forward "skbn_batchnorm_forward"(
     cdef Py_ssize_t i, j
     cdef double slope
     cdef floating value
+    # A maximum instead of a choice by `relu`: the columns behind the last whole vector have random
+    # signs, too, and a branch on them would take longer than all other columns together. A NaN and
+    # a zero are not below `least`, so they stay as they are.
+    cdef floating least = 0 if relu else <floating> -INFINITY
     for j in range(d):
         slope = batch_invstd[j] * gamma[j]
         hi[j] = <floating> batch_mean[j]
@@ -108,12 +112,12 @@ cdef void batchnorm_forward "skbn_batchnorm_forward"(
         for i in range(n):
             for j in range(d):
                 value = (y[i * d + j] - hi[j]) * scale[j] + shift[j]
-                y[i * d + j] = 0 if relu and value < 0 else value
+                y[i * d + j] = least if value < least else value
     else:
         for i in range(n):
             for j in range(d):
                 value = (x[i * d + j] - hi[j]) * scale[j] + shift[j]
-                y[i * d + j] = 0 if relu and value < 0 else value
+                y[i * d + j] = least if value < least else value
 
 
 cdef inline void _mask(floating* dy, const floating* y, Py_ssize_t size) noexcept nogil:
