@@ -30,8 +30,8 @@ SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"] if SA
 LEVELS = {
     "": [],
     "baseline": ["-DSKBN_SIMD_BASELINE"],
-    "avx2": ['-DSKBN_SIMD_TARGET="arch=x86-64-v3"'],
-    "avx512": ['-DSKBN_SIMD_TARGET="arch=x86-64-v4"'],
+    "avx2": ['-DSKBN_SIMD_TARGET="arch=x86-64-v3"', "-DSKBN_SIMD_AVX2"],
+    "avx512": ['-DSKBN_SIMD_TARGET="arch=x86-64-v4"', "-DSKBN_SIMD_AVX512"],
 }
 
 DIRECTIVES = {
@@ -103,6 +103,7 @@ def extensions():
     settings = repr((DIRECTIVES, compile_arguments()))
     stamp = Path("build", "settings")
     changed = not stamp.is_file() or stamp.read_text() != settings
+    headers = [path.as_posix() for path in sorted(Path("skbn/kernels").glob("*.h"))]
     libraries = [] if sys.platform == "win32" else ["m"]
     modules = [
         Extension(
@@ -112,7 +113,7 @@ def extensions():
             include_dirs=["skbn/kernels"],
             extra_compile_args=compile_arguments(),
             extra_link_args=SANITIZERS,
-            depends=[stamp.as_posix(), "skbn/kernels/simd.h"],
+            depends=[stamp.as_posix(), *headers],
         )
         for path in sorted(Path("skbn").rglob("*.pyx"))
     ]

@@ -43,7 +43,9 @@ def initial_plan(estimator, rows, incremental):
         if "BLAS" not in str(error):
             raise
         raise ValueError(f"{asked} {error}.") from None
-    columns = sizes.work_columns + sizes.state_columns + 2 * sizes.widest
+    # Fused layers keep more.
+    run = sizes.layered or sizes.dense
+    columns = run.work_columns + sizes.state_columns + 2 * run.widest
     rows_at_once = solvers.rows_per_step(estimator, n) * int(np.prod(steps))
     itemsize = estimator._network_dtype(rows.X).itemsize
     needed = itemsize * (COPIES * sizes.n_parameters + rows_at_once * columns)

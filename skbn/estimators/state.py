@@ -7,7 +7,7 @@ not a crash and not another prediction.
 import numpy as np
 
 # Changed whenever the same attributes mean something else. A state of another number is refused.
-STATE_FORMAT = 4
+STATE_FORMAT = 5
 
 
 def refuse_other_format(name, state):

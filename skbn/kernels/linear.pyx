@@ -17,15 +17,15 @@ from skbn.kernels._operands import as_contiguous, as_floating, as_real
 cdef void linear_forward(
     floating* y,
     const floating* x, const floating* weights, const floating* bias,
-    Py_ssize_t n, Py_ssize_t n_in, Py_ssize_t n_out,
+    Py_ssize_t n, Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t x_stride,
 ) noexcept nogil:
-    """y = x W + b; `bias` may be NULL."""
+    """y = x W + b; `bias` may be NULL. The rows of x are `x_stride` numbers apart."""
     cdef Py_ssize_t i, j
     if bias != NULL:
         for i in range(n):
             for j in range(n_out):
                 y[i * n_out + j] = bias[j]
-    gemm(y, <int> n_out, x, <int> n_in, weights, <int> n_out,
+    gemm(y, <int> n_out, x, <int> x_stride, weights, <int> n_out,
          <int> n, <int> n_out, <int> n_in, False, False,
          <floating> (0 if bias == NULL else 1))
 
@@ -33,11 +33,11 @@ cdef void linear_forward(
 cdef void linear_parameter_gradients(
     floating* dweights, floating* dbias,
     const floating* dy, const floating* x,
-    Py_ssize_t n, Py_ssize_t n_in, Py_ssize_t n_out,
+    Py_ssize_t n, Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t x_stride,
 ) noexcept nogil:
     """dW += x' dy, db += sum_i dy_i; `dbias` may be NULL."""
     cdef Py_ssize_t i, j
-    gemm(dweights, <int> n_out, x, <int> n_in, dy, <int> n_out,
+    gemm(dweights, <int> n_out, x, <int> x_stride, dy, <int> n_out,
          <int> n_in, <int> n_out, <int> n, True, False, <floating> 1)
     if dbias != NULL:
         for i in range(n):
@@ -106,7 +106,7 @@ def _forward(
     cdef const floating* bias_pointer = pointer(bias)
     with nogil:
         linear_forward(&y[0, 0], &x[0, 0], &weights[0, 0], bias_pointer,
-                       x.shape[0], x.shape[1], y.shape[1])
+                       x.shape[0], x.shape[1], y.shape[1], x.shape[1])
 
 
 def backward(dy, x, weights):
@@ -151,6 +151,6 @@ def _backward(
 ):
     with nogil:
         linear_parameter_gradients(&dweights[0, 0], &dbias[0], &dy[0, 0], &x[0, 0], x.shape[0],
-                                   x.shape[1], dy.shape[1])
+                                   x.shape[1], dy.shape[1], x.shape[1])
         linear_data_gradient(&dx[0, 0], &dy[0, 0], &weights[0, 0], x.shape[0], x.shape[1],
                              dy.shape[1])

@@ -12,7 +12,7 @@ from libc.stdint cimport uintptr_t
 import numpy as np
 
 from skbn.network import aligned
-from skbn.network.operation cimport BATCH_NORM, Operation
+from skbn.network.operation cimport BATCH_NORM, LAYER, Operation
 
 cdef bint _fits(Py_buffer* view, char kind) noexcept:
     cdef char found = view.format[0]
@@ -94,7 +94,7 @@ cdef class RunMemory:
         self.memory.is_double = kind == FLOAT64
         self.memory.normalized = False
         for o in range(operations.shape[0]):
-            if operations[o].kind == BATCH_NORM:
+            if operations[o].kind in (BATCH_NORM, LAYER) and operations[o].gamma >= 0:
                 self.memory.normalized = True
         self.memory.parameters = address_of(parameters, kind, "parameters")
         self.memory.statistics = <double*> address_of(statistics, FLOAT64, "statistics")

@@ -22,6 +22,11 @@ INFERENCE_ROWS = (64, 4096)
 SEQUENCE_WORK = 1 << 21
 SEQUENCE_ROWS = (16, 512)
 
+# Fused layers: the fewest rows of a batch that they are worth their packing for, and the floating
+# point operations of the products of a step from which on threads share them.
+LEAST_LAYER_ROWS = 16
+MOST_LAYER_FLOPS = 500_000_000
+
 # The loss whose targets are one column of class numbers.
 SOFTMAX = "softmax_log_loss"
 
@@ -57,6 +62,9 @@ class Network:
     loss_parameter : float, default=0.0
         Of the loss: the quantile of "quantile". Other losses ignore it.
     """
+
+    # Whether hidden layers are run in one piece. Tests compare both ways.
+    fuses_layers = True
 
     def __init__(
         self,
@@ -142,7 +150,9 @@ class Network:
         BLAS does not do the first product of a sparse table. A product of sequences is a product
         of one time step.
         """
-        return _product_flops(self.layout.sparse if self._stays_sparse(table) else self.plan)
+        return _product_flops(
+            self.layout.sparse.operations if self._stays_sparse(table) else self.plan
+        )
 
     def loss_value(self, losses):
         """scikit-learn's loss of batches from their two parts, of shape (n_batches, 2).
@@ -349,45 +359,51 @@ class Network:
             if n_operations is not None:
                 raise ValueError("of a recurrent network there are raw outputs alone")
             return self._infer_sequences(table, rows)
-        plan = self.run_plan(table)
-        if n_operations is not None:
-            plan = self._first_operations(self._stays_sparse(table), n_operations)
         n = table.n_rows if rows is None else len(rows)
-        n_out = int(plan["n_out"][plan["part"] == NO_PART][-1])
+        if n_operations is not None:
+            run = self._first_operations(table, n_operations)
+        elif self.is_normalized:
+            # As the exact statistics were collected: where means are far from 0, a product that is
+            # rounded otherwise would show.
+            run = self.plain_plan(table)
+        else:
+            run = self.run_plan(table, min(n, INFERENCE_ROWS[1]))
+        n_out = int(run.operations["n_out"][run.operations["part"] == NO_PART][-1])
         outputs = np.empty((n, n_out), self.parameters.dtype)
         if n > 0:
-            memory = self.inference_memory(plan, n, self.columns(table))
-            inference.infer(outputs, memory, RunSource(table), rows, n)
+            inference.infer(outputs, self.inference_memory(run, n), RunSource(table), rows, n)
         return outputs
 
-    def inference_memory(self, plan, n, columns):
+    def inference_memory(self, run, n):
         """Memory for rows on their way through a plan that is run: at most so many at a time."""
         fewest, most = INFERENCE_ROWS
-        capacity = min(n, max(fewest, min(INFERENCE_WORK // columns, most)))
+        capacity = min(n, max(fewest, min(INFERENCE_WORK // run.work_columns, most)))
         if n >= fewest and self.parameters.dtype == np.float32:
             blas_buffer.touch_once()
         return RunMemory(
-            plan,
+            run.operations,
             self.parameters,
             self.statistics,
             capacity=capacity,
             state_capacity=0,
             most_rows=capacity,
-            columns=columns,
+            columns=run.work_columns,
             state_columns=0,
-            scratch=self.layout.scratch,
+            scratch=run.scratch,
         )
 
-    def _first_operations(self, stays_sparse, n_operations):
-        # The first so many operations of the plan, in a plan that is run: a table that stays sparse
+    def _first_operations(self, table, n_operations):
+        # The first so many operations of the plan, as a plan that is run: a table that stays sparse
         # has its inputs and its first linear map in one.
+        stays_sparse = self._stays_sparse(table)
         if stays_sparse and n_operations < 2:
             raise ValueError("the inputs of a sparse table are never gathered")
         if n_operations < len(self.plan) and self.plan["part"][n_operations] != NO_PART:
             raise ValueError(f"operation {n_operations} is a part of the operation before it")
+        run = self.layout.sparse if stays_sparse else self.layout.dense
         if stays_sparse:
-            return sparse_plan(self.plan)[: n_operations - 1]
-        return self.plan[:n_operations]
+            return run._replace(operations=sparse_plan(self.plan)[: n_operations - 1])
+        return run._replace(operations=self.plan[:n_operations])
 
     def _stays_sparse(self, table):
         # Whether the rows of the table are never made dense.
@@ -405,7 +421,7 @@ class Network:
         capacity = state_capacity = 0
         while bounds[-1] < len(rows):
             start = bounds[-1]
-            columns = layout.work_columns * lengths[start] + layout.state_columns
+            columns = layout.dense.work_columns * lengths[start] + layout.state_columns
             stop = min(start + min(max(SEQUENCE_WORK // columns, fewest), most), len(rows))
             capacity = max(capacity, int(lengths[start:stop].sum()))
             state_capacity = max(state_capacity, stop - start)
@@ -414,7 +430,7 @@ class Network:
             blas_buffer.touch_once()
         outputs = np.empty((len(rows), layout.n_outputs), dtype)
         memory = self.sequence_memory(
-            layout.dense, table, capacity, state_capacity, layout.work_columns
+            layout.dense.operations, table, capacity, state_capacity, layout.dense.work_columns
         )
         source = RunSource(table)
         # Block by block, between which Ctrl-C has its chance.
@@ -436,7 +452,7 @@ class Network:
             most_rows=n,
             columns=columns,
             state_columns=self.layout.state_columns,
-            scratch=self.layout.scratch,
+            scratch=self.layout.dense.scratch,
             n_packing=_n_packing(n, table),
         )
 
@@ -456,13 +472,27 @@ class Network:
                 )
             self._checked_classes = table.y
 
-    def run_plan(self, table):
-        """The plan as it is run on a table."""
+    def plain_plan(self, table):
+        """The plan that is run on a table without fused layers."""
         return self.layout.sparse if self._stays_sparse(table) else self.layout.dense
 
-    def columns(self, table):
-        """Columns of work memory: inputs that stay sparse take none."""
-        return self.layout.work_columns - (self.layout.n_inputs if self._stays_sparse(table) else 0)
+    def run_plan(self, table, n):
+        """The plan that is run on batches of up to n rows of a table.
+
+        Fused layers serve float32. They pack the weights for each batch, so a few rows do without
+        them. Products that several threads share are left to the BLAS.
+        """
+        layout = self.layout
+        layered = layout.layered_sparse if self._stays_sparse(table) else layout.layered
+        if (
+            self.fuses_layers
+            and layered is not None
+            and self.parameters.dtype == np.float32
+            and n >= LEAST_LAYER_ROWS
+            and n * _product_flops(self.plan) < MOST_LAYER_FLOPS
+        ):
+            return layered
+        return self.plain_plan(table)
 
     def _memory(self, table, rows, bounds):
         # Everything a block writes to but parameters and statistics, kept from block to
@@ -475,25 +505,25 @@ class Network:
             capacity = int(np.add.reduceat(table.lengths[rows], bounds[:-1]).max())
         if capacity > np.iinfo(np.intc).max:
             raise ValueError(f"a batch of {capacity} time steps is more than BLAS can count")
-        wanted = table.is_sparse, table.n_steps, id(self.parameters), id(self.statistics)
+        run = self.run_plan(table, n)
+        wanted = table.is_sparse, table.n_steps, id(self.parameters), id(self.statistics), id(run)
         kept, memory = self._training_memory or (None, None)
         if kept == wanted and memory.most_rows >= n and memory.capacity >= capacity:
             return memory
         if kept == wanted:
             n, capacity = max(n, memory.most_rows), max(capacity, memory.capacity)
-        layout = self.layout
         memory = RunMemory(
-            self.run_plan(table),
+            run.operations,
             self.parameters,
             self.statistics,
             capacity=capacity,
             state_capacity=capacity,
             most_rows=n,
-            columns=self.columns(table),
-            state_columns=layout.state_columns,
-            scratch=layout.scratch,
+            columns=run.work_columns,
+            state_columns=self.layout.state_columns,
+            scratch=run.scratch,
             n_packing=_n_packing(n, table),
-            widest=layout.widest,
+            widest=run.widest,
             n_targets=table.y.shape[1],
         )
         self._training_memory = wanted, memory

@@ -8,7 +8,8 @@ cdef enum OperationKind:
     POOLING = 6
     SPARSE_LINEAR = 7
     PERIODIC = 8
-    N_KINDS = 9
+    LAYER = 9
+    N_KINDS = 10
 
 # What an operation is to the RECURRENT or PERIODIC operation before it. NO_PART: the operation
 # stands by itself in the chain of operations.
@@ -26,7 +27,8 @@ cdef enum Part:
 cdef struct Operation:
     int kind                # an OperationKind
     int part                # a Part
-    int activation          # a code of an activation: of ACTIVATION, and of a fused BATCH_NORM
+    int activation          # a code of an activation: of ACTIVATION, and of a fused BATCH_NORM; of LAYER
+                            # a code of ``kernels/layer.h``
     int cell                # a Cell, of RECURRENT
     int direction           # of RECURRENT: 0 forward, 1 backward in time
     int n_directions        # of RECURRENT, and of POOLING: side by side in the columns
@@ -34,6 +36,10 @@ cdef struct Operation:
     Py_ssize_t n_out        # columns of y
     Py_ssize_t x            # input, in columns of the work memory
     Py_ssize_t y            # output, in columns of the work memory; x for one in place
+    Py_ssize_t x_stride     # numbers from row to row of x and y, where rows are padded: of LAYER, and
+    Py_ssize_t y_stride     # x_stride of a LINEAR above a LAYER
+    Py_ssize_t z            # of LAYER: x W, in columns of the work memory
+    Py_ssize_t side         # of LAYER: what the gradient of the activation needs, in columns
     Py_ssize_t state        # of RECURRENT: kept values, in columns of the state memory
     Py_ssize_t weights      # (n_in, n_out), in elements of the parameters
     Py_ssize_t bias         # (n_out - first_biased,)
@@ -47,6 +53,8 @@ cdef struct Operation:
     Py_ssize_t pooling      # of POOLING: a Pooling
     Py_ssize_t statistics   # running mean (t, n_out), then running variance (t, n_out)
     Py_ssize_t scratch      # doubles: the ``sizes`` of the kind say how many
+    Py_ssize_t columns      # of LAYER: doubles of scratch for the numbers of its columns
+    Py_ssize_t packed       # of LAYER and LINEAR above: doubles of scratch for packed weights
     Py_ssize_t key          # of DROPOUT: the masks of two operations differ by their keys
     double epsilon
     double momentum

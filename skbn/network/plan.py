@@ -15,6 +15,8 @@ import numpy as np
 
 from skbn.kernels.activations import ACTIVATIONS, IN_PLACE
 from skbn.kernels.periodic import EMBEDDED
+from skbn.network import fusion
+from skbn.network.fusion import RunPlan
 from skbn.network.operations.recurrent import state_columns
 from skbn.network.operations.registry import KINDS, MODULES, PARTS
 
@@ -36,6 +38,10 @@ OPERATION = np.dtype(
         ("n_out", np.intp),
         ("x", np.intp),
         ("y", np.intp),
+        ("x_stride", np.intp),
+        ("y_stride", np.intp),
+        ("z", np.intp),
+        ("side", np.intp),
         ("state", np.intp),
         ("weights", np.intp),
         ("bias", np.intp),
@@ -49,6 +55,8 @@ OPERATION = np.dtype(
         ("pooling", np.intp),
         ("statistics", np.intp),
         ("scratch", np.intp),
+        ("columns", np.intp),
+        ("packed", np.intp),
         ("key", np.intp),
         ("epsilon", np.float64),
         ("momentum", np.float64),
@@ -83,15 +91,14 @@ class Layout(NamedTuple):
     n_parameters: int
     n_weights: int
     n_statistics: int
-    work_columns: int  # each of as many rows as a batch has
     state_columns: int  # of recurrent operations; each of as many rows
-    widest: int  # columns of the widest data gradient; the inputs have none
-    scratch: int
     n_inputs: int
     n_outputs: int
     segments: np.ndarray  # the parameters in their order, of dtype `SEGMENT`
-    dense: np.ndarray  # the plan for dense tables and sequences, fused
-    sparse: np.ndarray | None  # the plan for sparse tables, fused; None: `dense` serves
+    dense: RunPlan  # for dense tables and sequences
+    sparse: RunPlan | None  # for sparse tables; None: `dense` serves
+    layered: RunPlan | None  # for dense tables, with fused layers; None: there are none
+    layered_sparse: RunPlan | None
     is_recurrent: bool
     is_normalized: bool
     digest: str  # of the plan and of the layout of a record
@@ -117,27 +124,28 @@ class Layout(NamedTuple):
         n_weights = sum(size.get("weights", 0) for size in sizes)
         if n_weights > np.iinfo(np.intc).max:
             raise ValueError(f"{n_weights} weights are more than BLAS can count")
-        chain = plan[plan["part"] == NO_PART]
         is_recurrent = bool((plan["kind"] == RECURRENT).any())
         scratch = sum(size.get("scratch", 0) for size in sizes)
         # An embedding of the columns needs dense rows, which INPUTS makes of sparse ones.
-        sparse = None
+        sparse = layered_sparse = None
         if not is_recurrent and not (plan["kind"] == PERIODIC).any():
-            sparse = _fused(sparse_plan(plan))
-            scratch = max(scratch, sparse["scratch"][0] + _sizes(sparse[0])["scratch"])
+            for_sparse = sparse_plan(plan)
+            scratch = max(scratch, for_sparse["scratch"][0] + _sizes(for_sparse[0])["scratch"])
+            scratch = int(scratch)
+            sparse = fusion.plain(for_sparse, scratch)
+            layered_sparse = fusion.layered(for_sparse, scratch)
         return cls(
             n_parameters=int(segments["stop"][-1]),
             n_weights=int(n_weights),
             n_statistics=int(sum(size.get("statistics", 0) for size in sizes)),
-            work_columns=int((chain["y"] + chain["n_out"]).max()),
             state_columns=sum(state_columns(plan)),
-            widest=int(chain["n_out"][1:].max()),
-            scratch=int(scratch),
             n_inputs=int(plan["n_out"][0]),
             n_outputs=int(plan["n_out"][-1]),
             segments=segments,
-            dense=_fused(plan),
+            dense=fusion.plain(plan, scratch),
             sparse=sparse,
+            layered=None if is_recurrent else fusion.layered(plan, scratch),
+            layered_sparse=layered_sparse,
             is_recurrent=is_recurrent,
             is_normalized=bool((plan["kind"] == BATCH_NORM).any()),
             digest=hashlib.blake2b(
@@ -194,22 +202,6 @@ def sparse_plan(plan):
     if plan["scratch"][0] < 0:
         plan["scratch"][0] = scratch
     return plan
-
-
-def _fused(plan):
-    # A batch norm with a relu in place behind it is one operation.
-    chosen = np.ones(len(plan), bool)
-    plan = plan.copy()
-    for o, (row, behind) in enumerate(pairwise(plan)):
-        if (
-            row["kind"] == BATCH_NORM
-            and behind["kind"] == ACTIVATION
-            and behind["activation"] == ACTIVATIONS["relu"]
-            and behind["x"] == behind["y"] == row["y"]
-        ):
-            plan["activation"][o] = ACTIVATIONS["relu"]
-            chosen[o + 1] = False
-    return plan[chosen]
 
 
 def feed_forward(

@@ -53,7 +53,7 @@ def set_exact_statistics(network, table, rows=None):
 def _collect_rows(network, table, rows):
     # From batch norm to batch norm: the values of its inputs are kept, and go through it and
     # through the operations behind it, up to the next.
-    plan = network.run_plan(table)
+    plan = network.plain_plan(table).operations
     positions = np.flatnonzero(plan["kind"] == BATCH_NORM)
     widest = int(plan["n_in"][positions].max())
     n_kept = min(len(rows), KEPT_BYTES // (widest * network.parameters.itemsize))
@@ -101,13 +101,14 @@ def _blocks(network, table, source, rows, kept, position, below):
     # The input of the batch norm at `position` and the weights of its rows, block by block. Kept
     # values are values at `below`, the batch norm before; they go on from there.
     weight = table.weight_in_statistics
-    plan = network.run_plan(table)
+    run = network.plain_plan(table)
+    plan = run.operations
     d = int(plan["n_in"][position])
     for start in range(0, len(rows), BLOCK_ROWS):
         chosen = rows[start : start + BLOCK_ROWS]
         n = len(chosen)
         x = np.empty((n, d), network.parameters.dtype)
-        memory = network.inference_memory(plan[:position], n, network.columns(table))
+        memory = network.inference_memory(run._replace(operations=plan[:position]), n)
         if start < kept.n and below is not None:
             before = kept.block(start, n, int(plan["n_in"][below]))
             inference.advance(x, before, memory, source, below)
@@ -122,7 +123,7 @@ def _collect_sequences(network, table, rows):
     # All sequences as one batch of the training pass, of which one step is kept. Where a layer has
     # to know all steps beforehand, since it reads from their end or has statistics of all of them
     # together, each layer goes through all steps by itself, and the outputs of all steps are kept.
-    plan = network.layout.dense
+    plan = network.layout.dense.operations
     last = int(np.flatnonzero(plan["kind"] == RECURRENT)[-1])
     while last + 1 < len(plan) and plan["part"][last + 1]:
         last += 1

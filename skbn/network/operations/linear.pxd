@@ -1,5 +1,3 @@
-from cython cimport floating
-
 from skbn.network.operation cimport Operation
 from skbn.network.run cimport Batch, Memory
 
@@ -9,16 +7,4 @@ cdef void forward(
 
 cdef void backward(
     const Operation* operation, const Memory* memory, Batch* batch,
-) noexcept nogil
-
-cdef const floating* effective_weights(
-    const floating* parameters, const Operation* operation, const Memory* memory,
-) noexcept nogil
-
-cdef floating* weights_gradient_begin(
-    floating* gradient, const Operation* operation, const Memory* memory,
-) noexcept nogil
-
-cdef void weights_gradient_end(
-    floating* gradient, const Operation* operation, const Memory* memory,
 ) noexcept nogil

@@ -1,65 +1,25 @@
 """A linear map: y = x W + b, by the matrix products of the BLAS.
 
-Its inputs may have trained factors s: then W is s W of the parameters W, in the scratch memory. The
-backward pass needs s W for the gradient of x alone, and puts the gradient of s W in its place.
+Its inputs may have trained factors s: then W is s W of the parameters W (``weights.pyx``). The rows
+of x are padded where the operation below is a fused layer.
 """
 
 from cython cimport floating
-from libc.string cimport memset
 
-from skbn.kernels.input_scale cimport input_scale_backward, input_scale_forward
 from skbn.kernels.linear cimport (
     linear_data_gradient, linear_forward, linear_parameter_gradients,
 )
-from skbn.network.operation cimport INPUTS
+from skbn.network.operation cimport INPUTS, LAYER
+from skbn.network.operations.layer cimport layer_data_gradient
+from skbn.network.operations.weights cimport (
+    effective_weights, forward_weights, weights_gradient_begin, weights_gradient_end,
+)
 
 import numpy as np
 
 
-cdef const floating* effective_weights(
-    const floating* parameters, const Operation* operation, const Memory* memory,
-) noexcept nogil:
-    """The weights that rows are multiplied by: W, or s W, which is written to the scratch."""
-    cdef floating* scaled
-    if operation.scale < 0:
-        return parameters + operation.weights
-    scaled = <floating*> (memory.scratch + operation.scratch)
-    input_scale_forward(scaled, parameters + operation.weights, parameters + operation.scale,
-                        operation.n_in, operation.n_out)
-    return scaled
-
-
-cdef const floating* _forward_weights(
-    const floating* parameters, const Operation* operation, const Memory* memory,
-) noexcept nogil:
-    # The effective weights of the forward pass, which are still there.
-    if operation.scale < 0:
-        return parameters + operation.weights
-    return <const floating*> (memory.scratch + operation.scratch)
-
-
-cdef floating* weights_gradient_begin(
-    floating* gradient, const Operation* operation, const Memory* memory,
-) noexcept nogil:
-    """Where the gradient of the effective weights is added up."""
-    cdef floating* scaled
-    if operation.scale < 0:
-        return gradient + operation.weights
-    scaled = <floating*> (memory.scratch + operation.scratch)
-    memset(scaled, 0, operation.n_in * operation.n_out * sizeof(floating))
-    return scaled
-
-
-cdef void weights_gradient_end(
-    floating* gradient, const Operation* operation, const Memory* memory,
-) noexcept nogil:
-    """The gradient of W and s from the gradient of the effective weights."""
-    cdef const floating* parameters = <const floating*> memory.parameters
-    if operation.scale >= 0:
-        input_scale_backward(gradient + operation.weights, gradient + operation.scale,
-                             <const floating*> (memory.scratch + operation.scratch),
-                             parameters + operation.weights, parameters + operation.scale,
-                             operation.n_in, operation.n_out)
+cdef inline Py_ssize_t _x_stride(const Operation* operation) noexcept nogil:
+    return operation.n_in if operation.x_stride < 0 else operation.x_stride
 
 
 cdef void _forward(
@@ -71,7 +31,7 @@ cdef void _forward(
         bias = parameters + operation.bias
     linear_forward(work + operation.y * memory.capacity, work + operation.x * memory.capacity,
                    effective_weights(parameters, operation, memory), bias, batch.n_rows,
-                   operation.n_in, operation.n_out)
+                   operation.n_in, operation.n_out, _x_stride(operation))
 
 
 cdef void _backward(
@@ -88,11 +48,15 @@ cdef void _backward(
     # Nobody needs the gradient of the inputs.
     if memory.plan.kind == INPUTS and operation.x == memory.plan.y:
         dx = NULL
+    elif floating is float and operation[-1].kind == LAYER:
+        layer_data_gradient(operation, memory, batch, dy, operation.n_out,
+                            forward_weights(parameters, operation, memory))
     else:
-        linear_data_gradient(dx, dy, _forward_weights(parameters, operation, memory),
+        linear_data_gradient(dx, dy, forward_weights(parameters, operation, memory),
                              batch.n_rows, operation.n_in, operation.n_out)
     linear_parameter_gradients(weights_gradient_begin(gradient, operation, memory), dbias, dy, x,
-                               batch.n_rows, operation.n_in, operation.n_out)
+                               batch.n_rows, operation.n_in, operation.n_out,
+                               _x_stride(operation))
     weights_gradient_end(gradient, operation, memory)
     batch.spare = batch.dy
     batch.dy = dx

@@ -22,6 +22,8 @@ cdef void norm_set_own_steps(Steps* steps, const double* weights) noexcept nogil
 
 cdef double* norm_mean(double* scratch, const Operation* operation, Py_ssize_t step) noexcept nogil
 
+cdef double* norm_var(double* scratch, const Operation* operation, Py_ssize_t step) noexcept nogil
+
 cdef double* norm_invstd(
     double* scratch, const Operation* operation, Py_ssize_t step,
 ) noexcept nogil

@@ -98,9 +98,8 @@ cdef double* norm_mean(double* scratch, const Operation* operation, Py_ssize_t s
     return scratch + (STATISTICS + step) * operation.n_out
 
 
-cdef double* norm_var(
-    double* scratch, const Operation* operation, Py_ssize_t step,
-) noexcept nogil:
+cdef double* norm_var(double* scratch, const Operation* operation, Py_ssize_t step) noexcept nogil:
+    """The biased variance of a time step, (n_out,)."""
     return scratch + (STATISTICS + operation.n_steps + step) * operation.n_out
 
 

@@ -222,7 +222,7 @@ cdef void _set_shared_statistics(
             # All steps of a sequence count alike, so that a backward direction needs no order of
             # its own here.
             linear_forward(a, x + steps.starts[s] * layer.n_in, W_x, <const floating*> NULL, m,
-                           layer.n_in, layer.width)
+                           layer.n_in, layer.width, layer.n_in)
         norm_shared_add(scratch, norm, a + row * layer.width, batch.statistics_weights, m)
     norm_shared_end(scratch, norm, FLT_EPSILON if floating is float else DBL_EPSILON)
 
@@ -269,7 +269,7 @@ cdef void _forward(
             for s in range(steps.n_steps):
                 sequences_reverse_step(inputs + steps.starts[s] * n_in, x, steps, s, n_in, n_in)
             x = inputs
-        linear_forward(a, x, W_x, bias, steps.n_rows, n_in, width)
+        linear_forward(a, x, W_x, bias, steps.n_rows, n_in, width, n_in)
     if norm != NULL and norm.shared and batch.first_step == 0:
         _set_shared_statistics(a, <const floating*> NULL if keeps else x, &layer, memory, batch,
                                W_x)
@@ -282,9 +282,9 @@ cdef void _forward(
         if not keeps:
             if layer.reversed:
                 sequences_reverse_step(inputs, x, steps, s, n_in, n_in)
-                linear_forward(a, inputs, W_x, bias, m, n_in, width)
+                linear_forward(a, inputs, W_x, bias, m, n_in, width, n_in)
             else:
-                linear_forward(a, x + steps.starts[s] * n_in, W_x, bias, m, n_in, width)
+                linear_forward(a, x + steps.starts[s] * n_in, W_x, bias, m, n_in, width, n_in)
         h_step = h + (0 if rolls_h else steps.starts[s]) * d
         h_before = NULL
         if s > 0:
@@ -348,7 +348,7 @@ cdef void _recurrent_part(
         gemm(gates, <int> width, h_before, <int> d, W_h, <int> width,
              <int> m, <int> width, <int> d, False, False, <floating> 1)
         return
-    linear_forward(u, h_before, W_h, <const floating*> NULL, m, d, width)
+    linear_forward(u, h_before, W_h, <const floating*> NULL, m, d, width, d)
     if norm != NULL:
         _set_statistics(scratch, norm, u, memory.statistics, batch, step)
         source = _statistics_step(norm, batch, step)
@@ -434,6 +434,7 @@ cdef void _backward(
         gradient + layer.input_map.weights,
         NULL if layer.input_map.bias < 0 else gradient + layer.input_map.bias,
         gates, <const floating*> inputs if layer.reversed else x, n_rows, n_in, width,
+        n_in,
     )
     if layer.direction == 0:
         # The last of the directions of a layer.

@@ -16,15 +16,15 @@ the module of the kind (`MODULES`):
 
 from skbn.network.operation cimport (
     ACTIVATION, BATCH_NORM, CELL_NORM, DROPOUT, EMBEDDED_COLUMNS, INPUT_MAP, INPUT_NORM, INPUTS,
-    LINEAR, N_KINDS, NO_PART, PERIODIC, POOLING, RECURRENT, RECURRENT_MAP, RECURRENT_NORM,
+    LAYER, LINEAR, N_KINDS, NO_PART, PERIODIC, POOLING, RECURRENT, RECURRENT_MAP, RECURRENT_NORM,
     SPARSE_LINEAR,
 )
 from skbn.network.operations cimport (
-    activation, batch_norm, dropout, inputs, linear, periodic, pooling, recurrent, sparse_linear,
+    activation, batch_norm, dropout, inputs, layer, linear, periodic, pooling, recurrent, sparse_linear,
 )
 
 from skbn.network.operations import (
-    activation, batch_norm, dropout, inputs, linear, periodic, pooling, recurrent, sparse_linear,
+    activation, batch_norm, dropout, inputs, layer, linear, periodic, pooling, recurrent, sparse_linear,
 )
 
 cdef Functions[N_KINDS] FUNCTIONS
@@ -60,6 +60,7 @@ _register("sparse_linear", SPARSE_LINEAR, sparse_linear, sparse_linear.forward,
 
 _register("periodic", PERIODIC, periodic, periodic.forward, periodic.backward, periodic.forward,
           NULL)
+_register("layer", LAYER, layer, layer.forward, layer.backward, layer.infer, layer.update)
 
 PARTS = {
     "none": NO_PART, "input_map": INPUT_MAP, "input_norm": INPUT_NORM,

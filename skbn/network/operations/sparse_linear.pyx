@@ -11,7 +11,7 @@ from skbn.kernels.gather cimport input_floating
 from skbn.kernels.sparse_linear cimport (
     ColumnMoments, index_t, sparse_linear_backward, sparse_linear_forward,
 )
-from skbn.network.operations.linear cimport (
+from skbn.network.operations.weights cimport (
     effective_weights, weights_gradient_begin, weights_gradient_end,
 )
 

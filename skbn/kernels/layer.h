@@ -1,0 +1,50 @@
+/* What the loops of a fused layer are given, and where they are found. layer_loops.h has the loops,
+   layer_versions.h compiles them for several instruction sets. All numbers are float32 but the sums.
+*/
+#ifndef SKBN_LAYER_H
+#define SKBN_LAYER_H
+
+/* What happens to a tile of a product before it leaves the registers. */
+enum {
+    SKBN_STORED,        /* C = the product */
+    SKBN_ADDED,         /* C += the product */
+    SKBN_MOMENTS,       /* C = the product; sums of C - C_0 and of its square, C_0 the first row */
+    SKBN_GRADIENT       /* C = the product times f'; sums of C and of C (z - hi) */
+};
+/* Activations that are fused. The side values of RECTIFIED (relu) are its outputs, of SMOOTH (silu)
+   its derivatives. */
+enum { SKBN_IDENTITY, SKBN_RECTIFIED, SKBN_SMOOTH };
+
+struct skbn_epilogue {
+    int kind;
+    int activation;         /* of GRADIENT */
+    long c_row;             /* numbers from one row of C to the next */
+    long n;                 /* columns of C that STORED and ADDED write */
+    double* first;          /* (c_row,) the two sums, which are added to */
+    double* second;
+    float* shift;           /* (c_row,) MOMENTS: receives C_0; GRADIENT: hi */
+    const float* side;      /* GRADIENT: side values, rows side_row apart */
+    long side_row;
+    const float* z;         /* GRADIENT: (m, c_row) */
+};
+
+struct skbn_layer_loops {
+    int lanes;
+    int panel_width;        /* columns of a panel at most */
+    void (*pack)(float* to, const float* b, long b_row, long k, long n, int transposed);
+    void (*product_packed)(float* c, const float* a, long a_row, const float* packed, long m, long n,
+                           long k, const struct skbn_epilogue* e);
+    void (*product)(float* c, const float* a, long a_row, const float* b, long b_row, int transposed,
+                    float* buffer, long m, long n, long k, const struct skbn_epilogue* e);
+    void (*weight_gradient)(float* dw, const float* x, long x_row, const float* dz, long dz_row,
+                            long m, long n_in, long n_out);
+    void (*activated)(int activation, float* y, long y_row, float* side, const float* z,
+                      const float* hi, const float* scale, const float* shift, long n, long d);
+    void (*gradient_sums)(float* g, const float* dy, long dy_row, const struct skbn_epilogue* e,
+                          long n, long d);
+    void (*data_gradient)(float* g, const float* z, const float* hi, const float* slope,
+                          const float* constant, const float* linear, const float* shares, long n,
+                          long ld);
+};
+
+#endif

@@ -1,0 +1,179 @@
+"""The plans that are run: operations of a plan put together, with the memory that they need.
+
+A plan says what a network is. It is run as one of these:
+
+`plain`
+    A batch norm and the relu behind it are one operation. It serves every table and dtype.
+`layered`
+    A linear map, its batch norm and its activation are one operation, LAYER, on padded rows, in
+    float32 and where the processor has the loops (``skbn.kernels.layer``).
+
+The plans give the same outputs and gradients up to rounding.
+"""
+
+import math
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from skbn.kernels import layer as layer_kernels
+from skbn.kernels.activations import ACTIVATIONS
+from skbn.network.operations.layer import scratch_of
+from skbn.network.operations.registry import KINDS, PARTS
+
+LINEAR, BATCH_NORM, ACTIVATION = KINDS["linear"], KINDS["batch_norm"], KINDS["activation"]
+INPUTS, LAYER = KINDS["inputs"], KINDS["layer"]
+NO_PART = PARTS["none"]
+
+# Codes of activations in a plan -> their codes in a layer.
+FUSED = {ACTIVATIONS[name]: code for name, code in layer_kernels.FUSED.items()}
+IDENTITY, RELU = ACTIVATIONS["identity"], ACTIVATIONS["relu"]
+
+# Doubles of a cache line. Arrays of the scratch memory begin at one.
+LINE = 8
+
+
+class RunPlan(NamedTuple):
+    """Operations that are run, and the sizes of the memory that they need."""
+
+    operations: np.ndarray
+    work_columns: int  # each of as many rows as a batch has
+    widest: int  # columns of the widest data gradient
+    scratch: int  # doubles
+
+
+def plain(plan, scratch):
+    """The plan with each batch norm and the relu in place behind it as one operation.
+
+    Parameters
+    ----------
+    plan : ndarray of dtype `OPERATION`
+    scratch : int
+        Doubles of scratch memory that its operations need.
+
+    Returns
+    -------
+    run : RunPlan
+    """
+    chosen = np.ones(len(plan), bool)
+    plan = plan.copy()
+    for o, (row, behind) in enumerate(pairwise(plan)):
+        if (
+            row["kind"] == BATCH_NORM
+            and behind["kind"] == ACTIVATION
+            and behind["activation"] == RELU
+            and behind["x"] == behind["y"] == row["y"]
+        ):
+            plan["activation"][o] = RELU
+            chosen[o + 1] = False
+    plan = plan[chosen]
+    chain = plan[plan["part"] == NO_PART]
+    # Nobody needs the gradient of the inputs.
+    widest = int(chain["n_out"][chain["kind"] != INPUTS].max(initial=1))
+    return RunPlan(plan, int((chain["y"] + chain["n_out"]).max()), widest, scratch)
+
+
+def layered(plan, scratch):
+    """The plan with its hidden layers as operations of their own.
+
+    Parameters
+    ----------
+    plan : ndarray of dtype `OPERATION`
+        Of a feed-forward network, for dense tables or for sparse ones.
+    scratch : int
+        Doubles of scratch memory that its operations need.
+
+    Returns
+    -------
+    run : RunPlan or None
+        ``None``: the plan has no hidden layer that can be fused, or the processor has no loops.
+    """
+    if not layer_kernels.lanes():
+        return None
+    rows = _with_layers([dict(zip(plan.dtype.names, row.item(), strict=True)) for row in plan])
+    if not any(row["kind"] == LAYER for row in rows):
+        return None
+    columns, widest = _place_work(rows)
+    scratch = _place_scratch(rows, scratch)
+    operations = np.array([tuple(row.values()) for row in rows], plan.dtype)
+    return RunPlan(operations, columns, widest, scratch)
+
+
+def _with_layers(rows):
+    # Rows of a plan with layers, whose places are not set yet; the rows are changed.
+    result = []
+    position = 0
+    while position < len(rows):
+        row = rows[position]
+        following = rows[position + 1 : position + 3]
+        kinds = [behind["kind"] for behind in following]
+        position += 1
+        # The map of the outputs, the last operation, stays as it is.
+        if row["kind"] == LINEAR and kinds[:1] == [BATCH_NORM]:
+            norm = following.pop(0)
+            names = ("gamma", "beta", "statistics", "epsilon", "momentum", "n_steps", "shared")
+            row |= {name: norm[name] for name in names}
+            position += 1
+        elif row["kind"] != LINEAR or kinds[:1] != [ACTIVATION] or (
+            following[0]["activation"] not in FUSED
+        ):
+            result.append(row)
+            continue
+        row |= {"kind": LAYER, "activation": FUSED[IDENTITY]}
+        result.append(row)
+        if following and following[0]["kind"] == ACTIVATION:
+            activation = following[0]["activation"]
+            if activation in FUSED:
+                row["activation"] = FUSED[activation]
+                position += 1
+    return result
+
+
+def _place_work(rows):
+    # The places of all outputs, one behind the other; the columns, and the widest data gradient.
+    first = rows[0]
+    y, stride, columns = first["y"], first["n_out"], first["n_out"]
+    # Nobody needs the gradient of the inputs.
+    widest = 1 if first["kind"] == INPUTS else _padded(first["n_out"])
+    for row, behind in zip(rows[1:], [*rows[2:], None], strict=True):
+        if row["part"] != NO_PART:
+            continue
+        row["x"], in_place = y, row["x"] == row["y"]
+        padded, x_stride, stride = _padded(row["n_out"]), stride, row["n_out"]
+        if row["kind"] in (LAYER, LINEAR):
+            row["x_stride"] = x_stride
+        if row["kind"] == LAYER:
+            # Other operations than these two know no padding.
+            if behind["kind"] in (LAYER, LINEAR):
+                stride = padded
+            row["y_stride"], row["z"], row["side"] = stride, columns, columns + padded
+            columns += 2 * padded
+        y = row["y"] = y if in_place else columns
+        columns += 0 if in_place else stride
+        widest = max(widest, padded)
+    return columns, widest
+
+
+def _place_scratch(rows, scratch):
+    # Behind the scratch of the operations as they were: memory for packed weights, which all share,
+    # then the memory of each layer. All begin at a cache line.
+    mapped = [row for row in rows if row["kind"] in (LAYER, LINEAR)]
+    longest = max(max(row["n_in"], row["n_out"]) for row in mapped)
+    packed = _in_lines(scratch)
+    scratch = packed + _in_lines(longest * layer_kernels.panel_width() / 2)
+    for row in mapped:
+        row["packed"] = packed
+        if row["kind"] == LAYER:
+            row["columns"] = scratch
+            scratch += _in_lines(scratch_of(row, _padded(row["n_out"])))
+    return scratch
+
+
+def _padded(d):
+    lanes = layer_kernels.lanes()
+    return -(-d // lanes) * lanes
+
+
+def _in_lines(doubles):
+    return math.ceil(doubles / LINE) * LINE
