@@ -42,4 +42,7 @@ def _slices(n_rows, parts):
 
 def side_by_side(function, slices):
     """``[function(rows) for rows in slices]``, in threads where there are several slices."""
+    if len(slices) == 1:
+        # Counting the threads takes longer than the moments of a mini-batch.
+        return [function(slices[0])]
     return training.side_by_side(function, slices, min(available_threads(), PARTS))
