@@ -1,9 +1,264 @@
 """A stream of small calls of partial_fit: what a call does once, and what it must not leave out."""
 
-import numpy as np
-import pytest
+import sys
+import warnings
 
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from scipy.sparse import csr_array
+from sklearn.utils import check_array
+from sklearn.utils.multiclass import type_of_target
+
+from skbn import (
+    MLPWithBatchNormClassifier,
+    MLPWithBatchNormRegressor,
+    RNNWithBatchNormClassifier,
+    RNNWithBatchNormRegressor,
+)
 from skbn.estimators import random_sequence, row_parts
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((40, 4))
+SEQUENCES = RNG.standard_normal((40, 4, 3))
+FRAME = pd.DataFrame(X, columns=list("abcd"))
+SPARSE = csr_array(np.where(X > 0.0, X, 0.0))
+WEIGHT = RNG.uniform(0.5, 1.5, 40)
+LABELS = (X[:, :3] > 0.0).astype(int)
+CLASSES = np.digitize(X[:, 0], [-0.5, 0.5])
+STRINGS = np.array(["low", "middle", "high"])[CLASSES]
+REAL = 3.0 * X[:, 0] + 1.0
+SMALL = {"hidden_layer_sizes": (5,), "random_state": 0}
+
+
+def classifier():
+    return MLPWithBatchNormClassifier(**SMALL)
+
+
+def in_a_stream(estimator, X, y, classes=None):
+    """An estimator after its first mini-batch."""
+    options = {} if classes is None else {"classes": classes}
+    return estimator.partial_fit(X, y, **options)
+
+
+# What is looked at once.
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """The first argument of each call of scikit-learn's two checks, by their names."""
+    seen = {}
+    for function in (check_array, type_of_target):
+        seen[function.__name__] = arguments = []
+
+        def counted(data, *args, function=function, arguments=arguments, **kwargs):
+            arguments.append(data)
+            return function(data, *args, **kwargs)
+
+        for module in list(sys.modules.values()):
+            if vars(module).get(function.__name__) is function:
+                monkeypatch.setattr(module, function.__name__, counted)
+    return seen
+
+
+STREAMS = {
+    "classifier": (MLPWithBatchNormClassifier, X, CLASSES),
+    "columns": (MLPWithBatchNormClassifier, FRAME, CLASSES),
+    "sparse": (MLPWithBatchNormClassifier, SPARSE, CLASSES),
+    "strings": (MLPWithBatchNormClassifier, X, STRINGS),
+    "objects": (MLPWithBatchNormClassifier, X, STRINGS.astype(object)),
+    "series": (MLPWithBatchNormClassifier, FRAME, pd.Series(STRINGS)),
+    "labels": (MLPWithBatchNormClassifier, X, LABELS),
+    "sparse labels": (MLPWithBatchNormClassifier, X, csr_array(LABELS)),
+    "regressor": (MLPWithBatchNormRegressor, X, REAL),
+    "regressor of columns": (MLPWithBatchNormRegressor, FRAME, pd.Series(REAL)),
+    "integers": (MLPWithBatchNormRegressor, X, CLASSES),
+    "recurrent classifier": (RNNWithBatchNormClassifier, SEQUENCES, CLASSES),
+    "recurrent regressor": (RNNWithBatchNormRegressor, SEQUENCES, REAL),
+    "steps of one feature": (RNNWithBatchNormRegressor, X, REAL),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("validated", [False, True])
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_call_looks_at_each_argument_once(name, validated, weighted, looks):
+    kind, X, y = STREAMS[name]
+    classes = None
+    if "Classifier" in kind.__name__:
+        classes = np.arange(3) if "labels" in name else np.unique(y)
+    # R2 is scikit-learn's, with its checks.
+    scoring = "loss" if "Regressor" in kind.__name__ else None
+    estimator = in_a_stream(kind(**SMALL, scoring=scoring), X, y, classes)
+    given = [X, y]
+    options = {}
+    if weighted:
+        options["sample_weight"] = list(WEIGHT)
+    if validated:
+        options |= {"X_val": X[:30], "y_val": y[:30], "sample_weight_val": list(WEIGHT[:30])}
+    given += options.values()
+    for arguments in looks.values():
+        arguments.clear()
+    estimator.partial_fit(X, y, **options)
+    for argument in given:
+        assert sum(seen is argument for seen in looks["check_array"]) <= 1
+    # Nothing but the arguments is checked: no result of a check is checked again.
+    assert len(looks["check_array"]) <= len(given)
+    assert looks["type_of_target"] == []
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+def test_small_arrays_of_a_stream_need_no_check(weight, looks):
+    estimator = in_a_stream(classifier(), X, CLASSES, [0, 1, 2])
+    looks["check_array"].clear()
+    estimator.partial_fit(X, CLASSES, weight)
+    assert looks["check_array"] == []
+
+
+# What is refused and what is warned of, as before the first mini-batch.
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (CLASSES + 1, "has classes not in `self.classes_`"),
+        (CLASSES + 0.5, "Unknown label type: continuous"),
+        (np.where(CLASSES == 1, np.nan, CLASSES), "Input y contains NaN"),
+        (np.where(CLASSES == 1, np.inf, CLASSES), "Input y contains infinity"),
+        (CLASSES + 0j, "Complex data not supported"),
+        (CLASSES.astype(object), "Unknown label type: unknown"),
+        (LABELS, "does not fit the targets of the previous call"),
+        (CLASSES[:-1], "inconsistent numbers of samples"),
+        (None, "requires y to be passed"),
+        (CLASSES.reshape(1, -1, 1), "Found array with dim 3"),
+        (CLASSES[:0], "Found array with 0 sample"),
+    ],
+)
+def test_targets_of_a_stream_are_refused_by_scikit_learns_words(y, message):
+    estimator = in_a_stream(classifier(), X, CLASSES, [0, 1, 2])
+    before = vars(estimator).copy()
+    with pytest.raises(ValueError, match=message):
+        estimator.partial_fit(X, y)
+    assert vars(estimator) == before
+
+
+@pytest.mark.parametrize("odd", ["other", None, 1, 1.5, float("nan")])
+def test_an_object_among_strings_is_refused(odd):
+    estimator = in_a_stream(classifier(), X, STRINGS, np.unique(STRINGS))
+    y = STRINGS.astype(object)
+    y[7] = odd
+    with pytest.raises((ValueError, TypeError)):
+        estimator.partial_fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "y", [LABELS * 2 - LABELS[:, ::-1], LABELS + 0.5, LABELS[:, :2], LABELS.astype(str)]
+)
+def test_what_are_no_labels_in_a_stream_of_labels_is_refused(y):
+    estimator = in_a_stream(classifier(), X, LABELS, [0, 1, 2])
+    with pytest.raises(ValueError, match=r"y has|Unknown label type|columns of classes"):
+        estimator.partial_fit(X, y)
+
+
+@pytest.mark.parametrize("labels", [2 * LABELS, LABELS.astype(bool), LABELS.astype(np.float32)])
+def test_labels_may_be_any_number_but_0(labels):
+    expected = in_a_stream(classifier(), X, LABELS, [0, 1, 2]).partial_fit(X, LABELS)
+    found = in_a_stream(classifier(), X, LABELS, [0, 1, 2]).partial_fit(X, labels)
+    np.testing.assert_array_equal(found._parameters, expected._parameters)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float32, np.longdouble])
+def test_classes_may_be_of_any_dtype(dtype):
+    y = CLASSES > 0
+    expected = in_a_stream(classifier(), X, y.astype(int), [0, 1]).partial_fit(X, y.astype(int))
+    found = in_a_stream(classifier(), X, y.astype(int), [0, 1]).partial_fit(X, y.astype(dtype))
+    np.testing.assert_array_equal(found._parameters, expected._parameters)
+
+
+@pytest.mark.parametrize("n_classes", [20, 21])
+def test_many_classes_for_a_few_rows_are_warned_of(n_classes):
+    estimator = in_a_stream(classifier(), X, CLASSES, np.arange(n_classes))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        estimator.partial_fit(X, np.arange(40) % n_classes)
+    messages = [str(warning.message) for warning in caught]
+    assert any("greater than 50%" in message for message in messages) == (n_classes > 20)
+
+
+@pytest.mark.parametrize("first", [X, FRAME])
+@pytest.mark.parametrize("second", [X, FRAME])
+def test_names_of_columns_are_compared_in_a_stream(first, second):
+    estimator = in_a_stream(classifier(), first, CLASSES, [0, 1, 2])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        estimator.partial_fit(second, CLASSES)
+    assert ["feature names" in str(warning.message) for warning in caught] == (
+        [] if first is second else [True]
+    )
+    if first is FRAME:
+        with pytest.raises(ValueError, match="should match those that were passed during fit"):
+            estimator.partial_fit(FRAME[list("dcba")], CLASSES)
+
+
+@pytest.mark.parametrize("kind", [MLPWithBatchNormClassifier, MLPWithBatchNormRegressor])
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (np.full(40, np.nan), "Input sample_weight contains NaN"),
+        (np.full(40, np.inf), "Input sample_weight contains infinity"),
+        (np.full(40, -1.0), "Negative values in data passed to `sample_weight`"),
+        (np.zeros(40), "at least one non-zero number|0 sample.* of positive weight"),
+        (np.full(40, 1e308), "sum beyond the largest float64"),
+        (WEIGHT[:5], "sample_weight.shape"),
+        (WEIGHT[:, np.newaxis], "must be 1D"),
+        (WEIGHT + 0j, "Complex data not supported"),
+    ],
+)
+def test_weights_of_a_stream_are_refused(kind, weight, message):
+    is_classifier = kind is MLPWithBatchNormClassifier
+    estimator = in_a_stream(kind(**SMALL), X, CLASSES, [0, 1, 2] if is_classifier else None)
+    with pytest.raises(ValueError, match=message):
+        estimator.partial_fit(X, CLASSES, sample_weight=weight)
+
+
+@pytest.mark.parametrize(
+    "y", [REAL.astype(np.float32), REAL.astype(np.longdouble), REAL.astype(object), list(REAL)]
+)
+def test_real_targets_may_be_of_any_dtype(y):
+    expected = in_a_stream(MLPWithBatchNormRegressor(**SMALL), X, REAL)
+    expected.partial_fit(X, np.asarray(y, np.float64))
+    found = in_a_stream(MLPWithBatchNormRegressor(**SMALL), X, REAL).partial_fit(X, y)
+    np.testing.assert_array_equal(found._parameters, expected._parameters)
+
+
+@pytest.mark.skipif(
+    np.finfo(np.longdouble).max <= np.finfo(np.float64).max, reason="long double is float64 here"
+)
+def test_numbers_that_are_too_large_for_float64_are_no_real_targets():
+    y = np.full(40, np.finfo(np.longdouble).max)
+    with pytest.raises(ValueError, match="infinity"), np.errstate(over="ignore"):
+        MLPWithBatchNormRegressor(**SMALL).partial_fit(X, y)
+
+
+def test_sparse_real_targets_are_refused():
+    with pytest.raises(TypeError, match="Sparse data was passed for y"):
+        MLPWithBatchNormRegressor(**SMALL).partial_fit(X, csr_array(X[:, :2]))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_refused_unless_they_are_assumed_to_be_none(value):
+    estimator = in_a_stream(classifier(), X, CLASSES, [0, 1, 2])
+    bad = X.copy()
+    bad[3, 1] = value
+    with pytest.raises(ValueError, match="Input X contains"):
+        estimator.partial_fit(bad, CLASSES)
+    # Without the check the moments of the column find it out.
+    with sklearn.config_context(assume_finite=True), pytest.raises(ValueError, match="in column 1"):
+        estimator.partial_fit(bad, CLASSES)
+
+
+# The random numbers and the threads of a call.
 
 
 def draws(sequence):

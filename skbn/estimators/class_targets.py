@@ -5,7 +5,6 @@ from copy import copy
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 from scipy.special import expit, log_expit, log_softmax
-from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import column_or_1d
 
@@ -21,6 +20,14 @@ from skbn.estimators.temperature import (
     temperature_of_a_mean,
     tempered,
 )
+
+# Kinds of dtypes of real numbers, and the kinds that classes of a kind can be compared with:
+# strings with objects that may be strings.
+NUMBERS = "biuf"
+COMPARABLE = {"U": "UO"} | dict.fromkeys(NUMBERS, NUMBERS)
+
+# Of more rows than these scikit-learn warns where most have a class of their own.
+MANY_ROWS = 20
 
 # Attributes of a classifier whose probabilities are calibrated.
 CALIBRATION = ("temperature_", "_prior_outputs")
@@ -175,12 +182,68 @@ class ClassTargets:
             y = y.toarray()
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=not validation)
-        # Each call of `type_of_target` takes a fifth of a small call of partial_fit.
-        if y.ndim == 2 and type_of_target(y, input_name="y") == "multiclass-multioutput":
-            raise ValueError(
-                f"y has {y.shape[1]} columns of classes (multiclass-multioutput), which is not "
-                "supported: fit a classifier to each, as MultiOutputClassifier does"
-            )
+        numbers = self._numbers_of_known(y) if incremental else None
+        if numbers is None and not (incremental and self._are_known_labels(y)):
+            self._check_kind(y)
+            # Columns of classes were refused, so several columns are labels.
+            present = unique_labels(y) if y.ndim == 1 else np.arange(y.shape[1])
+            self._take_classes(present, incremental)
+        self._take_form(y.shape, is_multilabel=y.ndim == 2)
+        if y.ndim == 2:
+            if not validation:
+                self.predicts_sparse = is_sparse
+            # A row has a label wherever the target is not 0, as in scikit-learn.
+            return (y != 0).astype(np.float64)
+        if numbers is None:
+            numbers = np.searchsorted(self.classes, y)
+        # A softmax takes one column with the number of the class. A logistic output takes 0 or 1.
+        return numbers.reshape(-1, 1)
+
+    # What is a class already need not be looked at as scikit-learn looks at targets of unknown
+    # kind, which takes several times as long as a training step on a mini-batch.
+
+    def _numbers_of_known(self, y):
+        """The numbers of the classes of `y` where each is known for sure, otherwise None."""
+        if y.ndim != 1 or self.classes is None:
+            return None
+        if len(y) > MANY_ROWS and len(self.classes) > round(0.5 * len(y)):
+            return None  # scikit-learn may warn of so many classes
+        if y.dtype.kind not in COMPARABLE.get(self.classes.dtype.kind, ""):
+            return None
+        try:
+            numbers = np.searchsorted(self.classes, y)
+            is_known = self.classes.take(numbers, mode="clip") == y
+        except TypeError:  # among strings something that is none
+            return None
+        return numbers if is_known.all() else None
+
+    def _are_known_labels(self, y):
+        """Whether `y` has the labels that are known, and nothing but 0 and 1."""
+        return (
+            self.is_multilabel
+            and y.ndim == 2
+            and y.shape[1] == self.n_outputs
+            and y.dtype.kind in NUMBERS
+            and bool(((y == 0) | (y == 1)).all())
+        )
+
+    def _check_kind(self, y):
+        """Refuse targets that are neither one class a row nor labels.
+
+        Raises
+        ------
+        ValueError
+        """
+        # Each call of `type_of_target` takes longer than a training step on a mini-batch.
+        if y.ndim == 2:
+            kind = type_of_target(y, input_name="y")
+            if kind == "multilabel-indicator":
+                return
+            if kind == "multiclass-multioutput":
+                raise ValueError(
+                    f"y has {y.shape[1]} columns of classes (multiclass-multioutput), which is not "
+                    "supported: fit a classifier to each, as MultiOutputClassifier does"
+                )
         try:
             check_classification_targets(y)
         except ValueError as error:
@@ -188,16 +251,6 @@ class ClassTargets:
                 raise
             regressor = self.estimator_name.replace("Classifier", "Regressor")
             raise ValueError(f"{error} For a continuous target there is {regressor}.") from None
-        self._take_classes(unique_labels(y), incremental)
-        # Columns of classes were refused above, so several columns are labels.
-        self._take_form(y.shape, is_multilabel=y.ndim == 2)
-        if y.ndim == 2:
-            if not validation:
-                self.predicts_sparse = is_sparse
-            # A row has a label wherever the target is not 0, as in scikit-learn.
-            return (y != 0).astype(np.float64)
-        # A softmax takes one column with the number of the class. A logistic output takes 0 or 1.
-        return np.searchsorted(self.classes, y).reshape(-1, 1)
 
     def _take_classes(self, present, incremental):
         if self.classes is None:
@@ -369,5 +422,11 @@ class ClassTargets:
             return np.nan
         if tempers:
             z = self._tempered_on(z, rows)
-        targets = rows.targets if self.is_multilabel else rows.targets[:, 0]
-        return accuracy_score(targets, self._codes(z), sample_weight=rows.sample_weight)
+        codes = self._codes(z)
+        # `accuracy_score` would find out the kinds of both first.
+        is_right = (
+            (codes == rows.targets).all(axis=1)
+            if self.is_multilabel
+            else codes == rows.targets[:, 0]
+        )
+        return np.average(is_right, weights=rows.sample_weight)

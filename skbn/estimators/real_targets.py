@@ -137,7 +137,11 @@ class RealTargets:
             fit the earlier targets.
         """
         _refuse_dates(y)
-        y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+        if isinstance(y, np.ndarray) and y.dtype.kind in "biuf" and y.dtype.itemsize <= 8:
+            # `y` was checked as it was given, and float64 holds all of its numbers.
+            y = y.astype(np.float64, copy=False)
+        else:
+            y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=not validation)
         y = y.reshape(len(y), -1)

@@ -1,12 +1,18 @@
 """Rows: the data that a user gives, checked, and in the form that a network takes."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn import config_context, get_config
 from sklearn.base import is_regressor
-from sklearn.utils.validation import _check_sample_weight, check_array, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_array,
+    check_consistent_length,
+    validate_data,
+)
 
 from skbn.estimators.arguments import checker_of, in_the_name_of
 from skbn.estimators.class_weights import weights_by_class
@@ -91,12 +97,32 @@ def as_table(X):
 def checked_data(estimator, *data, **checks):
     """The result of scikit-learn's ``validate_data``, with the checks that all tables need."""
     checks |= {"accept_sparse": ["csr", "csc"], "dtype": (np.float64, np.float32)}
+    with numpy_alone():
+        return validate_data(estimator, *data, **checks)
+
+
+def checked_targets(estimator, y, name="y"):
+    """The result of the check of targets that ``validate_data`` makes beside that of a table."""
+    with numpy_alone():
+        return check_array(
+            y,
+            accept_sparse="csr",
+            ensure_2d=False,
+            dtype=None,
+            input_name=name,
+            estimator=estimator,
+        )
+
+
+def numpy_alone():
+    """Around checks of scikit-learn, which leave tensors as they are where arrays are dispatched.
+
+    The kernels work on memory of this process. So tensors become arrays, or raise an error that
+    says why they cannot.
+    """
     if not get_config()["array_api_dispatch"]:
-        return validate_data(estimator, *data, **checks)
-    # The kernels work on memory of this process. So tensors become arrays, or raise an error that
-    # says why they cannot.
-    with config_context(array_api_dispatch=False):
-        return validate_data(estimator, *data, **checks)
+        return nullcontext()
+    return config_context(array_api_dispatch=False)
 
 
 def checked_table(estimator, X, y="no_validation", *, smallest=1, fresh=False):
@@ -104,26 +130,33 @@ def checked_table(estimator, X, y="no_validation", *, smallest=1, fresh=False):
 
     scikit-learn's checks set ``n_features_in_`` and ``feature_names_in_`` where `fresh` is true.
 
-    For a few rows, as a service gets them, scikit-learn's checks take longer than the network. So
-    an array is not checked where the checks would return the same array and give no warning.
+    For a few rows, as a service gets them and a stream brings them, scikit-learn's checks take
+    longer than the network. So arrays are not checked where the checks would return the same
+    arrays and give no warning.
 
     Raises
     ------
     ValueError
         If the data are not finite, do not fit an earlier call, or have fewer than `smallest` rows.
     """
+    needs_no_check = not fresh and _table_needs_no_check(estimator, X, smallest)
     if isinstance(y, str) and y == "no_validation":
-        if not fresh and _needs_no_check(estimator, X, smallest):
+        if needs_no_check:
             return X
         X = checked_data(estimator, X, ensure_min_samples=smallest, reset=fresh)
         return as_table(X)
+    if needs_no_check and y is not None:
+        if not targets_need_no_check(y, X.shape[0]):
+            y = checked_targets(estimator, y)
+            check_consistent_length(X, y)
+        return X, y
     X, y = checked_data(
         estimator, X, y, multi_output=True, ensure_min_samples=smallest, reset=fresh
     )
     return as_table(X), y
 
 
-def _needs_no_check(estimator, X, smallest):
+def _table_needs_no_check(estimator, X, smallest):
     return (
         type(X) is np.ndarray
         and X.dtype in (np.float64, np.float32)
@@ -135,6 +168,17 @@ def _needs_no_check(estimator, X, smallest):
         # Without names: otherwise scikit-learn's checks give a warning.
         and not hasattr(estimator, "feature_names_in_")
         and bool(np.isfinite(X).all())
+    )
+
+
+def targets_need_no_check(y, n):
+    """Whether scikit-learn's checks would return `y` as it is, for `n` rows that are checked."""
+    return (
+        type(y) is np.ndarray
+        and y.ndim in (1, 2)
+        and y.shape[0] == n
+        and y.size > 0
+        and (y.dtype.kind in "biuU" or (y.dtype.kind == "f" and bool(np.isfinite(y).all())))
     )
 
 
@@ -201,14 +245,8 @@ def given_validation_rows(estimator, targets, X, y, sample_weight):
         X = checker_of(estimator, X, "X_val")._checked_rows(X, smallest=smallest)
     n = X.shape[0]
     with in_the_name_of("y_val", instead_of="y"):
-        y = check_array(
-            y,
-            accept_sparse="csr",
-            ensure_2d=False,
-            dtype=None,
-            input_name="y_val",
-            estimator=estimator,
-        )
+        if not targets_need_no_check(y, n):
+            y = checked_targets(estimator, y, "y_val")
         if y.shape[0] != n:
             raise ValueError(f"y_val has {y.shape[0]} rows, but X_val has {n}.")
         encoded = targets.encode(y, incremental=True, validation=True)
@@ -218,16 +256,31 @@ def given_validation_rows(estimator, targets, X, y, sample_weight):
 
 
 def _checked_weight(sample_weight, X, ensure_non_negative, name="sample_weight"):
-    # `X` need not be an array, so an array of the same length takes its place in the check.
-    with in_the_name_of(name, instead_of="sample_weight"):
-        sample_weight = _check_sample_weight(
-            sample_weight,
-            np.empty(X.shape[0]),
-            dtype=np.float64,
-            ensure_non_negative=ensure_non_negative,
-        )
+    n = X.shape[0]
+    if not _weight_needs_no_check(sample_weight, n):
+        # `X` need not be an array, so an array of the same length takes its place in the check.
+        with in_the_name_of(name, instead_of="sample_weight"):
+            sample_weight = _check_sample_weight(
+                sample_weight,
+                np.empty(n),
+                dtype=np.float64,
+                ensure_non_negative=ensure_non_negative,
+            )
     _refuse_endless(name, sample_weight)
     return sample_weight
+
+
+def _weight_needs_no_check(sample_weight, n):
+    # As of small tables: scikit-learn's check would return the same array.
+    return (
+        type(sample_weight) is np.ndarray
+        and sample_weight.dtype == np.float64
+        and sample_weight.shape == (n,)
+        and sample_weight.flags.c_contiguous
+        # NaN is in no interval.
+        and sample_weight.min() >= 0.0
+        and 0.0 < sample_weight.max() < np.inf
+    )
 
 
 def _refuse_endless(name, sample_weight):
