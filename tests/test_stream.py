@@ -288,3 +288,78 @@ def test_two_sequences_from_one_place_do_not_share_it():
 def test_threads_are_not_counted_for_one_part(monkeypatch):
     monkeypatch.setattr(row_parts, "available_threads", None)
     assert row_parts.side_by_side(lambda rows: rows.stop, [slice(0, 7)]) == [7]
+
+
+# What follows the parameters of the call.
+
+
+@pytest.mark.parametrize(
+    "kind", [MLPWithBatchNormClassifier, RNNWithBatchNormClassifier], ids=lambda kind: kind.__name__
+)
+@pytest.mark.parametrize(
+    "parameters", [{"bn_epsilon": 0.1}, {"bn_momentum": 0.7}, {"dropout": 0.5}, {"alpha": 10.0}]
+)
+def test_a_parameter_that_is_changed_in_a_stream_has_its_effect_at_once(kind, parameters):
+    data = SEQUENCES if kind is RNNWithBatchNormClassifier else X
+    kept, changed = (in_a_stream(kind(**SMALL), data, CLASSES, [0, 1, 2]) for _ in range(2))
+    defaults = {name: changed.get_params()[name] for name in parameters}
+    kept.partial_fit(data, CLASSES)
+    changed.set_params(**parameters).partial_fit(data, CLASSES)
+    assert not (
+        np.array_equal(kept._parameters, changed._parameters)
+        and np.array_equal(kept._statistics, changed._statistics)
+    )
+    plan = kept._plan.copy()
+    changed.set_params(**defaults).partial_fit(data, CLASSES)
+    np.testing.assert_array_equal(changed._plan, plan)
+
+
+@pytest.mark.parametrize(
+    "kind", [MLPWithBatchNormClassifier, RNNWithBatchNormClassifier], ids=lambda kind: kind.__name__
+)
+def test_estimators_of_one_plan_do_not_share_it(kind):
+    data = SEQUENCES if kind is RNNWithBatchNormClassifier else X
+    first, second = (in_a_stream(kind(**SMALL), data, CLASSES, [0, 1, 2]) for _ in range(2))
+    for estimator in (first, second):
+        estimator.partial_fit(data, CLASSES)
+    plan = first._plan.copy()
+    first._plan["epsilon"] = 0.5
+    np.testing.assert_array_equal(second._plan, plan)
+    np.testing.assert_array_equal(second.partial_fit(data, CLASSES)._plan, plan)
+
+
+def test_longer_sequences_in_a_stream_get_statistics_of_their_own():
+    estimator = in_a_stream(
+        RNNWithBatchNormClassifier(**SMALL), SEQUENCES[:, :2], CLASSES, range(3)
+    )
+    assert len(estimator.running_means_[0]) == 2
+    means = [mean[1].copy() for mean in estimator.running_means_]
+    estimator.partial_fit(SEQUENCES, CLASSES)
+    assert len(estimator.running_means_[0]) == 4
+    # Shorter ones leave what is there.
+    longer = [mean[2:].copy() for mean in estimator.running_means_]
+    estimator.partial_fit(SEQUENCES[:, :2], CLASSES)
+    for mean, second_step, later_steps in zip(estimator.running_means_, means, longer, strict=True):
+        assert not np.array_equal(mean[1], second_step)
+        np.testing.assert_array_equal(mean[2:], later_steps)
+
+
+@pytest.mark.parametrize(
+    ("value", "place", "message"),
+    [(np.inf, np.s_[3, 1, 0], "infinity"), (np.nan, np.s_[3, 1, 0], "NaN inside sequence 3")],
+)
+def test_numbers_of_sequences_in_a_stream_are_looked_at(value, place, message):
+    estimator = in_a_stream(RNNWithBatchNormClassifier(**SMALL), SEQUENCES, CLASSES, range(3))
+    bad = SEQUENCES.copy()
+    bad[place] = value
+    with pytest.raises(ValueError, match=message):
+        estimator.partial_fit(bad, CLASSES)
+
+
+def test_sequences_of_different_length_need_no_check_either(looks):
+    ragged = SEQUENCES.copy()
+    ragged[5:9, 2:] = np.nan
+    estimator = in_a_stream(RNNWithBatchNormClassifier(**SMALL), SEQUENCES, CLASSES, range(3))
+    looks["check_array"].clear()
+    estimator.partial_fit(ragged, CLASSES).predict(ragged)
+    assert looks["check_array"] == []

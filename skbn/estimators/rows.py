@@ -18,7 +18,8 @@ from skbn.estimators.arguments import checker_of, in_the_name_of
 from skbn.estimators.class_weights import weights_by_class
 from skbn.estimators.temperature import effective_rows
 
-# Up to so many entries the checks of a table take longer than its predictions.
+# Up to so many entries the checks of a table take longer than its predictions, and than a training
+# step.
 SMALL_TABLE = 10_000
 
 
@@ -157,17 +158,24 @@ def checked_table(estimator, X, y="no_validation", *, smallest=1, fresh=False):
 
 
 def _table_needs_no_check(estimator, X, smallest):
+    return is_known_form(estimator, X, 2, smallest) and bool(np.isfinite(X).all())
+
+
+def is_known_form(estimator, X, n_dimensions, smallest):
+    """Whether scikit-learn's checks would find nothing but numbers that are not finite in `X`.
+
+    They would return the same array, and give no warning. Large arrays are checked all the same.
+    """
     return (
         type(X) is np.ndarray
         and X.dtype in (np.float64, np.float32)
-        and X.ndim == 2
+        and X.ndim == n_dimensions
         and 0 < X.size <= SMALL_TABLE
         and X.shape[0] >= smallest
-        and X.shape[1] == estimator.n_features_in_
+        and X.shape[-1] == estimator.n_features_in_
         and X.flags.aligned
         # Without names: otherwise scikit-learn's checks give a warning.
         and not hasattr(estimator, "feature_names_in_")
-        and bool(np.isfinite(X).all())
     )
 
 

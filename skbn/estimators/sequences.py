@@ -1,10 +1,19 @@
 """Sequences: from what a user hands over to checked steps, and where each sequence ends."""
 
-from contextlib import nullcontext
-
 import numpy as np
-from sklearn import config_context, get_config
-from sklearn.utils.validation import check_array, check_X_y, validate_data
+from sklearn.utils.validation import (
+    check_array,
+    check_consistent_length,
+    check_X_y,
+    validate_data,
+)
+
+from skbn.estimators.rows import (
+    checked_targets,
+    is_known_form,
+    numpy_alone,
+    targets_need_no_check,
+)
 
 SHAPES = (
     "(n_samples, n_steps, n_features), or (n_samples, n_steps) for one feature; shorter sequences "
@@ -59,12 +68,19 @@ def checked_sequences(estimator, X, y="no_validation", *, smallest=1, fresh=Fals
         anywhere but behind the end of a sequence; if a sequence has no step; if there are fewer
         than `smallest`.
     """
+    takes_y = not (isinstance(y, str) and y == "no_validation")
+    if not fresh and y is not None and _need_no_check(estimator, X, smallest):
+        if takes_y and not targets_need_no_check(y, X.shape[0]):
+            y = checked_targets(estimator, y)
+            check_consistent_length(X, y)
+        sequences = _sequences(X)
+        return (sequences, y) if takes_y else sequences
     checks = {
         "dtype": (np.float64, np.float32),
         "ensure_all_finite": "allow-nan",
         "ensure_min_samples": smallest,
     }
-    if not isinstance(y, str):
+    if takes_y:
         checks["multi_output"] = True
     n_dimensions = _n_dimensions(X)
     if n_dimensions > 3:
@@ -74,21 +90,27 @@ def checked_sequences(estimator, X, y="no_validation", *, smallest=1, fresh=Fals
         )
     if not fresh:
         _check_dimensions(estimator, n_dimensions)
-    # The kernels work on memory of this process: tensors become arrays, or say why not.
-    dispatching = get_config()["array_api_dispatch"]
-    with config_context(array_api_dispatch=False) if dispatching else nullcontext():
+    with numpy_alone():
         if n_dimensions == 3:
             checked = _checked_in_three_dimensions(estimator, X, y, fresh, checks)
         else:
             checked = validate_data(estimator, X, y, reset=fresh, **checks)
-    X, y = (checked, None) if isinstance(y, str) else checked
     if fresh:
         estimator._n_dimensions = n_dimensions
-    values = np.require(
-        X if n_dimensions == 3 else X[:, :, np.newaxis], requirements=["C", "ALIGNED"]
-    )
-    sequences = Sequences(values, lengths_of(values))
-    return sequences if y is None else (sequences, y)
+    if not takes_y:
+        return _sequences(checked)
+    X, y = checked
+    return _sequences(X), y
+
+
+def _need_no_check(estimator, X, smallest):
+    # As of small tables (``rows.checked_table``).
+    return is_known_form(estimator, X, estimator._n_dimensions, smallest) and not np.isinf(X).any()
+
+
+def _sequences(X):
+    values = np.require(X if X.ndim == 3 else X[:, :, np.newaxis], requirements=["C", "ALIGNED"])
+    return Sequences(values, lengths_of(values))
 
 
 def _n_dimensions(X):
