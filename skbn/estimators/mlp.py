@@ -1,5 +1,6 @@
 """What the multi-layer perceptrons share: their layers, and the way from and to scikit-learn."""
 
+from functools import lru_cache
 from numbers import Real
 
 import numpy as np
@@ -17,10 +18,12 @@ from skbn.kernels.activations import ACTIVATIONS
 from skbn.network import views
 from skbn.network.folding import folded_network, folds_precisely
 from skbn.network.plan import (
+    OPERATION,
     embedded_of,
     feed_forward,
     is_scaled,
     layer_units_of,
+    n_layers_of,
     placement_of,
 )
 
@@ -38,6 +41,32 @@ PLAIN_PARAMETERS = {
     "weight_decay": 0.0,
     "dtype": "float64",
 }
+
+
+# Calls of a stream come with the same parameters, and making the plan again takes as long as a
+# training step on a mini-batch.
+@lru_cache(maxsize=128)
+def renewed(plan, **parameters):
+    """The plan of a network that is trained further, which is not to be written to.
+
+    Layers, the place of batch norm and the way of the inputs stay. All else follows the present
+    parameters.
+
+    Parameters
+    ----------
+    plan : bytes
+        Of the network as it is.
+    **parameters : dict
+        As `feed_forward` takes them.
+    """
+    plan = np.frombuffer(plan, OPERATION)
+    return feed_forward(
+        layer_units_of(plan),
+        batch_norm=placement_of(plan),
+        scaled=is_scaled(plan),
+        embedded=embedded_of(plan),
+        **parameters,
+    )
 
 
 class BaseMLPWithBatchNorm(BaseWithBatchNorm):
@@ -79,29 +108,24 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         embedded = ()
         if self.periodic_embedding is not None and not incremental and not issparse(rows.X):
             embedded = embedded_columns(rows.X)
-        return self._feed_forward(
-            layer_units, self.batch_norm, bool(self.trained_input_scale), embedded
+        return feed_forward(
+            layer_units,
+            batch_norm=self.batch_norm,
+            scaled=bool(self.trained_input_scale),
+            embedded=embedded,
+            **self._plan_parameters(),
         )
 
     def _renew_plan(self, rows):
-        # Layers, the place of batch norm and the way of the inputs stay. All else follows the
-        # present parameters.
-        plan = self._plan
-        self._plan = self._feed_forward(
-            layer_units_of(plan), placement_of(plan), is_scaled(plan), embedded_of(plan)
-        )
+        self._plan = renewed(self._plan.tobytes(), **self._plan_parameters()).copy()
 
-    def _feed_forward(self, layer_units, batch_norm, scaled, embedded):
-        return feed_forward(
-            layer_units,
-            self.activation,
-            batch_norm,
-            epsilon=self.bn_epsilon,
-            momentum=self.bn_momentum,
-            dropout=self.dropout,
-            scaled=scaled,
-            embedded=embedded,
-        )
+    def _plan_parameters(self):
+        return {
+            "activation": self.activation,
+            "epsilon": self.bn_epsilon,
+            "momentum": self.bn_momentum,
+            "dropout": self.dropout,
+        }
 
     def _draw_weights(self, network, random_state):
         # Glorot and Bengio (2010). The order is scikit-learn's, weights and then intercept of each
@@ -121,7 +145,7 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
 
     def _check_state(self, numbers=False):
         super()._check_state(numbers)
-        check_count("n_layers_", self.n_layers_, len(layer_units_of(self._plan)))
+        check_count("n_layers_", self.n_layers_, n_layers_of(self._plan))
 
     def _infer(self, network, table):
         if table.n_rows >= FOLDING_ROWS and network.is_normalized and folds_precisely(network):

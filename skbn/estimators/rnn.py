@@ -1,6 +1,6 @@
 """What the recurrent networks share: their layers, and sequences as rows."""
 
-from functools import reduce
+from functools import lru_cache, reduce
 from numbers import Real
 
 import numpy as np
@@ -27,6 +27,11 @@ FORGET_BIAS = 1.0
 
 # Sequences whose moments are taken at a time.
 MOMENT_ROWS = 4096
+
+
+# Calls of a stream come with the same parameters, and making the plan again takes as long as a
+# training step on a mini-batch. The cached plans are not to be written to.
+planned = lru_cache(maxsize=128)(recurrent)
 
 
 class BaseRNNWithBatchNorm(BaseWithBatchNorm):
@@ -98,18 +103,21 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
         return self._recurrent(rows.X.lengths.max())
 
     def _renew_plan(self, rows):
-        plan = self._recurrent(max(rows.X.lengths.max(), steps_of(self._plan)))
-        self._statistics = lengthened(self._statistics, self._plan, plan)
+        n_steps = steps_of(self._plan)
+        plan = self._recurrent(max(rows.X.lengths.max(), n_steps))
+        if steps_of(plan) != n_steps:
+            self._statistics = lengthened(self._statistics, self._plan, plan)
         self._plan = plan
 
     def _recurrent(self, n_steps):
-        return recurrent(
-            **self._layers,
+        layers = self._layers | {"layer_units": tuple(self._layers["layer_units"])}
+        return planned(
+            **layers,
             n_steps=n_steps,
             epsilon=self.bn_epsilon,
             momentum=self.bn_momentum,
             dropout=self.dropout,
-        )
+        ).copy()
 
     def _draw_weights(self, network, random_state):
         # Glorot and Bengio (2010) for inputs and outputs. The state goes from step to step through

@@ -4,6 +4,8 @@
 arrays (`parameters`, `statistics`, and the number of batches the statistics have seen).
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from skbn.kernels import losses as loss_kernels
@@ -11,7 +13,7 @@ from skbn.kernels.losses import LOSSES, MEAN_OVER_OUTPUTS, WITH_PARAMETER
 from skbn.network import aligned, blas_buffer, block, inference, views
 from skbn.network import optimizer as optimizers
 from skbn.network.memory import RunMemory, RunSource
-from skbn.network.plan import LINEAR, NO_PART, Layout, sparse_plan
+from skbn.network.plan import LINEAR, NO_PART, OPERATION, Layout, sparse_plan
 from skbn.network.table import check_rows, check_targets
 
 # Work memory of inference, in elements: small enough for a second-level cache.
@@ -536,5 +538,12 @@ def _n_packing(n, table):
 
 
 def _product_flops(plan):
+    return _flops_of(plan.tobytes())
+
+
+@lru_cache(maxsize=256)
+def _flops_of(plan):
+    # Asked for in each training and each block of it, so kept for a plan.
+    plan = np.frombuffer(plan, OPERATION)
     linear = plan[plan["kind"] == LINEAR]
     return int(6 * (linear["n_in"] * linear["n_out"]).sum())

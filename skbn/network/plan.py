@@ -316,6 +316,11 @@ def layer_units_of(plan):
     return [int(plan["n_out"][0]), *(int(units) for units in linear["n_out"])]
 
 
+def n_layers_of(plan):
+    """The number of layers, inputs and outputs included."""
+    return 1 + np.count_nonzero(plan["kind"] == LINEAR)
+
+
 def placement_of(plan):
     """Where hidden layers are normalized: "before", "after" or None, as in `feed_forward`."""
     normalized = np.flatnonzero(plan["kind"] == BATCH_NORM)
