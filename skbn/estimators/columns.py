@@ -105,10 +105,11 @@ def _sparse_moments(X, sample_weight):
 def _refuse_extremes(name, mean, var, tiny):
     # `tiny`: a mask of the columns whose squares are too small, from `too_small` or `lost`.
     huge = ~(np.isfinite(mean) & np.isfinite(var))
-    extreme = np.flatnonzero(huge | tiny)
-    if len(extreme):
-        columns = "" if len(mean) == 1 else f" in column {extreme[0]}"
-        is_huge = huge[extreme[0]]
+    extreme = huge | tiny
+    if extreme.any():
+        first = np.argmax(extreme)
+        columns = "" if len(mean) == 1 else f" in column {first}"
+        is_huge = huge[first]
         size = "large or too far apart" if is_huge else "small or too close together"
         raise ValueError(
             (f"{NON_FINITE} The loss was not taken: " if is_huge else "")
@@ -119,8 +120,10 @@ def _refuse_extremes(name, mean, var, tiny):
 
 def may_be_too_small(mean, var, dtype):
     """Columns that are constant or `too_small`: a mask of shape (d,)."""
-    suspects = (var < LEAST_VARIANCE) & (np.abs(mean) < LEAST_MEAN)
-    return suspects & (dtype == np.float64)
+    if dtype != np.float64:
+        return np.zeros(var.shape, bool)
+    suspects = var < LEAST_VARIANCE
+    return suspects & (np.abs(mean) < LEAST_MEAN) if suspects.any() else suspects
 
 
 def too_small(mean, var, X, numbers=None):

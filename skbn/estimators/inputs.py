@@ -70,30 +70,14 @@ def input_normalization(estimator):
     ValueError
         If the attributes of a fitted estimator are damaged.
     """
-    kind = estimator._input_kind
-    if kind is not None and not (isinstance(kind, str) and kind in INPUT_KINDS):
-        raise ValueError(f"The fitted state is damaged: _input_kind is {kind!r}.")
-    names, is_clipped = ((), False) if kind is None else INPUT_KINDS[kind]
-    strangers = vars(estimator).keys() & {*MOMENTS, *QUARTILES}.difference(names)
-    if strangers:
-        raise ValueError(
-            f"The fitted state is damaged: _input_kind is {kind!r}, but it has {min(strangers)}."
-        )
-    if kind is None:
+    names, values, is_clipped = _attributes_of(estimator)
+    if not values:
         return None, None, False
-    values = [getattr(estimator, name, None) for name in names]
-    for name, array in zip(names, values, strict=True):
-        if getattr(array, "dtype", None) != np.float64 or array.shape != values[0].shape:
-            raise ValueError(
-                f"The fitted state is damaged: {name} is no array of float64 of the shape of "
-                "the others of its kind."
-            )
-    if kind == "robust":
+    if estimator._input_kind == "robust":
         center, spread = values
         # NaN is in no interval. A number too large would go through the clip without a trace.
         if not (np.isfinite(center).all() and spread.min() >= 0.0 and spread.max() < np.inf):
-            check_numbers("input_center_", center, center.shape)
-            check_numbers("input_spread_", spread, spread.shape, 0.0)
+            _check_values(names, values, center.shape)
         with np.errstate(divide="ignore"):
             return center, np.where(spread > 0.0, 1.0 / spread, 0.0), is_clipped
     return values[0], 1.0 / divisor(*values, epsilon=0.0), is_clipped
@@ -107,12 +91,35 @@ def check_inputs(estimator, n_features):
     ValueError
         Naming the attribute.
     """
-    input_normalization(estimator)
-    if estimator._input_kind is not None:
-        names, _ = INPUT_KINDS[estimator._input_kind]
-        # A mean and a median may be below 0.
-        for name, least in zip(names, (-np.inf, 0.0, 0.0), strict=False):
-            check_numbers(name, getattr(estimator, name), (n_features,), least)
+    names, values, _ = _attributes_of(estimator)
+    _check_values(names, values, (n_features,))
+
+
+def _attributes_of(estimator):
+    """The names of the attributes of its kind, the arrays, and whether inputs are drawn in."""
+    kind = estimator._input_kind
+    if kind is not None and not (isinstance(kind, str) and kind in INPUT_KINDS):
+        raise ValueError(f"The fitted state is damaged: _input_kind is {kind!r}.")
+    names, is_clipped = ((), False) if kind is None else INPUT_KINDS[kind]
+    strangers = vars(estimator).keys() & {*MOMENTS, *QUARTILES}.difference(names)
+    if strangers:
+        raise ValueError(
+            f"The fitted state is damaged: _input_kind is {kind!r}, but it has {min(strangers)}."
+        )
+    values = [getattr(estimator, name, None) for name in names]
+    for name, array in zip(names, values, strict=True):
+        if getattr(array, "dtype", None) != np.float64 or array.shape != values[0].shape:
+            raise ValueError(
+                f"The fitted state is damaged: {name} is no array of float64 of the shape of "
+                "the others of its kind."
+            )
+    return names, values, is_clipped
+
+
+def _check_values(names, values, shape):
+    # A mean and a median may be below 0.
+    for name, array, least in zip(names, values, (-np.inf, 0.0, 0.0), strict=False):
+        check_numbers(name, array, shape, least)
 
 
 def input_table(X, mean, invstd, clipped, y=None, sample_weight=None):

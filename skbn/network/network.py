@@ -142,9 +142,9 @@ class Network:
 
     def flops_per_row(self, table):
         """Floating point operations of one row's training step, matrix products alone."""
-        parts = self.plan["part"] != NO_PART
         steps = 1 if table.lengths is None else int(np.ceil(table.lengths.mean()))
-        return steps * _product_flops(self.plan[parts]) + _product_flops(self.plan[~parts])
+        of_a_step, of_a_row = _product_flops(self.plan.tobytes())
+        return steps * of_a_step + of_a_row
 
     def blas_flops_per_row(self, table):
         """Floating point operations of BLAS between two moments at which its threads wait.
@@ -152,9 +152,8 @@ class Network:
         BLAS does not do the first product of a sparse table. A product of sequences is a product
         of one time step.
         """
-        return _product_flops(
-            self.layout.sparse.operations if self._stays_sparse(table) else self.plan
-        )
+        plan = self.layout.sparse.operations if self._stays_sparse(table) else self.plan
+        return sum(_product_flops(plan.tobytes()))
 
     def loss_value(self, losses):
         """scikit-learn's loss of batches from their two parts, of shape (n_batches, 2).
@@ -491,7 +490,7 @@ class Network:
             and layered is not None
             and self.parameters.dtype == np.float32
             and n >= LEAST_LAYER_ROWS
-            and n * _product_flops(self.plan) < MOST_LAYER_FLOPS
+            and n * sum(_product_flops(self.plan.tobytes())) < MOST_LAYER_FLOPS
         ):
             return layered
         return self.plain_plan(table)
@@ -537,13 +536,12 @@ def _n_packing(n, table):
     return 0 if table.lengths is None else 2 * n + 3 * (table.n_steps + 2)
 
 
-def _product_flops(plan):
-    return _flops_of(plan.tobytes())
-
-
 @lru_cache(maxsize=256)
-def _flops_of(plan):
-    # Asked for in each training and each block of it, so kept for a plan.
+def _product_flops(plan):
+    # Of parts of recurrent layers, which are run at each step, and of all else. They are asked for
+    # in each call of a stream.
     plan = np.frombuffer(plan, OPERATION)
     linear = plan[plan["kind"] == LINEAR]
-    return int(6 * (linear["n_in"] * linear["n_out"]).sum())
+    flops = 6 * linear["n_in"] * linear["n_out"]
+    is_part = linear["part"] != NO_PART
+    return int(flops[is_part].sum()), int(flops[~is_part].sum())

@@ -56,7 +56,9 @@ def batch_bounds(n_rows, batch_size, smallest):
     bounds : ndarray of shape (n_batches + 1,), intp
         Batch b is the rows ``bounds[b]`` to ``bounds[b + 1]``.
     """
-    bounds = np.append(np.arange(0, n_rows, batch_size, dtype=np.intp), n_rows)
+    batch_size = int(batch_size)
+    bounds = np.arange(0, n_rows + batch_size, batch_size, dtype=np.intp)
+    bounds[-1] = n_rows
     if len(bounds) > 2 and bounds[-1] - bounds[-2] < smallest:
         bounds = np.delete(bounds, -2)
     return bounds
@@ -65,6 +67,9 @@ def batch_bounds(n_rows, batch_size, smallest):
 def blocks(bounds, flops_per_row):
     """Slices of the batches, each of about `BLOCK_FLOPS` operations and at least one batch."""
     n_batches = len(bounds) - 1
+    if n_batches == 1:
+        yield slice(0, 1)
+        return
     rows_per_batch = int(np.diff(bounds).max())
     per_block = max(1, BLOCK_FLOPS // (flops_per_row * rows_per_batch + BATCH_FLOPS))
     for first in range(0, n_batches, per_block):

@@ -88,7 +88,8 @@ class Trainer:
         for block in blocks(self._bounds, self.network.flops_per_row(self.table)):
             losses.append(self._train(block, rates))
             yield
-        self.loss = float(np.average(np.concatenate(losses), weights=np.diff(self._bounds)))
+        sizes = self._bounds[1:] - self._bounds[:-1]
+        self.loss = float((np.concatenate(losses) * sizes).sum() / sizes.sum())
         self._rate = float(rates[0])
 
     def _train(self, block, rates):
