@@ -12,6 +12,8 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import type_of_target
 
 from skbn import (
+    MLPEnsembleWithBatchNormClassifier,
+    MLPEnsembleWithBatchNormRegressor,
     MLPWithBatchNormClassifier,
     MLPWithBatchNormRegressor,
     RNNWithBatchNormClassifier,
@@ -114,6 +116,66 @@ def test_small_arrays_of_a_stream_need_no_check(weight, looks):
     looks["check_array"].clear()
     estimator.partial_fit(X, CLASSES, weight)
     assert looks["check_array"] == []
+
+
+@pytest.mark.parametrize("y", [CLASSES, STRINGS])
+@pytest.mark.parametrize("form", [np.asarray, list, tuple])
+def test_classes_that_are_given_with_every_call_are_looked_at_in_the_first(y, form, looks):
+    classes = form(np.unique(y))
+    estimator = in_a_stream(classifier(), X, y, classes)
+    looks["type_of_target"].clear()
+    estimator.partial_fit(X, y, classes=classes)
+    assert looks["type_of_target"] == []
+
+
+@pytest.mark.parametrize(
+    "classes", [[0, 1], [0, 1, 3], ["0", "1", "2"], [0.5, 1.0, 2.0], [[0], [1, 2]], [[0, 1, 2]]]
+)
+def test_other_classes_in_a_stream_are_refused(classes):
+    estimator = in_a_stream(classifier(), X, CLASSES, [0, 1, 2])
+    with pytest.raises(
+        ValueError, match=r"not the same as on last call|Unknown label|Sequence of sequences"
+    ):
+        estimator.partial_fit(X, CLASSES, classes=classes)
+
+
+def test_classes_may_be_given_in_another_order():
+    estimator = in_a_stream(classifier(), X, CLASSES, [0, 1, 2])
+    estimator.partial_fit(X, CLASSES, classes=[2, 0, 1, 1])
+    np.testing.assert_array_equal(estimator.classes_, [0, 1, 2])
+
+
+ENSEMBLES = {
+    MLPEnsembleWithBatchNormClassifier: (CLASSES, {"classes": [0, 1, 2]}),
+    MLPEnsembleWithBatchNormRegressor: (REAL, {}),
+}
+
+
+@pytest.mark.parametrize("kind", ENSEMBLES, ids=lambda kind: kind.__name__)
+def test_an_ensemble_looks_at_a_table_once_for_all_of_its_members(kind, looks):
+    y, options = ENSEMBLES[kind]
+    estimator = kind(random_state=0).set_params(estimator__hidden_layer_sizes=(5,))
+    estimator.partial_fit(FRAME, y, **options)
+    for arguments in looks.values():
+        arguments.clear()
+    estimator.partial_fit(FRAME, y)
+    assert len(looks["check_array"]) == 2
+    assert looks["check_array"][0] is FRAME
+    assert looks["type_of_target"] == []
+
+
+@pytest.mark.parametrize("kind", ENSEMBLES, ids=lambda kind: kind.__name__)
+def test_the_loss_curve_of_an_ensemble_is_the_mean_of_its_members(kind):
+    y, options = ENSEMBLES[kind]
+    estimator = kind(random_state=0).set_params(estimator__hidden_layer_sizes=(5,))
+    for call in range(1, 4):
+        estimator.partial_fit(X, y, **options)
+        expected = np.mean([member.loss_curve_ for member in estimator.estimators_], axis=0)
+        np.testing.assert_array_equal(estimator.loss_curve_, expected)
+        assert len(estimator.loss_curve_) == call
+    # A new fit begins a new curve.
+    estimator.set_params(estimator__max_iter=2).fit(X, y)
+    assert len(estimator.loss_curve_) == 2
 
 
 # What is refused and what is warned of, as before the first mini-batch.

@@ -33,6 +33,22 @@ MANY_ROWS = 20
 CALIBRATION = ("temperature_", "_prior_outputs")
 
 
+def are_kept(estimator, classes):
+    """Whether a call of ``partial_fit`` gives the very classes that the estimator has.
+
+    scikit-learn's check of them looks at their kind first, as it does with targets. This function
+    spares streams the check that give them with every mini-batch.
+    """
+    kept = getattr(estimator, "classes_", None)
+    if kept is None or classes is None:
+        return False
+    try:
+        classes = np.asarray(classes)
+    except ValueError:  # ragged
+        return False
+    return classes.dtype.kind in COMPARABLE and np.array_equal(kept, classes)
+
+
 class ClassTargets:
     """One class a row, or several labels a row.
 

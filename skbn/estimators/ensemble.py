@@ -207,6 +207,7 @@ class BaseMLPEnsembleWithBatchNorm(CallbackSupportMixin, MetaEstimatorMixin, Bas
 
     def _train(self, fits, call, n_epochs):
         """Train the members of this draft; returns whether they have run out of epochs."""
+        losses_before = self.loss_curve_
         targets = self._pooled_targets(fits)
         n_threads = jobs.n_threads(self.n_jobs, len(fits))
         self.n_epochs_ = n_epochs
@@ -233,7 +234,7 @@ class BaseMLPEnsembleWithBatchNorm(CallbackSupportMixin, MetaEstimatorMixin, Bas
                 members = [draft_of(network.estimator) for network in networks]
                 for member, network in zip(members, networks, strict=True):
                     vars(member).update(network.fitted_up_to_now(n_epochs))
-                return vars(self) | record_of(members)
+                return vars(self) | record_of(members, losses_before)
 
             run = TrainingRun(
                 self,
@@ -258,7 +259,7 @@ class BaseMLPEnsembleWithBatchNorm(CallbackSupportMixin, MetaEstimatorMixin, Bas
             is_watched = call.early_stopping is True
             fit.estimator.best_loss_ = None if is_watched else min(losses, default=np.inf)
         vars(self).update(self._target_attributes(targets, all_rows(fits[0])))
-        vars(self).update(record_of([fit.estimator for fit in fits]))
+        vars(self).update(record_of([fit.estimator for fit in fits], losses_before))
         return unconverged
 
     # Predictions.
@@ -331,15 +332,20 @@ def told_once(earlier):
         yield
 
 
-def record_of(members):
-    """Members, and the attributes of an ensemble that follow from theirs."""
+def record_of(members, losses_before):
+    """Members, and the attributes of an ensemble that follow from theirs.
+
+    `losses_before` is the loss curve of the ensemble before the call, to which the call adds: a
+    stream that took the means of all its epochs anew would be slower with every call.
+    """
+    n = len(losses_before)
     # Ctrl-C may have come between the records of two members.
-    curves = zip(*(member.loss_curve_ for member in members), strict=False)
+    curves = zip(*(member.loss_curve_[n:] for member in members), strict=False)
     return {
         "estimators_": members,
         "n_outputs_": members[0].n_outputs_,
         "n_iter_": members[0].n_iter_,
-        "loss_curve_": [float(np.mean(losses)) for losses in curves],
+        "loss_curve_": [*losses_before, *(float(np.mean(losses)) for losses in curves)],
         "learning_rate_curve_": list(members[0].learning_rate_curve_),
     }
 
