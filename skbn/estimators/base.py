@@ -8,13 +8,12 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from skbn.estimators import random_sequence, solvers, training_run
 from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.call import Call, Preparation
 from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
-from skbn.estimators.class_targets import CALIBRATION, are_kept
+from skbn.estimators.class_targets import CALIBRATION
 from skbn.estimators.columns import NON_FINITE
 from skbn.estimators.fitted import FittedNetwork
 from skbn.estimators.inputs import INPUT_ATTRIBUTES, set_input_map
@@ -199,8 +198,8 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
 
     def _check_call(self, incremental, is_given, classes):
         """Check the parameters and the state that the call begins with."""
-        if incremental and is_classifier(self) and not are_kept(self, classes):
-            _check_partial_fit_first_call(self, classes)
+        if incremental:
+            self._kind_of_targets.check_classes(self, classes)
         solvers.check_solver(self)
         fresh = not self.__sklearn_is_fitted__() or not (incremental or self.warm_start)
         if fresh:

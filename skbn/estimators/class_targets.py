@@ -1,11 +1,17 @@
 """Targets that are classes or labels: how they are encoded, and what raw outputs mean for them."""
 
+from contextlib import suppress
 from copy import copy
 
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 from scipy.special import expit, log_expit, log_softmax
-from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
+    check_classification_targets,
+    type_of_target,
+    unique_labels,
+)
 from sklearn.utils.validation import column_or_1d
 
 from skbn.estimators.fitted import refuse_non_finite
@@ -31,22 +37,6 @@ MANY_ROWS = 20
 
 # Attributes of a classifier whose probabilities are calibrated.
 CALIBRATION = ("temperature_", "_prior_outputs")
-
-
-def are_kept(estimator, classes):
-    """Whether a call of ``partial_fit`` gives the very classes that the estimator has.
-
-    scikit-learn's check of them looks at their kind first, as it does with targets. This function
-    spares streams the check that give them with every mini-batch.
-    """
-    kept = getattr(estimator, "classes_", None)
-    if kept is None or classes is None:
-        return False
-    try:
-        classes = np.asarray(classes)
-    except ValueError:  # ragged
-        return False
-    return classes.dtype.kind in COMPARABLE and np.array_equal(kept, classes)
 
 
 class ClassTargets:
@@ -94,6 +84,26 @@ class ClassTargets:
         self.predicts_sparse = predicts_sparse
         self.temperature = temperature
         self.prior = prior
+
+    @staticmethod
+    def check_classes(estimator, classes):
+        """Check the classes that ``partial_fit`` was given; the first call sets ``classes_``.
+
+        scikit-learn looks at their kind first, which takes longer than a training step on a
+        mini-batch. Streams that give the same classes with every call are spared that.
+
+        Raises
+        ------
+        ValueError
+            If there are none in the first call, or others in a later one.
+        """
+        kept = getattr(estimator, "classes_", None)
+        if kept is not None and classes is not None:
+            with suppress(ValueError):  # ragged
+                given = np.asarray(classes)
+                if given.dtype.kind in COMPARABLE and np.array_equal(kept, given):
+                    return
+        _check_partial_fit_first_call(estimator, classes)
 
     @classmethod
     def begun_by(cls, estimator, incremental):

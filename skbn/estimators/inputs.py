@@ -24,6 +24,9 @@ INPUT_KINDS = {
     "robust": (QUARTILES, True),
 }
 
+# The attributes of a kind -> those of other kinds, which an estimator must not have.
+STRANGERS = {names: {*MOMENTS, *QUARTILES}.difference(names) for names in ((), MOMENTS, QUARTILES)}
+
 INPUT_ATTRIBUTES = (*MOMENTS, *QUARTILES, "_input_kind")
 
 
@@ -101,7 +104,7 @@ def _attributes_of(estimator):
     if kind is not None and not (isinstance(kind, str) and kind in INPUT_KINDS):
         raise ValueError(f"The fitted state is damaged: _input_kind is {kind!r}.")
     names, is_clipped = ((), False) if kind is None else INPUT_KINDS[kind]
-    strangers = vars(estimator).keys() & {*MOMENTS, *QUARTILES}.difference(names)
+    strangers = vars(estimator).keys() & STRANGERS[names]
     if strangers:
         raise ValueError(
             f"The fitted state is damaged: _input_kind is {kind!r}, but it has {min(strangers)}."

@@ -57,6 +57,10 @@ class RealTargets:
         self.moments = moments
         self.is_normalized = is_normalized
 
+    @staticmethod
+    def check_classes(estimator, classes):
+        """Real targets have no classes."""
+
     @classmethod
     def begun_by(cls, estimator, incremental):
         """Targets that nothing is known of, but the loss."""

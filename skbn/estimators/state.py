@@ -47,7 +47,7 @@ def check_numbers(name, values, shape, least=-np.inf):
             f"The fitted state is damaged: {name} is of {kind} and shape {np.shape(values)}, "
             f"instead of float64 and {shape}."
         )
-    if not (np.isfinite(values).all() and (values >= least).all()):
+    if not (np.isfinite(values).all() and (least == -np.inf or (values >= least).all())):
         what = "not finite" if not np.isfinite(values).all() else f"below {least:g}"
         raise ValueError(f"The fitted state is damaged: {name} has numbers that are {what}.")
 

@@ -500,7 +500,7 @@ class Network:
         # block: the pages of fresh memory would cost more than a small block.
         if self.parameters.dtype == np.float32:
             blas_buffer.touch_once()
-        n = int(np.diff(bounds).max(initial=1))
+        n = int((bounds[1:] - bounds[:-1]).max(initial=1))
         capacity = n
         if table.lengths is not None and len(rows):
             capacity = int(np.add.reduceat(table.lengths[rows], bounds[:-1]).max())

@@ -89,7 +89,7 @@ class Trainer:
             losses.append(self._train(block, rates))
             yield
         sizes = self._bounds[1:] - self._bounds[:-1]
-        self.loss = float((np.concatenate(losses) * sizes).sum() / sizes.sum())
+        self.loss = float((np.concatenate(losses) * sizes).sum() / len(self._rows))
         self._rate = float(rates[0])
 
     def _train(self, block, rates):
