@@ -12,6 +12,7 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import type_of_target
 
 from skbn import (
+    BatchNormTransformer,
     MLPEnsembleWithBatchNormClassifier,
     MLPEnsembleWithBatchNormRegressor,
     MLPWithBatchNormClassifier,
@@ -116,6 +117,55 @@ def test_small_arrays_of_a_stream_need_no_check(weight, looks):
     looks["check_array"].clear()
     estimator.partial_fit(X, CLASSES, weight)
     assert looks["check_array"] == []
+
+
+@pytest.mark.parametrize("data", [X, SEQUENCES, np.asfortranarray(X), X.astype(np.float16)])
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+def test_arrays_of_floats_need_no_check_by_the_transformer(data, weight, looks):
+    transformer = BatchNormTransformer().partial_fit(data, sample_weight=weight)
+    transformer.partial_fit(data, sample_weight=weight).transform(data)
+    assert looks["check_array"] == []
+
+
+@pytest.mark.parametrize("data", [FRAME, X.tolist(), CLASSES.reshape(-1, 2)])
+def test_what_is_no_array_of_floats_is_checked_by_the_transformer_once(data, looks):
+    transformer = BatchNormTransformer().partial_fit(data)
+    looks["check_array"].clear()
+    transformer.partial_fit(data)
+    assert len(looks["check_array"]) == 1
+
+
+def test_the_transformer_compares_names_of_columns_in_a_stream():
+    transformer = BatchNormTransformer().partial_fit(FRAME)
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        transformer.partial_fit(X)
+    with pytest.raises(ValueError, match="should match those that were passed during fit"):
+        transformer.partial_fit(FRAME[list("dcba")])
+    # A new fit forgets the names.
+    assert not hasattr(transformer.fit(X), "feature_names_in_")
+
+
+def test_the_transformer_does_not_write_to_what_is_read_only():
+    data = X.copy()
+    data.flags.writeable = False
+    transformer = BatchNormTransformer(copy=False).fit(X.copy())
+    expected = BatchNormTransformer().fit(X).transform(X)
+    np.testing.assert_array_equal(transformer.transform(data), expected)
+    np.testing.assert_array_equal(data, X)
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (np.full(40, np.nan), "Input sample_weight contains NaN"),
+        (np.full(40, -1.0), "Negative values in data passed to `sample_weight`"),
+        (np.zeros(40), "at least one non-zero number"),
+        (WEIGHT[:5], "sample_weight.shape"),
+    ],
+)
+def test_weights_are_refused_by_the_transformer(weight, message):
+    with pytest.raises(ValueError, match=message):
+        BatchNormTransformer().partial_fit(X).partial_fit(X, sample_weight=weight)
 
 
 @pytest.mark.parametrize("y", [CLASSES, STRINGS])

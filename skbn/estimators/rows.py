@@ -265,7 +265,7 @@ def given_validation_rows(estimator, targets, X, y, sample_weight):
 
 def _checked_weight(sample_weight, X, ensure_non_negative, name="sample_weight"):
     n = X.shape[0]
-    if not _weight_needs_no_check(sample_weight, n):
+    if not weights_need_no_check(sample_weight, n):
         # `X` need not be an array, so an array of the same length takes its place in the check.
         with in_the_name_of(name, instead_of="sample_weight"):
             sample_weight = _check_sample_weight(
@@ -278,8 +278,8 @@ def _checked_weight(sample_weight, X, ensure_non_negative, name="sample_weight")
     return sample_weight
 
 
-def _weight_needs_no_check(sample_weight, n):
-    # As of small tables: scikit-learn's check would return the same array.
+def weights_need_no_check(sample_weight, n):
+    """Whether scikit-learn's check would return these weights of `n` rows as they are."""
     return (
         type(sample_weight) is np.ndarray
         and sample_weight.dtype == np.float64

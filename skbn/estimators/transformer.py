@@ -17,10 +17,14 @@ from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
 from skbn.estimators.columns import divisor, lost, may_be_too_small, too_small
 from skbn.estimators.row_parts import a_part_for_each_thread, side_by_side
+from skbn.estimators.rows import weights_need_no_check
 from skbn.estimators.running_moments import RunningMoments, as_matrices
 from skbn.estimators.state import STATE_FORMAT, check_numbers, refuse_other_format
 from skbn.estimators.transaction import draft_of, fitted_draft, published
 from skbn.kernels.affine import affine
+
+# The dtypes that are kept; others become the first.
+FLOATS = (np.float64, np.float32, np.float16)
 
 
 class BatchNormTransformer(
@@ -495,6 +499,30 @@ class BatchNormTransformer(
                 "`X.toarray()` instead, or scale without centering, for instance by "
                 "sklearn.preprocessing.MaxAbsScaler."
             )
+        if not self._needs_no_check(X, written, named):
+            X = self._checked(X, first, written, named)
+        if finite:
+            self._refuse_infinity(X)
+        if first:
+            self.n_features_in_ = X.shape[-1]
+        else:
+            self._check_shape(X)
+        return X
+
+    def _needs_no_check(self, X, written, named):
+        # What ``_checked`` would return as it is, and without a warning: the checks take several
+        # times as long as the moments of a mini-batch.
+        return (
+            type(X) is np.ndarray
+            and X.dtype in FLOATS
+            and X.ndim in (2, 3)
+            and X.size > 0
+            and X.flags.aligned
+            and (X.flags.writeable or self.copy or not written)
+            and not (named and hasattr(self, "feature_names_in_"))
+        )
+
+    def _checked(self, X, first, written, named):
         if named:
             # Names alone: the number of features is the last axis, not always the second.
             validate_data(self, X, reset=first, skip_check_array=True, ensure_2d=False)
@@ -502,7 +530,7 @@ class BatchNormTransformer(
         with config_context(array_api_dispatch=False):
             X = check_array(
                 X,
-                dtype=(np.float64, np.float32, np.float16),
+                dtype=FLOATS,
                 force_writeable=written and not self.copy,
                 ensure_all_finite=False,
                 allow_nd=True,
@@ -520,14 +548,7 @@ class BatchNormTransformer(
                 f"minimum of 1 is required by {type(self).__name__}."
             )
         # A field of packed records is not: kernels step over whole numbers.
-        X = np.require(X, requirements=["ALIGNED"])
-        if finite:
-            self._refuse_infinity(X)
-        if first:
-            self.n_features_in_ = X.shape[-1]
-        else:
-            self._check_shape(X)
-        return X
+        return np.require(X, requirements=["ALIGNED"])
 
     def _refuse_data_frame(self, X):
         container = _get_output_config("transform", self)["dense"]
@@ -577,7 +598,7 @@ class BatchNormTransformer(
         X = self._validated(X, first=first, written=training, finite=sample_weight is not None)
         n = X.shape[0]
         refuse_masked(sample_weight=sample_weight)
-        if sample_weight is not None:
+        if sample_weight is not None and not weights_need_no_check(sample_weight, n):
             with config_context(array_api_dispatch=False):
                 sample_weight = _check_sample_weight(
                     sample_weight, X, dtype=np.float64, ensure_non_negative=True
