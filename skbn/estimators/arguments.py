@@ -55,7 +55,7 @@ def checker_of(estimator, X, name):
     that speaks of ``X``. This function gives the warning in the name of the argument. It returns
     an estimator whose checks do not give the warning again.
     """
-    names = _get_feature_names(X)
+    names = None if isinstance(X, np.ndarray) else _get_feature_names(X)
     if (names is None) == (not hasattr(estimator, "feature_names_in_")):
         return estimator
     checker = draft_of(estimator)

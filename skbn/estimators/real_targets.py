@@ -194,8 +194,9 @@ class RealTargets:
         shift = np.where(np.isfinite(shift), shift, new_shift)
         varies = new_scale > 0.0
         new_scale = np.where(varies, new_scale, 1.0)
-        weight = views.weights(network.plan, network.parameters)[-1]
-        bias = views.biases(network.plan, network.parameters)[-1]
+        # The last operation is the linear map of the outputs.
+        (weight,) = views.weights(network.plan[-1:], network.parameters)
+        (bias,) = views.biases(network.plan[-1:], network.parameters)
         weight *= np.where(varies, scale / new_scale, 1.0)
         bias[:] = np.where(varies, (bias * scale + shift - new_shift) / new_scale, bias)
 

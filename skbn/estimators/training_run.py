@@ -234,9 +234,7 @@ class TrainingRun:
             return record
         if self.estimator.n_iter_ == 0 or self.incremental or self.parameters._is_plain:
             # As in scikit-learn, whose warm start has to beat the best earlier score.
-            record.best_score = max(
-                (score for score in record.scores if not np.isnan(score)), default=-np.inf
-            )
+            record.best_score = float(np.fmax.reduce(record.scores, initial=-np.inf))  # no NaN
             return record
         # A warm start has to beat the network that it begins with. scikit-learn compares with the
         # best earlier score instead, and ends with the last network: its best weights share their
