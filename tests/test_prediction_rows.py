@@ -52,7 +52,7 @@ OTHERS = {
     "byte-swapped": X[:5].astype(X.dtype.newbyteorder()),
     "not aligned": record(),
     "half": X[:5].astype(np.float16),
-    "large": np.tile(X, (100, 1)),
+    "large": np.zeros((rows.SMALL_TABLE // 3 + 1, 3)),
     "data frame": pd.DataFrame(X[:5]),
 }
 

@@ -20,7 +20,8 @@ from skbn import (
     RNNWithBatchNormClassifier,
     RNNWithBatchNormRegressor,
 )
-from skbn.estimators import random_sequence, row_parts
+from skbn.estimators import random_sequence, row_parts, rows
+from skbn.training.batches import Batches
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((40, 4))
@@ -214,6 +215,17 @@ def test_an_ensemble_looks_at_a_table_once_for_all_of_its_members(kind, looks):
     assert looks["type_of_target"] == []
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_large_table_is_checked_by_scikit_learn(value, looks, monkeypatch):
+    estimator = in_a_stream(classifier(), X, CLASSES, [0, 1, 2])
+    monkeypatch.setattr(rows, "SMALL_TABLE", X.size - 1)
+    looks["check_array"].clear()
+    estimator.partial_fit(X, CLASSES)
+    assert looks["check_array"][0] is X
+    with pytest.raises(ValueError, match="Input X contains"):
+        estimator.partial_fit(np.where(X[3, 1] == X, value, X), CLASSES)
+
+
 @pytest.mark.parametrize("kind", ENSEMBLES, ids=lambda kind: kind.__name__)
 def test_the_loss_curve_of_an_ensemble_is_the_mean_of_its_members(kind):
     y, options = ENSEMBLES[kind]
@@ -395,6 +407,14 @@ def test_two_sequences_from_one_place_do_not_share_it():
     place = random_sequence.place_in(np.random.RandomState(3))
     first, second = random_sequence.at(place), random_sequence.at(place)
     assert draws(first) == draws(second) == draws(random_sequence.at(place))
+
+
+def test_the_order_of_rows_is_drawn_as_a_permutation_of_their_numbers():
+    numbers = np.array([3, 1, 4, 15, 9, 2, 6], np.intp)
+    batches = Batches(2, 1, True, np.random.RandomState(0))
+    expected = numbers[np.random.RandomState(0).permutation(len(numbers))]
+    np.testing.assert_array_equal(batches.reordered(numbers), expected)
+    np.testing.assert_array_equal(numbers, [3, 1, 4, 15, 9, 2, 6])
 
 
 def test_threads_are_not_counted_for_one_part(monkeypatch):

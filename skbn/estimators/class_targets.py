@@ -236,6 +236,11 @@ class ClassTargets:
             return None  # scikit-learn may warn of so many classes
         if y.dtype.kind not in COMPARABLE.get(self.classes.dtype.kind, ""):
             return None
+        if len(self.classes) == 2:
+            # Comparisons do not wait for a branch that may go either way, as a search does.
+            is_second = y == self.classes[1]
+            is_known = is_second | (y == self.classes[0])
+            return is_second.astype(np.intp) if is_known.all() else None
         try:
             numbers = np.searchsorted(self.classes, y)
             is_known = self.classes.take(numbers, mode="clip") == y

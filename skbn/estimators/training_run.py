@@ -93,7 +93,7 @@ class NetworkTraining:
         self.estimator, self.network, self.table = estimator, network, table
         self.incremental = call.incremental
         training, schedule = self._steps(call.random_state, n_epochs)
-        n_rows = len(table.trained_rows)
+        n_rows = table.n_trained_rows
         estimator.batch_size_ = solvers.batch_size(estimator, n_rows, network.is_normalized)
         estimator.n_epochs_ = n_epochs
         estimator.learning_rate_init_ = self.schedule_settings["learning_rate_init"]

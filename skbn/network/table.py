@@ -51,6 +51,10 @@ class Table:
         return np.arange(self.n_rows) if self.rows is None else self.rows
 
     @property
+    def n_trained_rows(self):
+        return self.n_rows if self.rows is None else len(self.rows)
+
+    @property
     def n_rows(self):
         return self.X.shape[0]
 

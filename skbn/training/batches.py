@@ -36,7 +36,7 @@ class Batches:
 
     def reordered(self, rows):
         """Row numbers in the order of the next epoch."""
-        return rows[self.random_state.permutation(len(rows))] if self.shuffle else rows
+        return self.random_state.permutation(rows) if self.shuffle else rows
 
 
 def batch_bounds(n_rows, batch_size, smallest):
