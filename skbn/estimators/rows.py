@@ -152,10 +152,19 @@ def checked_table(estimator, X, y="no_validation", *, smallest=1, fresh=False):
             y = checked_targets(estimator, y)
             check_consistent_length(X, y)
         return X, y
-    X, y = checked_data(
-        estimator, X, y, multi_output=True, ensure_min_samples=smallest, reset=fresh
-    )
+    if targets_need_no_check(y, n_rows_of(X)):
+        X = checked_data(estimator, X, ensure_min_samples=smallest, reset=fresh)
+    else:
+        X, y = checked_data(
+            estimator, X, y, multi_output=True, ensure_min_samples=smallest, reset=fresh
+        )
     return as_table(X), y
+
+
+def n_rows_of(X):
+    """How many rows data have that are not checked yet; 0 where they have no shape."""
+    shape = getattr(X, "shape", None)
+    return shape[0] if isinstance(shape, tuple) and shape else 0
 
 
 def _table_needs_no_check(estimator, X, smallest):
