@@ -104,12 +104,11 @@ def _sparse_moments(X, sample_weight):
 
 def _refuse_extremes(name, mean, var, tiny):
     # `tiny`: a mask of the columns whose squares are too small, from `too_small` or `lost`.
-    huge = ~(np.isfinite(mean) & np.isfinite(var))
-    extreme = huge | tiny
-    if extreme.any():
-        first = np.argmax(extreme)
+    finite = np.isfinite(mean) & np.isfinite(var)
+    if tiny.any() or not finite.all():
+        first = np.argmax(tiny | ~finite)
         columns = "" if len(mean) == 1 else f" in column {first}"
-        is_huge = huge[first]
+        is_huge = not finite[first]
         size = "large or too far apart" if is_huge else "small or too close together"
         raise ValueError(
             (f"{NON_FINITE} The loss was not taken: " if is_huge else "")
