@@ -1,5 +1,6 @@
 """A stream of small calls of partial_fit: what a call does once, and what it must not leave out."""
 
+import copy
 import sys
 import warnings
 
@@ -21,6 +22,7 @@ from skbn import (
     RNNWithBatchNormRegressor,
 )
 from skbn.estimators import random_sequence, row_parts, rows
+from skbn.network.network import Network
 from skbn.training.batches import Batches
 
 RNG = np.random.default_rng(0)
@@ -415,6 +417,67 @@ def test_two_sequences_from_one_place_do_not_share_it():
     place = random_sequence.place_in(np.random.RandomState(3))
     first, second = random_sequence.at(place), random_sequence.at(place)
     assert draws(first) == draws(second) == draws(random_sequence.at(place))
+
+
+def test_the_sequence_of_the_last_call_is_taken_once():
+    sequence = np.random.RandomState(3)
+    place = random_sequence.kept_of(0, sequence)["state"]
+    first, second = random_sequence.at(place), random_sequence.at(place)
+    assert first is sequence
+    assert second is not sequence
+    assert draws(first) == draws(second)
+
+
+def streamed(*turns):
+    """The parameters of streams that are trained in turns."""
+    estimators = [
+        MLPWithBatchNormClassifier(**(SMALL | {"random_state": seed}), dropout=0.3)
+        for seed in range(2)
+    ]
+    for turn in turns:
+        estimators[turn].partial_fit(X, CLASSES, classes=[0, 1, 2])
+    return [vars(estimator).get("_parameters") for estimator in estimators]
+
+
+def test_streams_do_not_disturb_each_other():
+    alone = streamed(0, 0, 0, 1, 1, 1)
+    in_turns = streamed(0, 1, 0, 1, 1, 0)
+    np.testing.assert_array_equal(in_turns[0], alone[0])
+    np.testing.assert_array_equal(in_turns[1], alone[1])
+
+
+@pytest.mark.parametrize("failing", [np.full_like(X, np.nan), 1e160 * X])
+def test_a_call_that_fails_does_not_move_the_sequence(failing):
+    expected, found = (
+        in_a_stream(classifier(), X, CLASSES, [0, 1, 2]).set_params(dropout=0.3) for _ in range(2)
+    )
+    with pytest.raises(ValueError, match="X"):
+        found.partial_fit(failing, CLASSES)
+    for estimator in (expected, found):
+        estimator.partial_fit(X, CLASSES).partial_fit(X, CLASSES)
+    np.testing.assert_array_equal(found._parameters, expected._parameters)
+
+
+def test_a_call_that_fails_in_training_does_not_move_the_sequence(monkeypatch):
+    expected, found = (
+        in_a_stream(classifier(), X, CLASSES, [0, 1, 2]).set_params(dropout=0.3) for _ in range(2)
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(Network, "loss_value", None)
+        with pytest.raises(TypeError):
+            found.partial_fit(X, CLASSES)
+    for estimator in (expected, found):
+        estimator.partial_fit(X, CLASSES).partial_fit(X, CLASSES)
+    np.testing.assert_array_equal(found._parameters, expected._parameters)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_goes_on_in_the_same_sequence(copied):
+    first = in_a_stream(classifier(), X, CLASSES, [0, 1, 2])
+    second = copied(first)
+    for estimator in (first, second):
+        estimator.partial_fit(X, CLASSES).partial_fit(X, CLASSES)
+    np.testing.assert_array_equal(first._parameters, second._parameters)
 
 
 def test_the_order_of_rows_is_drawn_as_a_permutation_of_their_numbers():

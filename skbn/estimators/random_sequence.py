@@ -5,11 +5,26 @@ network go on in it: the same numbers again would shuffle, and drop out, in the 
 The state is kept as plain arrays and numbers.
 """
 
+import threading
 from numbers import Integral
 
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 from sklearn.utils import check_random_state
+
+
+class _Latest(threading.local):
+    """The place that the last call of this thread has kept, and the sequence that is there.
+
+    The next call of a stream mostly goes on from that place. It takes the sequence, which nobody
+    draws from in between: setting up another one takes a third of the time of a training step.
+    """
+
+    # One attribute, so that Ctrl-C never leaves a place beside the sequence of another.
+    kept = (None, None)
+
+
+_latest = _Latest()
 
 
 class _NoSeed(ISeedSequence):
@@ -44,10 +59,15 @@ def sequence_of(random_state, kept):
 
 
 def kept_of(random_state, sequence):
-    """What the next call goes on from; ``None`` where there is nothing to keep."""
+    """What the next call goes on from; ``None`` where there is nothing to keep.
+
+    Nobody may draw from `sequence` after that.
+    """
     if not isinstance(random_state, Integral):
         return None
-    return {"seed": int(random_state), "state": place_in(sequence)}
+    place = place_in(sequence)
+    _latest.kept = (place, sequence)
+    return {"seed": int(random_state), "state": place}
 
 
 def place_in(sequence):
@@ -57,6 +77,11 @@ def place_in(sequence):
 
 def at(place):
     """A sequence that goes on from a place of `place_in`."""
+    latest, sequence = _latest.kept
+    if sequence is not None and place is latest:
+        # Whoever comes to this place again gets a sequence of its own.
+        _latest.kept = (None, None)
+        return sequence
     sequence = np.random.RandomState(np.random.MT19937(_NoSeed()))
     # As a list: NumPy takes the words one by one, and those of an array ten times as slowly.
     words = np.asarray(place["state"]["key"]).tolist()
