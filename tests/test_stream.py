@@ -236,6 +236,30 @@ def test_a_large_table_is_checked_by_scikit_learn(value, looks, monkeypatch):
         estimator.partial_fit(np.where(X[3, 1] == X, value, X), CLASSES)
 
 
+# NumPy warns of the sum of both infinities, in scikit-learn's check, too.
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize("few_numbers", [0, X.size])
+@pytest.mark.parametrize(
+    "bad", [[np.nan], [np.inf], [-np.inf, np.inf], [np.nan, np.inf]], ids=lambda bad: str(bad)
+)
+def test_numbers_of_a_table_are_looked_at_by_a_mask_or_by_their_sum(bad, few_numbers, monkeypatch):
+    monkeypatch.setattr(rows, "FEW_NUMBERS", few_numbers)
+    estimator = in_a_stream(classifier(), X, CLASSES, [0, 1, 2])
+    data = X.copy()
+    data[7:9, 1][: len(bad)] = bad
+    with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
+        estimator.partial_fit(data, CLASSES)
+
+
+def test_a_table_whose_sum_is_beyond_the_largest_number_is_good(looks, monkeypatch):
+    monkeypatch.setattr(rows, "FEW_NUMBERS", 0)
+    data = (X + np.float32(3e37)).astype(np.float32)
+    estimator = in_a_stream(classifier(), X, CLASSES, [0, 1, 2])
+    looks["check_array"].clear()
+    estimator.partial_fit(data, CLASSES)
+    assert looks["check_array"][0] is data
+
+
 @pytest.mark.parametrize("kind", ENSEMBLES, ids=lambda kind: kind.__name__)
 def test_the_loss_curve_of_an_ensemble_is_the_mean_of_its_members(kind):
     y, options = ENSEMBLES[kind]
