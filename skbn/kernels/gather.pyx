@@ -25,10 +25,16 @@ cdef extern from *:
     #define CLIP(T) (T*, Py_ssize_t)
     SKBN_CLONE_BOTH(void, skbn_smooth_clip, CLIP)
     """
+    void prefetch "SKBN_PREFETCH"(const void* address) noexcept nogil
 
 # Numbers beyond FARTHEST are as good as at the limit, and their squares have no end in float32.
+# AHEAD: rows between the row that is read and the row that is asked for.
+# ASKED_BYTES: of a long row its beginning is asked for, and the processor goes on by itself.
 cdef enum:
     FARTHEST = 1000000
+    AHEAD = 8
+    ASKED_BYTES = 512
+    CACHE_LINE = 64
 
 
 cdef inline floating root(floating x) noexcept nogil:
@@ -58,8 +64,18 @@ cdef void gather_rows "skbn_gather_rows"(
     """
     cdef Py_ssize_t i, j
     cdef const input_floating* row
+    cdef const char* ahead
+    # Rows in a random order wait for the memory, unless they are asked for long before. The bytes
+    # of a row that are asked for lie side by side; the last one may begin a line of its own.
+    cdef Py_ssize_t asked = min(d * <Py_ssize_t> sizeof(input_floating), <Py_ssize_t> ASKED_BYTES)
+    cdef bint asks = rows != NULL and column_stride == 1
     for i in range(n):
         row = x + (i if rows == NULL else rows[i]) * row_stride
+        if asks and i + AHEAD < n:
+            ahead = <const char*> (x + rows[i + AHEAD] * row_stride)
+            for j in range(asked // CACHE_LINE):
+                prefetch(ahead + j * CACHE_LINE)
+            prefetch(ahead + asked - 1)
         if mean == NULL:
             for j in range(d):
                 y[i * d + j] = <floating> row[j * column_stride]
