@@ -104,7 +104,7 @@ def test_sanitizers(monkeypatch, value, sanitized):
     ("kernel", "loops"),
     [
         ("activations", 24),
-        ("affine", 4),
+        ("affine", 6),
         ("batchnorm", 6),
         ("cells", 12),
         ("gather", 4),

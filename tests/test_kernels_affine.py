@@ -100,3 +100,20 @@ def test_affine_refuses(x, d, out, message):
     column = np.zeros(d)
     with pytest.raises(ValueError, match=message):
         affine(x, column, column, column, out=out)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("d", [2, 7, 50, 128])
+def test_large_tables_are_written_within_their_memory(dtype, d):
+    # Large results are streamed, and the ends of huge pages are written to ahead of their turn.
+    n = (1 << 24) // (d * np.dtype(dtype).itemsize) + 300_001 // d
+    x = np.random.default_rng(0).standard_normal((n, d)).astype(dtype)
+    shift = np.arange(d) + 1.0
+    # Four numbers before the result and four behind it, which keeps the result on 16 bytes.
+    memory = np.full(n * d + 8, 77.0, dtype)
+    out = memory[4:-4].reshape(n, d)
+    y, finite = affine(x, np.zeros(d), np.full(d, 2.0), shift, out=out)
+    assert finite
+    np.testing.assert_array_equal(y, 2 * x + shift.astype(dtype))
+    assert (memory[:4] == 77.0).all()
+    assert (memory[-4:] == 77.0).all()

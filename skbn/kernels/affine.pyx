@@ -32,7 +32,11 @@ cdef extern from *:
          Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t)
     #define COLUMN_OF(T) \
         (T*, const T*, double, double, double, Py_ssize_t, Py_ssize_t, Py_ssize_t)
+    #define STREAM_OF(T) \
+        (T*, const T*, const double*, const double*, const double*, \
+         Py_ssize_t, Py_ssize_t, Py_ssize_t)
     SKBN_CLONE_BOTH(int, skbn_affine_panel, PANEL_OF)
+    SKBN_CLONE_BOTH(int, skbn_affine_stream, STREAM_OF)
     SKBN_CLONE_BOTH(int, skbn_affine_column, COLUMN_OF)
 
     #if defined(__SSE2__) || defined(_M_X64)
@@ -63,6 +67,9 @@ cdef extern from *:
 
 # PREFETCH_BYTES: the distance from a read to the cache line that is asked for.
 # PANEL: the largest number of columns whose coefficients are on the stack at a time.
+# COEFFICIENTS_ROOM, BUFFER_ROOM: numbers that hold the beginning of a page of PAGE bytes, and three
+# panels of coefficients behind it; or a gap of three panels, and the buffer behind it.
+# HUGE_PAGE: the bytes of a huge page of Linux, less one.
 # STREAM_BYTES: no cache holds a larger result until the result is used. Such a result is written
 # past the cache, by way of a buffer of STREAM_SIZE numbers.
 # TILE: short rows are seen together as one row of at most TILE numbers.
@@ -72,6 +79,10 @@ cdef enum:
     PANEL = 128
     STREAM_SIZE = 512
     STREAM_BYTES = 16777216
+    PAGE = 4096
+    COEFFICIENTS_ROOM = 1408
+    BUFFER_ROOM = 1920
+    HUGE_PAGE = 2097151
     TILE = 128
 
 cdef union SingleBits:
@@ -95,69 +106,114 @@ cdef int _affine_panel "skbn_affine_panel"(
     cdef floating[PANEL] hi
     cdef floating[PANEL] factor
     cdef floating[PANEL] offset
-    cdef floating[STREAM_SIZE] buffer
     cdef unsigned int single_bits = 0
     cdef unsigned long long double_bits = 0
     cdef SingleBits single_rest
     cdef DoubleBits double_rest
     cdef floating t
-    cdef Py_ssize_t i, j, line, start = 0, rows, out_stride
-    cdef Py_ssize_t size = <Py_ssize_t> sizeof(floating)
-    cdef Py_ssize_t row_lines = d * size // CACHE_LINE + 1
-    cdef Py_ssize_t block = n
+    cdef Py_ssize_t i, j, line
+    cdef Py_ssize_t row_lines = d * <Py_ssize_t> sizeof(floating) // CACHE_LINE + 1
     cdef const floating* from_row
     cdef floating* to_row
-    cdef floating* out
-    cdef bint streams = (y != x and y_row_stride == d and n * d * size >= STREAM_BYTES
-                         and <size_t> y % STREAM_ALIGNMENT == 0)
     for j in range(d):
         hi[j] = <floating> mean[j]
         factor[j] = <floating> scale[j]
         offset[j] = <floating> (shift[j] - (mean[j] - hi[j]) * scale[j])
-    if streams:
-        # Streaming stores write words of 16 bytes. A block has a multiple of four rows, so the
-        # bytes of a block are a multiple of 16, whatever d is.
-        block = STREAM_SIZE // d // 4 * 4
+    for i in range(n):
+        from_row = x + i * x_row_stride
+        to_row = y + i * y_row_stride
+        for line in range(row_lines):
+            prefetch(<const char*> from_row + line * CACHE_LINE + PREFETCH_BYTES)
+        if to_row == from_row:
+            # In place. With one pointer the compiler knows that reads and writes do not
+            # overlap in another way, and vectorizes the loop.
+            for j in range(d):
+                t = to_row[j]
+                if floating is float:
+                    single_rest.value = t - t
+                    single_bits |= single_rest.bits
+                else:
+                    double_rest.value = t - t
+                    double_bits |= double_rest.bits
+                to_row[j] = (t - hi[j]) * factor[j] + offset[j]
+        else:
+            for j in range(d):
+                t = from_row[j]
+                if floating is float:
+                    single_rest.value = t - t
+                    single_bits |= single_rest.bits
+                else:
+                    double_rest.value = t - t
+                    double_bits |= double_rest.bits
+                to_row[j] = (t - hi[j]) * factor[j] + offset[j]
+    return single_bits == 0 and double_bits == 0
+
+
+cdef inline floating* _in_page(floating* room) noexcept nogil:
+    # The first number in `room` that begins a page.
+    return <floating*> ((<size_t> room + PAGE - 1) // PAGE * PAGE)
+
+
+cdef int _affine_stream "skbn_affine_stream"(
+    floating* y,
+    const floating* x, const double* mean, const double* scale, const double* shift,
+    Py_ssize_t n, Py_ssize_t d, Py_ssize_t x_row_stride,
+) noexcept nogil:
+    # The same into a large contiguous y, which does not overlap x, past the cache.
+    #
+    # The coefficients and the buffer have fixed places in a page of memory. Where the stack places
+    # them by chance, some places take twice as long, in every call of a thread.
+    cdef floating[COEFFICIENTS_ROOM] coefficients_room
+    cdef floating[BUFFER_ROOM] buffer_room
+    cdef floating* hi = _in_page(&coefficients_room[0])
+    cdef floating* factor = hi + PANEL
+    cdef floating* offset = hi + 2 * PANEL
+    cdef floating* buffer = _in_page(&buffer_room[0]) + 3 * PANEL
+    cdef unsigned int single_bits = 0
+    cdef unsigned long long double_bits = 0
+    cdef SingleBits single_rest
+    cdef DoubleBits double_rest
+    cdef floating t
+    cdef Py_ssize_t i, j, line, start = 0, rows
+    cdef Py_ssize_t size = <Py_ssize_t> sizeof(floating)
+    cdef Py_ssize_t row_lines = d * size // CACHE_LINE + 1
+    # Streaming stores write words of 16 bytes. A block has a multiple of four rows, so the bytes of
+    # a block are a multiple of 16, whatever d is.
+    cdef Py_ssize_t block = STREAM_SIZE // d // 4 * 4
+    cdef const floating* from_row
+    cdef floating* to_row
+    cdef floating* end = y + n * d
+    cdef floating* cleared = y
+    for j in range(d):
+        hi[j] = <floating> mean[j]
+        factor[j] = <floating> scale[j]
+        offset[j] = <floating> (shift[j] - (mean[j] - hi[j]) * scale[j])
     while start < n:
         rows = min(block, n - start)
-        if streams:
-            out = &buffer[0]
-            out_stride = d
-        else:
-            out = y + start * y_row_stride
-            out_stride = y_row_stride
+        # Linux clears a huge page at the first write to it, and it ends with the 4 KB around that
+        # write. From the lower end of fresh memory it clears downwards, which takes twice as long.
+        # So the last number of each huge page is written to first; its block writes it again.
+        if y + (start + rows) * d > cleared:
+            cleared = <floating*> ((<size_t> (y + (start + rows) * d) | HUGE_PAGE) + 1)
+            cleared = end if cleared > end else cleared
+            (cleared - 1)[0] = 0
         for i in range(rows):
             from_row = x + (start + i) * x_row_stride
-            to_row = out + i * out_stride
+            to_row = buffer + i * d
             for line in range(row_lines):
                 prefetch(<const char*> from_row + line * CACHE_LINE + PREFETCH_BYTES)
-            if to_row == from_row:
-                # In place. With one pointer the compiler knows that reads and writes do not
-                # overlap in another way, and vectorizes the loop.
-                for j in range(d):
-                    t = to_row[j]
-                    if floating is float:
-                        single_rest.value = t - t
-                        single_bits |= single_rest.bits
-                    else:
-                        double_rest.value = t - t
-                        double_bits |= double_rest.bits
-                    to_row[j] = (t - hi[j]) * factor[j] + offset[j]
-            else:
-                for j in range(d):
-                    t = from_row[j]
-                    if floating is float:
-                        single_rest.value = t - t
-                        single_bits |= single_rest.bits
-                    else:
-                        double_rest.value = t - t
-                        double_bits |= double_rest.bits
-                    to_row[j] = (t - hi[j]) * factor[j] + offset[j]
-        if streams:
-            stream(y + start * d, &buffer[0], rows * d * size)
+            for j in range(d):
+                t = from_row[j]
+                if floating is float:
+                    single_rest.value = t - t
+                    single_bits |= single_rest.bits
+                else:
+                    double_rest.value = t - t
+                    double_bits |= double_rest.bits
+                to_row[j] = (t - hi[j]) * factor[j] + offset[j]
+        stream(y + start * d, buffer, rows * d * size)
         start += rows
-    if streams:
-        stream_end()
+    stream_end()
     return single_bits == 0 and double_bits == 0
 
 
@@ -222,6 +278,10 @@ cdef bint affine_map(
     # In Fortran order the map takes one whole column after the other. With other strides the
     # map takes blocks of rows that stay in the cache, and column after column of a block.
     cdef Py_ssize_t block = n
+    if (1 < d <= PANEL and y_column_stride == 1 and x_column_stride == 1 and y != x
+            and y_row_stride == d and n * d * <Py_ssize_t> sizeof(floating) >= STREAM_BYTES
+            and <size_t> y % STREAM_ALIGNMENT == 0 and _fits[floating](scale, d, 0)):
+        return _affine_stream(y, x, mean, scale, shift, n, d, x_row_stride)
     if d > 1 and y_column_stride == 1 and x_column_stride == 1 and _fits[floating](scale, d, 0):
         for panel in range((d - 1) // PANEL + 1):
             j = panel * PANEL
