@@ -19,6 +19,11 @@ from skbn.network.memory cimport RunMemory, RunSource
 from skbn.network.run cimport TRAINING, Batch, Memory, Source, Sums
 
 
+cdef extern from "subnormal.h":
+    uint64_t flush_subnormals "skbn_flush_subnormals"() noexcept nogil
+    void restore_subnormals "skbn_restore_subnormals"(uint64_t before) noexcept nogil
+
+
 # Mirrors ``skbn.network.plan.SEGMENT``: parameters that lie side by side and are stepped alike.
 cdef struct Segment:
     Py_ssize_t start
@@ -199,6 +204,7 @@ def train(
     cdef long long[::1] n_batches_tracked = counts[0]
     cdef long long[::1] n_steps_tracked = counts[1]
     cdef Py_ssize_t b = 0
+    cdef uint64_t control
     cdef Batch batch
     cdef Sums over_processes
     cdef const Sums* sums_pointer = NULL
@@ -211,6 +217,9 @@ def train(
         sums_pointer = &over_processes
         memory.make_room_for_sums()
     with nogil:
+        # Moments and gradients that fade away become subnormal numbers, which are slow. Nothing in
+        # the block raises, so the only way out is its end.
+        control = flush_subnormals()
         while b < bounds.shape[0] - 1:
             _begin(&batch, &memory.memory, &source.source, &rows[bounds[b]],
                    bounds[b + 1] - bounds[b], sums_pointer)
@@ -229,6 +238,7 @@ def train(
                 n_batches_tracked[0] += 1
                 n_steps_tracked[0] = max(n_steps_tracked[0], batch.packed.n_own)
             b += 1
+        restore_subnormals(control)
     return b
 
 
