@@ -103,7 +103,7 @@ def test_sanitizers(monkeypatch, value, sanitized):
 @pytest.mark.parametrize(
     ("kernel", "loops"),
     [
-        ("activations", 24),
+        ("activations", 28),
         ("affine", 6),
         ("batchnorm", 6),
         ("cells", 12),

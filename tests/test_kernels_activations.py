@@ -5,6 +5,7 @@ import pytest
 from differences import gradient
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import erfcx, ndtr
 from strategies import arrays, drawn, each_precision, shapes
 from twins import assert_equals_twin, untouched
 
@@ -180,6 +181,45 @@ def test_exponentials_are_right_to_some_units_in_the_last_place(name, units, dty
     exact = np.tanh(exact) if name == "tanh" else 1 / (1 + np.exp(-exact))
     error = np.abs(activations.forward(x, name) - exact) / np.spacing(np.abs(exact).astype(dtype))
     assert error.max() <= units
+
+
+def normal_tail(a):
+    """P(-a) of the normal distribution for a >= 0, to about 1e-16 of itself."""
+    return erfcx((a / np.sqrt(np.longdouble(2))).astype(np.float64)) / 2 * np.exp(-a * a / 2)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "smallest", "units"), [(np.float32, 15.0, 5), (np.float64, 37.5, 8)]
+)
+def test_gelu_is_right_to_some_units_in_the_last_place(dtype, smallest, units):
+    x = sweep(dtype, smallest)
+    exact = x.astype(np.longdouble)
+    tail = normal_tail(np.abs(exact))
+    normal = np.where(exact > 0, 1 - tail, tail)
+    info = np.finfo(dtype)
+    y = activations.forward(x, "gelu")
+    error = np.abs(y - exact * normal)
+    # The far tail, which the dtype holds no normal numbers for, may be 0.
+    assert (error <= units * info.eps * np.abs(exact * normal) + 2 * info.tiny).all()
+    np.testing.assert_allclose(y, x * ndtr(x.astype(np.float64)), rtol=0, atol=4 * info.eps)
+    # The slope passes through 0 near -0.75: its error is one of its two parts.
+    bell = np.exp(-exact * exact / 2) / np.sqrt(2 * np.longdouble(np.pi))
+    slope = activations.backward(np.ones_like(x), x, y, "gelu")
+    parts = normal + np.abs(exact) * bell
+    assert (
+        np.abs(slope - (normal + exact * bell)) <= units * info.eps * parts + 16 * info.tiny
+    ).all()
+
+
+@each_precision
+def test_gelu_of_extreme_numbers(precision):
+    least = np.finfo(precision.dtype).smallest_subnormal
+    x = np.array([np.inf, np.nan, 0.0, -0.0, 1e30, -1e30, 4 * least, -4 * least], precision.dtype)
+    y = activations.forward(x, "gelu")
+    np.testing.assert_array_equal(y, [np.inf, np.nan, 0, 0, x[4], 0, 2 * least, -2 * least])
+    slope = activations.backward(np.ones_like(x), x, y, "gelu")
+    eps = np.finfo(precision.dtype).eps
+    np.testing.assert_allclose(slope[1:], [np.nan, 0.5, 0.5, 1, 0, 0.5, 0.5], rtol=eps)
 
 
 def test_codes_stay_what_they_are_in_saved_plans():

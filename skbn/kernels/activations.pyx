@@ -18,10 +18,11 @@ Maas, Hannun and Ng (2013), "Rectifier nonlinearities improve neural network aco
 """
 
 from cython cimport floating
-from libc.math cimport erf, exp
 from libc.string cimport memcpy
 
-from skbn.kernels.exponential cimport exp_nonpositive, hyperbolic_tangent, logistic
+from skbn.kernels.exponential cimport (
+    exp_nonpositive, hyperbolic_tangent, logistic, normal_tail,
+)
 
 import numpy as np
 
@@ -69,7 +70,6 @@ cdef int _register(
     return code
 
 
-cdef double INVERSE_ROOT_2 = 0.70710678118654752440
 cdef double INVERSE_ROOT_2_PI = 0.39894228040143267794
 
 
@@ -86,6 +86,8 @@ cdef extern from *:
     SKBN_CLONE_BOTH(void, skbn_relu_backward, BACKWARD)
     SKBN_CLONE_BOTH(void, skbn_silu_forward, FORWARD)
     SKBN_CLONE_BOTH(void, skbn_silu_backward, BACKWARD)
+    SKBN_CLONE_BOTH(void, skbn_gelu_forward, FORWARD)
+    SKBN_CLONE_BOTH(void, skbn_gelu_backward, BACKWARD)
     SKBN_CLONE_BOTH(void, skbn_mish_forward, FORWARD)
     SKBN_CLONE_BOTH(void, skbn_mish_backward, BACKWARD)
     SKBN_CLONE_BOTH(void, skbn_leaky_relu_forward, FORWARD)
@@ -295,22 +297,36 @@ _register("leaky_relu", True, leaky_relu_forward, leaky_relu_forward, leaky_relu
           leaky_relu_backward)
 
 
-cdef void gelu_forward(floating* y, const floating* x, Py_ssize_t size) noexcept nogil:
+cdef inline floating _normal(floating x, floating* bell) noexcept nogil:
+    # P(x), from the tail on the side of x; `bell` is exp(-x^2 / 2).
+    cdef floating magnitude = x if x >= 0 else -x
+    cdef floating tail = normal_tail(magnitude, bell)
+    return 1 - tail if x >= 0 else tail
+
+
+cdef void gelu_forward "skbn_gelu_forward"(
+    floating* y, const floating* x, Py_ssize_t size,
+) noexcept nogil:
     cdef Py_ssize_t i
+    cdef floating bell
     for i in range(size):
-        y[i] = <floating> (0.5 * x[i] * (1.0 + erf(x[i] * INVERSE_ROOT_2)))
+        y[i] = x[i] * _normal(x[i], &bell)
 
 
-cdef void gelu_backward(
+cdef void gelu_backward "skbn_gelu_backward"(
     floating* dx, const floating* dy, const floating* x, Py_ssize_t size,
 ) noexcept nogil:
     cdef Py_ssize_t i
-    cdef double u
-    for i in range(size):
-        u = x[i]
-        dx[i] = <floating> (dy[i] * (
-            0.5 * (1.0 + erf(u * INVERSE_ROOT_2)) + u * INVERSE_ROOT_2_PI * exp(-0.5 * u * u)
-        ))
+    cdef floating p, bell
+    cdef floating scale = <floating> INVERSE_ROOT_2_PI
+    if dx == dy:
+        for i in range(size):
+            p = _normal(x[i], &bell)
+            dx[i] = dx[i] * (p + x[i] * (scale * bell))
+    else:
+        for i in range(size):
+            p = _normal(x[i], &bell)
+            dx[i] = dy[i] * (p + x[i] * (scale * bell))
 
 
 _register("gelu", False, gelu_forward, gelu_forward, gelu_backward, gelu_backward)
