@@ -146,9 +146,9 @@ class FittedNetwork:
         for name in vars(self).keys() & LAYOUTS.keys():
             setattr(self, name, records(name, vars(self)[name], LAYOUTS[name]))
         self._check_state(numbers=True)
-        # Parameters that are read-only lie in a file that is mapped into memory. They stay there,
-        # so that several processes can share them.
-        if self._parameters.flags.writeable:
+        # Parameters in a file that is mapped into memory stay there: processes can share them.
+        # Those that are read-only may lie in a buffer that is shared, too.
+        if self._parameters.flags.writeable and not isinstance(self._parameters, np.memmap):
             self._parameters = aligned.moved(self._parameters)
 
     def _check_state(self, numbers=False):
