@@ -76,7 +76,10 @@ cdef void gather_rows "skbn_gather_rows"(
             for j in range(asked // CACHE_LINE):
                 prefetch(ahead + j * CACHE_LINE)
             prefetch(ahead + asked - 1)
-        if mean == NULL:
+        if mean == NULL and column_stride == 1:
+            for j in range(d):
+                y[i * d + j] = <floating> row[j]
+        elif mean == NULL:
             for j in range(d):
                 y[i * d + j] = <floating> row[j * column_stride]
         elif column_stride == 1:

@@ -91,11 +91,10 @@ INLINE vec SKBN_LEVEL(logistic)(vec x) {
 }
 #define logistic SKBN_LEVEL(logistic)
 
-/* dy times the derivative of an activation; a product for relu too, so that NaN and the sign of 0 come
-   from dy. */
+/* dy times the derivative of an activation. The relu passes dy on where its output is not 0. */
 INLINE vec SKBN_LEVEL(times_derivative)(vec dy, vec side, int activation) {
     if (activation == SKBN_SMOOTH) return dy * side;
-    if (activation == SKBN_RECTIFIED) return dy * (vec) ((ivec) (side > 0.0f) & (ivec) broadcast(1.0f));
+    if (activation == SKBN_RECTIFIED) return (vec) ((ivec) dy & (ivec) (side > 0.0f));
     return dy;
 }
 #define times_derivative SKBN_LEVEL(times_derivative)
@@ -154,16 +153,19 @@ INLINE void SKBN_LEVEL(tile)(
     } else if (e->kind == SKBN_GRADIENT) {
         /* C is the gradient of a layer's output: times the derivative of its activation, with the
            two sums of the gradient of batch norm. */
+        const long at = first_row * ld + column;
+#define TIMES_DERIVATIVE(activation) EACH_VECTOR EACH_ROW \
+        sum[i][v] = times_derivative(sum[i][v], CONST_AT(e->side + at + i * ld + v * LANES), activation)
+        if (e->activation == SKBN_SMOOTH) TIMES_DERIVATIVE(SKBN_SMOOTH);
+        if (e->activation == SKBN_RECTIFIED) TIMES_DERIVATIVE(SKBN_RECTIFIED);
+#undef TIMES_DERIVATIVE
         EACH_VECTOR {
             const long place = column + v * LANES;
             vec h = CONST_AT(e->shift + place), first = {0}, second = {0};
             EACH_ROW {
-                const long at = (first_row + i) * ld + place;
                 vec g = sum[i][v];
-                if (e->activation != SKBN_IDENTITY)
-                    g = times_derivative(g, CONST_AT(e->side + at), e->activation);
                 first += g;
-                second += g * (CONST_AT(e->z + at) - h);
+                second += g * (CONST_AT(e->z + at + i * ld + v * LANES) - h);
                 AT(c + i * ld + v * LANES) = g;
             }
             add_to_doubles(e->first + place, first);

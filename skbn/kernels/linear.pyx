@@ -36,13 +36,22 @@ cdef void linear_parameter_gradients(
     Py_ssize_t n, Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t x_stride,
 ) noexcept nogil:
     """dW += x' dy, db += sum_i dy_i; `dbias` may be NULL."""
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i = 0, j
+    cdef const floating* row
     gemm(dweights, <int> n_out, x, <int> x_stride, dy, <int> n_out,
          <int> n_in, <int> n_out, <int> n, True, False, <floating> 1)
-    if dbias != NULL:
-        for i in range(n):
-            for j in range(n_out):
-                dbias[j] += dy[i * n_out + j]
+    if dbias == NULL:
+        return
+    # Four rows share one load and one store of each sum.
+    while i + 4 <= n:
+        row = dy + i * n_out
+        for j in range(n_out):
+            dbias[j] += (row[j] + row[n_out + j]) + (row[2 * n_out + j] + row[3 * n_out + j])
+        i += 4
+    while i < n:
+        for j in range(n_out):
+            dbias[j] += dy[i * n_out + j]
+        i += 1
 
 
 cdef void linear_data_gradient(

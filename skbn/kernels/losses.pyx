@@ -39,6 +39,7 @@ ctypedef double (*DoubleLoss)(
 
 cdef enum:
     MOST = 32
+    LOGGED = 16
 
 cdef SingleLoss[MOST] SINGLE
 cdef DoubleLoss[MOST] DOUBLE
@@ -112,9 +113,10 @@ cdef double softmax_log_loss_rows(
     # l_i = log(sum_j exp(z_ij - m)) + m - z_iy with m = max_j z_ij; y (n,) holds the number
     # of the class, exact in float32 up to 2^24 classes.
     # In three passes: the one with the exponentials is over all n k entries at once, since the
-    # k of a row are often too few to fill a register.
+    # k of a row are often too few to fill a register. Rows of one weight share a logarithm: a sum
+    # of exponentials is in [1, k], so a product of LOGGED sums is far below the largest double.
     cdef Py_ssize_t i, j, label
-    cdef double share, total, loss = 0.0
+    cdef double share, total, product = 1.0, loss = 0.0
     cdef floating largest, factor
     cdef const floating* z_row
     cdef floating* dz_row
@@ -138,7 +140,10 @@ cdef double softmax_log_loss_rows(
         total = 0.0
         for j in range(k):
             total += dz_row[j]
-        loss += share * log(total)
+        product *= total
+        if sample_weight != NULL or i % LOGGED == LOGGED - 1 or i == n - 1:
+            loss += share * log(product)
+            product = 1.0
         factor = <floating> (share / total)
         for j in range(k):
             dz_row[j] *= factor
