@@ -17,15 +17,18 @@ LEARNING_RATE = 0.001
 
 
 class Training(NamedTuple):
-    """Sizes of a network, rows of its mini-batches, and how many make one run."""
+    """Sizes of a network, rows of its mini-batches, how many make one run; its activation."""
 
     units: tuple
     batch_size: int
     n_batches: int
+    activation: str = "relu"
 
     @property
     def name(self):
-        return f"{'-'.join(map(str, self.units))}@{self.batch_size}"
+        sizes = "-".join(map(str, self.units))
+        activation = "" if self.activation == "relu" else f"-{self.activation}"
+        return f"{sizes}{activation}@{self.batch_size}"
 
     def rows(self, dtype=np.float32):
         """X and class numbers: noise, of which training never comes to an end."""
@@ -47,13 +50,18 @@ AS_UPSTREAM = {
 # Many batches for the small networks, so that a table's numbers cannot be learned by heart:
 # gradients would vanish, and arithmetic on denormal numbers is slow.
 SMALL = (Training((20, 100, 2), 200, 200), Training((10, 64, 64, 64, 2), 32, 1000))
+# Three hidden layers and the activation of the default network, without its embedding.
+DEEP = tuple(
+    Training((20, 128, 128, 128, 2), batch_size, n_batches, "silu")
+    for batch_size, n_batches in ((32, 500), (128, 200), (256, 100))
+)
 LARGE = (Training((54, 256, 256, 7), 256, 50), Training((784, 256, 128, 10), 200, 30))
 
 
-def glorot_network(units, seed=0):
-    """A float32 classifier with batch norm in front of relu, and random weights."""
+def glorot_network(training, seed=0):
+    """A float32 classifier with batch norm in front of each activation, and random weights."""
     rng = np.random.default_rng(seed)
-    plan = feed_forward(units, "relu", "before")
+    plan = feed_forward(training.units, training.activation, "before")
     network = Network.initial(plan, "softmax_log_loss", np.float32)
     for weights in views.weights(plan, network.parameters):
         bound = np.sqrt(6.0 / sum(weights.shape))

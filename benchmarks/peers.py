@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.networks import LEARNING_RATE
 from benchmarks.work import LeftOut
 from skbn.network import views
+from skbn.network.folding import activation_of
 
 # Modules that a peer needs beyond those skbn itself does.
 MODULES = {
@@ -42,13 +43,14 @@ def limited_threads(count, peers):
         torch.set_num_threads(before)
 
 
-def torch_layers(units):
-    """PyTorch's modules of a classifier with batch norm in front of relu."""
+def torch_layers(units, activation="relu"):
+    """PyTorch's modules of a classifier with batch norm in front of each activation."""
     from torch import nn
 
+    make_activation = {"relu": nn.ReLU, "silu": nn.SiLU}[activation]
     layers = []
     for n_in, n_out in pairwise(units[:-1]):
-        layers += [nn.Linear(n_in, n_out, bias=False), nn.BatchNorm1d(n_out), nn.ReLU()]
+        layers += [nn.Linear(n_in, n_out, bias=False), nn.BatchNorm1d(n_out), make_activation()]
     return nn.Sequential(*layers, nn.Linear(units[-2], units[-1]))
 
 
@@ -58,7 +60,8 @@ def torch_twin(network):
 
     plan, parameters = network.plan, network.parameters
     weights = views.weights(plan, parameters)
-    model = torch_layers([weights[0].shape[0], *(array.shape[1] for array in weights)])
+    units = [weights[0].shape[0], *(array.shape[1] for array in weights)]
+    model = torch_layers(units, activation_of(plan))
     linears = [module for module in model if isinstance(module, torch.nn.Linear)]
     norms = [module for module in model if isinstance(module, torch.nn.BatchNorm1d)]
     pairs = [

@@ -46,7 +46,7 @@ def test_names_of_rows_resolve():
 def test_patterns_pick_rows_in_the_order_of_the_table():
     picked = rows.chosen(["step/*/products", "step/*/torch"])
     assert all(peers == ["torch", "products"] for _, peers in picked)
-    assert len(picked) == 4
+    assert len(picked) == 7
     assert rows.names() == [f"{work.name}/{peer}" for work, ps in rows.chosen(["*"]) for peer in ps]
 
 

@@ -75,7 +75,7 @@ def skorch_classifier(units):
 WORKS = [
     Work(
         "search/digits",
-        {"sklearn": Goal("faster", 8), "skorch": Goal("faster", 8)},
+        {"sklearn": Goal("faster", 3.4), "skorch": Goal("faster", 12)},
         timed(sides, most_repeats=3),
     )
 ]

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.linalg.blas import sgemm
 from sklearn.neural_network import MLPClassifier
 
-from benchmarks.networks import AS_UPSTREAM, LARGE, SMALL, OwnTraining, glorot_network
+from benchmarks.networks import AS_UPSTREAM, DEEP, LARGE, SMALL, OwnTraining, glorot_network
 from benchmarks.peers import TorchTraining, compiling
 from benchmarks.work import OWN, Goal, LeftOut, Sides, Work, compared, timed
 from skbn import MLPWithBatchNormClassifier
@@ -30,7 +30,7 @@ SAME = f"loss of {CHECKED_BATCHES} batches after {CHECKED_EPOCHS} epochs"
 def step_sides(training, options, peers):
     """The loop of ``fit``, PyTorch's, and the bare products."""
     X, y = training.rows()
-    own = OwnTraining(glorot_network(training.units), X, y, training.batch_size)
+    own = OwnTraining(glorot_network(training), X, y, training.batch_size)
     sides = Sides({OWN: own.epoch}, steps=training.n_batches)
     for peer in peers:
         if peer == "products":
@@ -42,7 +42,7 @@ def step_sides(training, options, peers):
         except LeftOut as reason:
             sides.left_out[peer] = str(reason)
             continue
-        network = glorot_network(training.units)
+        network = glorot_network(training)
         sides.runs[peer] = TorchTraining(network, X, y, training.batch_size, peer).epoch
     return sides
 
@@ -52,8 +52,8 @@ def same_training(training, peer):
     n = CHECKED_BATCHES * training.batch_size
     X, y = (array[:n] for array in training.rows())
     arguments = X, y, training.batch_size
-    own = OwnTraining(glorot_network(training.units), *arguments)
-    theirs = TorchTraining(glorot_network(training.units), *arguments, peer)
+    own = OwnTraining(glorot_network(training), *arguments)
+    theirs = TorchTraining(glorot_network(training), *arguments, peer)
     losses = [[side.epoch() for _ in range(CHECKED_EPOCHS)][-1:] for side in (own, theirs)]
     return compared(SAME, *losses, 1e-3)
 
@@ -146,20 +146,25 @@ def estimators(training, **own):
     )
 
 
-def works(training, sklearn, sklearn_float64, torch, products):
-    """The works of one network, with its goals."""
+def step_work(training, torch, products):
+    """The work of one step, with its goals."""
     report = Goal("faster")
+    return Work(
+        f"step/{training.name}",
+        {
+            "torch": Goal("faster", torch),
+            "torch-fused": report,
+            "torch-compiled": report,
+            "products": Goal("within", products),
+        },
+        timed(step_sides, training),
+    )
+
+
+def works(training, sklearn, sklearn_float64, torch, products):
+    """The works of one network that scikit-learn has too, with its goals."""
     return [
-        Work(
-            f"step/{training.name}",
-            {
-                "torch": Goal("faster", torch),
-                "torch-fused": report,
-                "torch-compiled": report,
-                "products": Goal("within", products),
-            },
-            timed(step_sides, training),
-        ),
+        step_work(training, torch, products),
         Work(
             f"partial_fit/{training.name}",
             {"sklearn": Goal("faster", sklearn)},
@@ -174,8 +179,11 @@ def works(training, sklearn, sklearn_float64, torch, products):
 
 
 WORKS = [
-    *works(SMALL[0], sklearn=8, sklearn_float64=7, torch=12, products=2.0),
-    *works(SMALL[1], sklearn=7, sklearn_float64=7, torch=15, products=2.0),
-    *works(LARGE[0], sklearn=1.7, sklearn_float64=2.8, torch=1.75, products=1.2),
-    *works(LARGE[1], sklearn=1.5, sklearn_float64=2.8, torch=1.45, products=1.2),
+    *works(SMALL[0], sklearn=6.5, sklearn_float64=7, torch=14, products=1.6),
+    *works(SMALL[1], sklearn=8, sklearn_float64=8, torch=28, products=1.3),
+    *works(LARGE[0], sklearn=2, sklearn_float64=3.2, torch=2, products=0.95),
+    *works(LARGE[1], sklearn=1.9, sklearn_float64=3.3, torch=1.8, products=0.95),
+    step_work(DEEP[0], torch=None, products=None),
+    step_work(DEEP[1], torch=None, products=1.0),
+    step_work(DEEP[2], torch=None, products=None),
 ]

@@ -115,8 +115,10 @@ def _with_layers(rows):
             names = ("gamma", "beta", "statistics", "epsilon", "momentum", "n_steps", "shared")
             row |= {name: norm[name] for name in names}
             position += 1
-        elif row["kind"] != LINEAR or kinds[:1] != [ACTIVATION] or (
-            following[0]["activation"] not in FUSED
+        elif (
+            row["kind"] != LINEAR
+            or kinds[:1] != [ACTIVATION]
+            or (following[0]["activation"] not in FUSED)
         ):
             result.append(row)
             continue
