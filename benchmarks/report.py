@@ -10,7 +10,7 @@ from benchmarks.timing import medians
 from benchmarks.work import OWN, Check, Goal
 
 PACKAGES = ("skbn", "numpy", "scipy", "scikit-learn", "torch", "skorch")
-COLUMNS = "{:<47} {:>9} {:>9} {:>8} {:>9}  {:<11} {:<15} {}"
+COLUMNS = "{:<47} {:>9} {:>9} {:>8} {:>7} {:>9}  {:<12} {:<9} {}"
 UNITS = {
     "s": ((1.0, "s"), (1e-3, "ms"), (0.0, "us")),
     "B": ((1e6, "MB"), (0.0, "kB")),
@@ -25,7 +25,8 @@ class Row:
     Attributes
     ----------
     threads : dict of int to dict
-        By number of threads: median of each side, their ratio, and all samples. The first
+        By number of threads: median of each side over all passes, their ratio, its spread (the
+        largest less the smallest of the passes; None of a single one), and all samples. The first
         gives the verdict.
     """
 
@@ -36,27 +37,46 @@ class Row:
     check: Check | None = None
     threads: dict = field(default_factory=dict)
 
-    def add(self, count, measurement):
-        samples = {side: measurement.samples[side] for side in (OWN, self.peer)}
+    def add(self, count, passes):
+        """Take in what the passes over the row measured on so many threads."""
+        sides = OWN, self.peer
+        samples = {side: [value for one in passes for value in one.samples[side]] for side in sides}
         middle = medians(samples)
-        ratio = self.goal.ratio(middle[OWN], middle[self.peer])
-        self.threads[count] = {"median": middle, "ratio": ratio, "samples": samples}
+        ratios = [self._ratio(medians(one.samples)) for one in passes]
+        self.threads[count] = {
+            "median": middle,
+            "ratio": self._ratio(middle),
+            "spread": max(ratios) - min(ratios) if len(ratios) > 1 else None,
+            "samples": samples,
+        }
+        for one in passes:
+            if self.check is None or self.check.holds:
+                self.check = one.checks.get(self.peer)
+
+    def _ratio(self, middle):
+        return self.goal.ratio(middle[OWN], middle[self.peer])
 
     @property
     def ratio(self):
         return next(iter(self.threads.values()))["ratio"]
 
     @property
+    def spread(self):
+        return next(iter(self.threads.values()))["spread"]
+
+    @property
     def verdict(self):
         if self.check is not None and not self.check.holds:
             return "not the same"
-        return {True: "met", False: "missed", None: "-"}[self.goal.is_met(self.ratio)]
+        return {True: "met", False: "missed", None: "-"}[
+            self.goal.is_met(self.ratio, self.spread or 0.0)
+        ]
 
 
 def header():
     """The first line of the table."""
     return COLUMNS.format(
-        "row", "ours", "peer", "ratio", "goal", "verdict", "the same", "more threads"
+        "row", "ours", "peer", "ratio", "spread", "goal", "verdict", "the same", "more threads"
     ).rstrip()
 
 
@@ -70,6 +90,7 @@ def line(row):
         quantity(middle[OWN], row.unit),
         quantity(middle[row.peer], row.unit),
         f"{row.ratio:.2f}",
+        "" if row.spread is None else f"{row.spread:.2f}",
         str(row.goal),
         row.verdict,
         same,

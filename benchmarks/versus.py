@@ -2,11 +2,23 @@
 
     python -m benchmarks.versus                            # the whole table
     python -m benchmarks.versus --rows 'step/*' 'search/*' --threads 1 2
+    python -m benchmarks.versus --runs 2                   # and how far two passes are apart
     python -m benchmarks.versus --list
 
 The sides take turns, every sample lasts 50 ms or more, and medians are compared. The first number
 of threads gives the verdict. Before a row is timed its sides are compared: "the same" says how far
 their results are apart, relative to the largest. Peers that are not installed are left out.
+
+With --runs 2 a row is prepared and measured twice. The ratio is that of the medians over all
+samples; it may miss its goal by the spread, the difference between the ratios of the passes.
+
+The verdict on AVX2 is that of a build for it alone, with OpenBLAS held to the same level:
+
+    SKBN_SIMD=avx2 python setup.py build_ext --inplace --force
+    OPENBLAS_CORETYPE=Haswell python -m benchmarks.versus --runs 2
+
+OPENBLAS_CORETYPE is read once, when OpenBLAS is loaded: it holds for the whole process, and so for
+scikit-learn and the bare products as well. PyTorch brings another BLAS and keeps its own level.
 """
 
 import argparse
@@ -30,9 +42,10 @@ def main(argv=None):
         chosen = rows.chosen(arguments.rows)
     except ValueError as error:
         parser.error(str(error))
-    options = Options(arguments.repeats, arguments.data, arguments.wheel)
+    options = Options(arguments.repeats, arguments.runs, arguments.data, arguments.wheel)
     threads = ", ".join(map(str, arguments.threads))
-    print(f"medians of {options.repeats}, threads of both sides: {threads}\n")
+    samples = f"{options.runs} x {options.repeats}" if options.runs > 1 else f"{options.repeats}"
+    print(f"medians of {samples}, threads of both sides: {threads}\n")
     print(report.header(), flush=True)
     table, left_out = [], {}
     for work, peers in chosen:
@@ -62,6 +75,7 @@ def argument_parser():
     parser.add_argument("--rows", nargs="+", default=["*"], help="names, * and ? allowed")
     parser.add_argument("--list", action="store_true", help="print the names and stop")
     parser.add_argument("--repeats", type=positive, default=5, help="samples a side (default: 5)")
+    parser.add_argument("--runs", type=positive, default=1, help="passes over a row (default: 1)")
     parser.add_argument("--threads", type=positive, nargs="+", default=[1], help="default: 1")
     parser.add_argument(
         "--data",
@@ -99,19 +113,18 @@ def measured(work, peers, threads, options, left_out):
     for count in threads if work.is_threaded else threads[:1]:
         try:
             with libraries.limited_threads(count, peers):
-                measurement = work.measure(options, peers)
+                passes = [work.measure(options, peers) for _ in range(options.runs)]
         except LeftOut as reason:
             left_out[work.name] = str(reason)
             return []
         for peer in peers:
             name = f"{work.name}/{peer}"
-            if peer in measurement.left_out:
-                left_out[name] = measurement.left_out[peer]
+            reasons = [one.left_out[peer] for one in passes if peer in one.left_out]
+            if reasons:
+                left_out[name] = reasons[0]
                 continue
-            row = report.Row(name, peer, work.goals[peer], measurement.unit)
-            row = result.setdefault(peer, row)
-            row.check = measurement.checks.get(peer)
-            row.add(count, measurement)
+            row = report.Row(name, peer, work.goals[peer], passes[0].unit)
+            result.setdefault(peer, row).add(count, passes)
     return list(result.values())
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import rows, timing, versus
 from benchmarks.growth import exponent
-from benchmarks.report import Row
+from benchmarks.report import Row, line
 from benchmarks.work import OWN, Check, Goal, Measurement
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -98,15 +98,45 @@ def test_exponent_is_that_of_least_squares():
 )
 def test_verdict_is_that_of_the_medians_on_the_first_threads(goal, ratio, verdict):
     row = Row("work/peer", "peer", goal, "s")
-    row.add(1, Measurement({OWN: [1.0, 9.0, 2.0], "peer": [8.0, 1.0, 100.0]}))
-    row.add(2, Measurement({OWN: [1.0], "peer": [1.0]}))
+    row.add(1, [Measurement({OWN: [1.0, 9.0, 2.0], "peer": [8.0, 1.0, 100.0]})])
+    row.add(2, [Measurement({OWN: [1.0], "peer": [1.0]})])
     assert row.ratio == ratio
+    assert row.spread is None
     assert row.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("goal", "ratio", "spread", "verdict"),
+    [
+        # Ratios of 2, 4 and 4, of all samples together 4; the other way around 1/2, 1/4 and 1/4.
+        (Goal("faster", 6.0), 4.0, 2.0, "met"),
+        (Goal("faster", 6.5), 4.0, 2.0, "missed"),
+        (Goal("within", 0.0), 0.25, 0.25, "met"),
+        (Goal("within", 0.125), 0.25, 0.25, "met"),
+        (Goal("within", -0.125), 0.25, 0.25, "missed"),
+        (Goal("within"), 0.25, 0.25, "-"),
+    ],
+)
+def test_a_goal_may_be_missed_by_the_spread_of_the_passes(goal, ratio, spread, verdict):
+    row = Row("work/peer", "peer", goal, "s")
+    row.add(1, [Measurement({OWN: [1.0] * 3, "peer": [peer] * 3}) for peer in (2.0, 4.0, 4.0)])
+    assert (row.ratio, row.spread) == (ratio, spread)
+    assert row.verdict == verdict
+    assert f"{ratio:.2f}" in line(row)
+    assert f"{spread:.2f}" in line(row)
+
+
+def test_a_pass_whose_sides_differ_is_not_forgotten():
+    row = Row("work/peer", "peer", Goal("faster", 1), "s")
+    for difference in (0.0, 1.0, 0.0):
+        checks = {"peer": Check("loss", difference, 1e-3)}
+        row.add(1, [Measurement({OWN: [1.0], "peer": [2.0]}, checks)])
+    assert row.verdict == "not the same"
 
 
 def test_sides_that_differ_have_no_verdict():
     row = Row("work/peer", "peer", Goal("faster", 1), "s", Check("loss", float("nan"), 1e-3))
-    row.add(1, Measurement({OWN: [1.0], "peer": [2.0]}))
+    row.add(1, [Measurement({OWN: [1.0], "peer": [2.0]})])
     assert row.verdict == "not the same"
 
 
