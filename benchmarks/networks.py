@@ -45,6 +45,11 @@ AS_UPSTREAM = {
     "learning_rate_init": LEARNING_RATE,
     "beta_2": 0.999,
     "normalize_input": "standard",
+    "trained_input_scale": False,
+    "periodic_embedding": None,
+    "weight_decay": 0.0,
+    "early_stopping": False,
+    "calibrate": False,
 }
 
 # Many batches for the small networks, so that a table's numbers cannot be learned by heart:

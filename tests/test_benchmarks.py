@@ -9,7 +9,9 @@ import pytest
 
 from benchmarks import rows, timing, versus
 from benchmarks.growth import exponent
+from benchmarks.networks import LARGE, SMALL
 from benchmarks.report import Row, line
+from benchmarks.rows.training_step import same_partial_fit
 from benchmarks.work import OWN, Check, Goal, Measurement
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,6 +50,11 @@ def test_patterns_pick_rows_in_the_order_of_the_table():
     assert all(peers == ["torch", "products"] for _, peers in picked)
     assert len(picked) == 7
     assert rows.names() == [f"{work.name}/{peer}" for work, ps in rows.chosen(["*"]) for peer in ps]
+
+
+@pytest.mark.parametrize("training", [*SMALL, LARGE[0]], ids=lambda training: training.name)
+def test_estimators_that_are_compared_train_the_same_but_for_batch_norm(training):
+    assert same_partial_fit(training, np.float32).holds
 
 
 def test_unknown_row_is_refused(capsys):

@@ -19,14 +19,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.data import load
-from benchmarks.networks import AS_UPSTREAM
 from benchmarks.work import OWN, Check, Goal, LeftOut, Measurement, Work
 from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
 
 EPOCHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 MOST_REPEATS = 3
 SCHEDULE = {
-    **AS_UPSTREAM,
+    "activation": "relu",
+    "beta_2": 0.999,
+    "normalize_input": "standard",
     "hidden_layer_sizes": (100,),
     "batch_size": 200,
     "learning_rate": "one_cycle",
