@@ -6,8 +6,11 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from os import cpu_count
 
+from threadpoolctl import threadpool_info
+
 from benchmarks.timing import medians
 from benchmarks.work import OWN, Check, Goal
+from skbn.kernels import _simd
 
 PACKAGES = ("skbn", "numpy", "scipy", "scikit-learn", "torch", "skorch")
 COLUMNS = "{:<47} {:>9} {:>9} {:>8} {:>7} {:>9}  {:<12} {:<9} {}"
@@ -116,9 +119,17 @@ def machine():
         "platform": platform.platform(),
         "processor": processor(),
         "cores": cpu_count(),
+        "instruction_set": _simd.level(),
+        "blas": blas_levels(),
         "python": platform.python_version(),
         "packages": versions,
     }
+
+
+def blas_levels():
+    """What the loaded OpenBLAS libraries compute with, by the names of their processors."""
+    pools = threadpool_info()
+    return sorted({pool["architecture"] for pool in pools if "architecture" in pool})
 
 
 def processor():

@@ -14,7 +14,7 @@ samples; it may miss its goal by the spread, the difference between the ratios o
 
 The verdict on AVX2 is that of a build for it alone, with OpenBLAS held to the same level:
 
-    SKBN_SIMD=avx2 python setup.py build_ext --inplace --force
+    SKBN_SIMD=avx2 python setup.py build_ext --inplace
     OPENBLAS_CORETYPE=Haswell python -m benchmarks.versus --runs 2
 
 OPENBLAS_CORETYPE is read once, when OpenBLAS is loaded: it holds for the whole process, and so for
@@ -29,6 +29,7 @@ from pathlib import Path
 from benchmarks import peers as libraries
 from benchmarks import report, rows
 from benchmarks.work import LeftOut, Options
+from skbn.kernels import _simd
 
 
 def main(argv=None):
@@ -45,7 +46,8 @@ def main(argv=None):
     options = Options(arguments.repeats, arguments.runs, arguments.data, arguments.wheel)
     threads = ", ".join(map(str, arguments.threads))
     samples = f"{options.runs} x {options.repeats}" if options.runs > 1 else f"{options.repeats}"
-    print(f"medians of {samples}, threads of both sides: {threads}\n")
+    print(f"medians of {samples}, threads of both sides: {threads}")
+    print(f"loops of skbn: {_simd.level()}, OpenBLAS: {', '.join(report.blas_levels())}\n")
     print(report.header(), flush=True)
     table, left_out = [], {}
     for work, peers in chosen:
