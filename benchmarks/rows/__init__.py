@@ -7,11 +7,13 @@ from fnmatch import fnmatch
 
 from benchmarks.rows import (
     batchnorm,
+    fit_default,
     imports,
     memory,
     predict,
     recurrent,
     search,
+    stream,
     threads,
     time_to_score,
     training_step,
@@ -23,8 +25,10 @@ WORKS = [
     work
     for module in (
         training_step,
+        stream,
         recurrent,
         time_to_score,
+        fit_default,
         batchnorm,
         transformer,
         predict,
