@@ -72,8 +72,8 @@ INLINE void SKBN_LEVEL(add_to_doubles)(double* sums, vec x) {
 #define add_to_doubles SKBN_LEVEL(add_to_doubles)
 
 /* 1 / (1 + exp(-x)), the exponential as in exponential.pxd: 2^n times the Taylor polynomial of
-   degree 6 of exp(r), |r| <= log(2) / 2, whose relative error is below 1.3e-7. Beyond -87 and 87
-   the result is that of -87 and 87: an error of 2e-38. NaN stays NaN. */
+   degree 6 of exp(r), |r| <= log(2) / 2, whose relative error is below 1.3e-7. Below -87 the result
+   is 0, as there: x times a small number would not be small for every x. NaN stays NaN. */
 INLINE vec SKBN_LEVEL(logistic)(vec x) {
     vec t = MIN(broadcast(87.0f), MAX(broadcast(-87.0f), -x));
     vec shifted = t * 1.44269504088896341f + 12582912.0f;
@@ -87,7 +87,7 @@ INLINE vec SKBN_LEVEL(logistic)(vec x) {
     p = p * r + 0.5f;
     p = p * r + 1.0f;
     p = p * r + 1.0f;
-    return 1.0f / (1.0f + power * p);
+    return (vec) ((ivec) (1.0f / (1.0f + power * p)) & ~(ivec) (x < -87.0f));
 }
 #define logistic SKBN_LEVEL(logistic)
 
