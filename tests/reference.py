@@ -11,6 +11,8 @@ the same arguments in place as its array function.
 import numpy as np
 from scipy.special import ndtr, xlogy
 
+from skbn.kernels import _simd
+
 
 class blas:
     @staticmethod
@@ -210,6 +212,62 @@ class activations:
                 "leaky_relu": lambda: np.where(y > 0, 1.0, 0.01),
             }[activation]()
         return dy * derivative
+
+
+class layer:
+    @staticmethod
+    def lanes():
+        return {"x86-64-v4": 16, "x86-64-v3": 8}.get(_simd.level(), 0)
+
+    @staticmethod
+    def panel_width():
+        return {"x86-64-v4": 64, "x86-64-v3": 16}.get(_simd.level(), 0)
+
+    @staticmethod
+    def product(a, b, transpose_b=False, packed=False):
+        return blas.matmul(a, b, transpose_b=transpose_b)
+
+    @staticmethod
+    def forward(x, weights, gamma, beta, activation, epsilon=1e-5):
+        z = x @ weights
+        normalized, *statistics = batchnorm.forward(z, gamma, beta, epsilon)
+        return *activated(normalized, activation, z), *statistics
+
+    @staticmethod
+    def linear_forward(x, weights, bias, activation):
+        return activated(linear.forward(x, weights, bias), activation)
+
+    @staticmethod
+    def activation_gradient(dy, z, side, batch_mean, activation, weights=None):
+        dy = dy if weights is None else dy @ weights.T
+        derivative = {"identity": 1.0, "relu": side > 0, "silu": side}[activation]
+        g = dy * derivative
+        return g, np.sum(g, axis=0), np.sum(g * (z - batch_mean), axis=0)
+
+    @staticmethod
+    def data_gradient(g, z, sum_g, sum_g_z, gamma, batch_mean, batch_invstd, share=None):
+        share = np.full(len(z), 1.0 / len(z)) if share is None else share
+        xhat = (z - batch_mean) * batch_invstd
+        # The sums are about the mean that ``activation_gradient`` has rounded to float32.
+        rounded = batch_mean.astype(np.float32)
+        sum_g_xhat = (sum_g_z - (batch_mean - rounded) * sum_g) * batch_invstd
+        through_statistics = share[:, np.newaxis] * (sum_g + xhat * sum_g_xhat)
+        return gamma * batch_invstd * (g - through_statistics), sum_g_xhat, sum_g
+
+    @staticmethod
+    def weight_gradient(x, dz):
+        return x.T @ dz
+
+
+def activated(x, activation, *between):
+    """The output of a layer, what stands `between`, and what its backward pass needs."""
+    y = activations.forward(x, activation)
+    side = {
+        "identity": lambda: np.zeros_like(y),
+        "relu": lambda: y,
+        "silu": lambda: activations.backward(np.ones_like(y), x, y, "silu"),
+    }[activation]()
+    return y, *between, side
 
 
 class periodic:
