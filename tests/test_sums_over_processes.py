@@ -7,7 +7,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from networks import as_sparse, random_network, random_table
+from skbn.kernels.layer import lanes
 
+from skbn.network import network as network_module
 from skbn.network import optimizer as optimizers
 
 UNITS = [5, 7, 6, 3]
@@ -106,6 +108,48 @@ def test_parts_of_a_batch_give_the_step_of_the_whole(
         assert network.n_batches_tracked == whole.n_batches_tracked
     # Totals; of each batch norm means and variances, later two sums of gradients; all gradients.
     norms = [] if batch_norm is None else UNITS[1:-1]
+    of_batch = [3, *(d for d in norms for _ in range(2)), *(2 * d for d in norms[::-1])]
+    assert exchanged == n_batches * [*of_batch, whole.layout.n_parameters + 2]
+
+
+@pytest.mark.skipif(lanes() == 0, reason="there are no loops of fused layers")
+@pytest.mark.parametrize("batch_norm", ["before", "after", None])
+@pytest.mark.parametrize("activation", ["relu", "silu", "gelu"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("sizes", [(20, 20), (29, 11), (1, 39), (0, 40), (13, 14, 13)])
+def test_parts_of_a_batch_that_are_run_in_layers(
+    monkeypatch, batch_norm, activation, weighted, sizes
+):
+    monkeypatch.setattr(network_module, "LEAST_LAYER_ROWS", 0)
+    units, loss, n, n_batches = [5, 37, 18, 3], "softmax_log_loss", sum(sizes), 3
+    table = random_table(n * n_batches, units, loss, dtype=np.float32, weighted=weighted, seed=1)
+    if weighted:
+        table.sample_weight[::n] = 1.0  # the part of one row has a weight
+        table.statistics_weight = table.sample_weight + 0.5
+
+    def make_network():
+        return random_network(units, activation, batch_norm, loss, dtype=np.float32, scale=0.4)
+
+    rows = np.arange(n * n_batches).reshape(n_batches, n)
+    parts = [
+        (rows[:, start:stop].ravel(), (stop - start) * np.arange(n_batches + 1))
+        for start, stop in pairwise(np.cumsum([0, *sizes]))
+    ]
+    whole = make_network()
+    if batch_norm == "before" or activation != "gelu":
+        assert whole.run_plan(table, 1) is whole.layout.layered
+    bounds = n * np.arange(n_batches + 1)
+    expected = trained(whole, table, rows.ravel(), bounds, optimizers.sgd(momentum=0.5))
+    networks, losses, exchanged = side_by_side(
+        make_network, table, parts, lambda: optimizers.sgd(momentum=0.5)
+    )
+    for network, loss_of_part in zip(networks, losses, strict=True):
+        np.testing.assert_allclose(loss_of_part, expected, rtol=1e-5)
+        np.testing.assert_allclose(network.parameters, whole.parameters, rtol=1e-4, atol=2e-5)
+        np.testing.assert_allclose(network.statistics, whole.statistics, rtol=1e-4, atol=2e-5)
+        np.testing.assert_array_equal(network.parameters, networks[0].parameters)
+        assert network.n_batches_tracked == whole.n_batches_tracked
+    norms = [] if batch_norm is None else units[1:-1]
     of_batch = [3, *(d for d in norms for _ in range(2)), *(2 * d for d in norms[::-1])]
     assert exchanged == n_batches * [*of_batch, whole.layout.n_parameters + 2]
 
