@@ -3,10 +3,11 @@
     z = x W,    xhat = (z - mean) invstd,    y = f(gamma xhat + beta)
 
 or without batch norm y = f(z + b), where f is the identity, relu or silu. The arithmetic is the
-arithmetic of ``linear``, ``batchnorm`` and ``activations``, in three passes fewer: the product leaves
-its registers with the sums for the moments, one pass normalizes and activates, and the product of
-the backward pass leaves its registers as the gradient of the layer below, with both sums of the
-gradient of its batch norm. The loops are in layer_loops.h; ``docs/layers.rst`` explains them.
+arithmetic of ``linear``, ``batchnorm`` and ``activations``, in three passes fewer: the product
+leaves its registers with the sums for the moments, one pass normalizes and activates, and the
+product of the backward pass leaves its registers as the gradient of the layer below, with both sums
+of the gradient of its batch norm. The loops are in layer_loops.h; ``docs/layers.rst`` explains
+them.
 
 Rows are padded: a row of d numbers takes ld places, d rounded up to whole vectors of the processor.
 The numbers behind d are 0 in z, and nobody reads them in the results.
@@ -14,16 +15,17 @@ The numbers behind d are 0 in z, and nobody reads them in the results.
 Moments
 -------
 A tile of a product is up to 12 rows. Its deviations from the first row of the batch and their
-squares are summed up in float32, the sums of the tiles in float64. With eps the precision of float32
-and D the distance of the first row from the mean, the error of the variance v is at most about
-8 eps (v + D^2). The first row is one of the n rows, so D^2 <= n v. Where float32 cannot hold a square,
-the moments are computed anew in float64.
+squares are summed up in float32, the sums of the tiles in float64. With eps the precision of
+float32 and D the distance of the first row from the mean, the error of the variance v is at most
+about 8 eps (v + D^2). The first row is one of the n rows, so D^2 <= n v. Where float32 cannot hold
+a square, the moments are computed anew in float64.
 
 References
 ----------
 Ioffe and Szegedy (2015), "Batch normalization: accelerating deep network training by reducing
 internal covariate shift", Algorithm 1.
-Goto and van de Geijn (2008), "Anatomy of high-performance matrix multiplication" (tiles and panels).
+Goto and van de Geijn (2008), "Anatomy of high-performance matrix multiplication" (tiles and
+panels).
 """
 
 from libc.math cimport isfinite

@@ -1,5 +1,6 @@
 /* The loops of a fused layer, compiled once for each instruction set: layer_versions.h includes this
-   file    with SKBN_LANES (numbers of one vector) and SKBN_LEVEL(name) defined. docs/layers.rst is the page for a newcomer: the tile, the packing, the epilogue.
+   file with SKBN_LANES (numbers of one vector) and SKBN_LEVEL(name) defined. docs/layers.rst is the
+   page for a newcomer: the tile, the packing, the epilogue.
 
    Everything is float32 and row-major. LD(d) is d rounded up to whole vectors. A *panel* is up to
    MOST_VECTORS vectors of columns side by side; its constants and sums stay in registers.

@@ -118,7 +118,7 @@ def _with_layers(rows):
         elif (
             row["kind"] != LINEAR
             or kinds[:1] != [ACTIVATION]
-            or (following[0]["activation"] not in FUSED)
+            or following[0]["activation"] not in FUSED
         ):
             result.append(row)
             continue

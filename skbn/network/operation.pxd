@@ -27,8 +27,7 @@ cdef enum Part:
 cdef struct Operation:
     int kind                # an OperationKind
     int part                # a Part
-    int activation          # a code of an activation: of ACTIVATION, and of a fused BATCH_NORM; of LAYER
-                            # a code of ``kernels/layer.h``
+    int activation          # code of an activation; of LAYER a code of ``kernels/layer.h``
     int cell                # a Cell, of RECURRENT
     int direction           # of RECURRENT: 0 forward, 1 backward in time
     int n_directions        # of RECURRENT, and of POOLING: side by side in the columns
@@ -36,8 +35,8 @@ cdef struct Operation:
     Py_ssize_t n_out        # columns of y
     Py_ssize_t x            # input, in columns of the work memory
     Py_ssize_t y            # output, in columns of the work memory; x for one in place
-    Py_ssize_t x_stride     # numbers from row to row of x and y, where rows are padded: of LAYER, and
-    Py_ssize_t y_stride     # x_stride of a LINEAR above a LAYER
+    Py_ssize_t x_stride     # of LAYER and LINEAR above: numbers from row to row of x
+    Py_ssize_t y_stride     # of LAYER: the same of y
     Py_ssize_t z            # of LAYER: x W, in columns of the work memory
     Py_ssize_t side         # of LAYER: what the gradient of the activation needs, in columns
     Py_ssize_t state        # of RECURRENT: kept values, in columns of the state memory

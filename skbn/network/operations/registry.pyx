@@ -20,11 +20,13 @@ from skbn.network.operation cimport (
     SPARSE_LINEAR,
 )
 from skbn.network.operations cimport (
-    activation, batch_norm, dropout, inputs, layer, linear, periodic, pooling, recurrent, sparse_linear,
+    activation, batch_norm, dropout, inputs, layer, linear, periodic, pooling, recurrent,
+    sparse_linear,
 )
 
 from skbn.network.operations import (
-    activation, batch_norm, dropout, inputs, layer, linear, periodic, pooling, recurrent, sparse_linear,
+    activation, batch_norm, dropout, inputs, layer, linear, periodic, pooling, recurrent,
+    sparse_linear,
 )
 
 cdef Functions[N_KINDS] FUNCTIONS
