@@ -15,6 +15,7 @@ from skbn.kernels import (
     activations,
     batchnorm,
     cells,
+    layer,
     linear,
     losses,
     optimizers,
@@ -516,3 +517,43 @@ def test_pooling(precision, n_equal, with_nan):
     dx = pooling.backward(dy, packed, y, lengths, "mean_max")
     precision.assert_close(y, expected.detach().numpy())
     precision.assert_close(dx, given.grad.numpy().reshape(packed.shape))
+
+
+@pytest.mark.skipif(layer.lanes() == 0, reason="there are no loops of fused layers")
+@pytest.mark.parametrize("activation", ["identity", "relu", "silu"])
+@pytest.mark.parametrize("sizes", [(16, 5, 3, 2), (100, 20, 100, 2), (57, 64, 65, 33)])
+def test_a_layer_in_one_piece(activation, sizes):
+    n, n_in, d, d_above = sizes
+    rng = np.random.default_rng(n)
+    operands = [
+        rng.standard_normal((n, n_in)),
+        rng.standard_normal((n_in, d)),
+        rng.uniform(0.5, 1.5, d),
+        rng.standard_normal(d),
+        rng.standard_normal((d, d_above)),
+    ]
+    operands = [array.astype(np.float32) for array in operands]
+    dy = rng.standard_normal((n, d_above)).astype(np.float32)
+    x, weights, gamma, beta, above = operands
+    y, z, side, mean, _, invstd = layer.forward(x, weights, gamma, beta, activation)
+    # Sums about the mean rounded to float32, in both functions.
+    g, *sums = layer.activation_gradient(dy, z, side, mean, activation, above)
+    dz, dgamma, dbeta = layer.data_gradient(g, z, *sums, gamma, mean, invstd)
+    results = [
+        y,
+        layer.product(dz, weights, transpose_b=True),
+        layer.weight_gradient(x, dz),
+        dgamma,
+        dbeta,
+        layer.weight_gradient(y, dy),
+    ]
+    # PyTorch in float64, so that all rounding is ours.
+    wide = [tensor(array.astype(np.float64), requires_grad=True) for array in operands]
+    x, weights, gamma, beta, above = wide
+    normalized = functional.batch_norm(x @ weights, None, None, gamma, beta, training=True)
+    function = {"identity": lambda v: v, "relu": torch.relu, "silu": functional.silu}[activation]
+    y = function(normalized)
+    (y @ above).backward(tensor(dy.astype(np.float64)))
+    for actual, expected in zip(results, [y, *(v.grad for v in wide)], strict=True):
+        expected = expected.detach().numpy()
+        assert np.linalg.norm(actual - expected) < 2e-6 * np.linalg.norm(expected)
