@@ -56,18 +56,7 @@ def plain(plan, scratch):
     -------
     run : RunPlan
     """
-    chosen = np.ones(len(plan), bool)
-    plan = plan.copy()
-    for o, (row, behind) in enumerate(pairwise(plan)):
-        if (
-            row["kind"] == BATCH_NORM
-            and behind["kind"] == ACTIVATION
-            and behind["activation"] == RELU
-            and behind["x"] == behind["y"] == row["y"]
-        ):
-            plan["activation"][o] = RELU
-            chosen[o + 1] = False
-    plan = plan[chosen]
+    plan = _with_relus(plan)
     chain = plan[plan["part"] == NO_PART]
     # Nobody needs the gradient of the inputs.
     widest = int(chain["n_out"][chain["kind"] != INPUTS].max(initial=1))
@@ -97,7 +86,24 @@ def layered(plan, scratch):
     columns, widest = _place_work(rows)
     scratch = _place_scratch(rows, scratch)
     operations = np.array([tuple(row.values()) for row in rows], plan.dtype)
-    return RunPlan(operations, columns, widest, scratch)
+    # The batch norm behind the first map of a sparse table is no part of a layer.
+    return RunPlan(_with_relus(operations), columns, widest, scratch)
+
+
+def _with_relus(operations):
+    # Operations with each batch norm and the relu in place behind it as one.
+    chosen = np.ones(len(operations), bool)
+    operations = operations.copy()
+    for o, (row, behind) in enumerate(pairwise(operations)):
+        if (
+            row["kind"] == BATCH_NORM
+            and behind["kind"] == ACTIVATION
+            and behind["activation"] == RELU
+            and behind["x"] == behind["y"] == row["y"]
+        ):
+            operations["activation"][o] = RELU
+            chosen[o + 1] = False
+    return operations[chosen]
 
 
 def _with_layers(rows):
