@@ -233,7 +233,9 @@ def product(a, b, bint transpose_b=False, bint packed=False):
     b = _as_matrix("b", b, *((a.shape[1], None) if transpose_b else (None, a.shape[1])))
     n = b.shape[0] if transpose_b else b.shape[1]
     c = np.zeros((a.shape[0], n), np.float32)
-    buffer = np.empty(a.shape[1] * max(_padded(n), LOOPS.panel_width), np.float32)
+    # Refuses a processor without loops before they are looked at.
+    ld = _padded(n)
+    buffer = np.empty(a.shape[1] * max(ld, LOOPS.panel_width), np.float32)
     _product(c, a, b, buffer, transpose_b, packed)
     return c
 
