@@ -468,6 +468,23 @@ def test_data_gradient_takes_every_row_and_every_column(shared, d):
 
 
 @has_loops
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_rounding_of_a_large_mean_is_made_good(shared):
+    # float32 has steps of 1e-3 at 1e4. Whole numbers keep z - hi exact.
+    rng = np.random.default_rng(0)
+    n, d = 30, 20
+    rounded = 1e4 + whole(rng, d)
+    mean = rounded + rng.uniform(-4e-4, 4e-4, d)
+    np.testing.assert_array_equal(mean.astype(np.float32), rounded)
+    z = (1e4 + whole(rng, n, d)).astype(np.float32)
+    g, sum_g, sum_g_z = whole(rng, n, d), 5.0 + rng.random(d), rng.standard_normal(d)
+    share = rng.random(n).astype(np.float32) if shared else None
+    arguments = [g, z, sum_g, sum_g_z, np.ones(d, np.float32), mean, 1.0 + rng.random(d), share]
+    precisions = [Precision(np.float32, 1e-6), *[Precision(np.float64, 1e-12)] * 2]
+    assert_equals_twin(layer.data_gradient, precisions, *arguments, scale=10.0)
+
+
+@has_loops
 @pytest.mark.parametrize("d", COLUMNS)
 def test_weight_gradient_of_whole_numbers_is_exact(d):
     rng = np.random.default_rng(d)
@@ -515,7 +532,7 @@ def test_gradients_of_a_layer_are_those_of_the_twin_in_float64(activation, n, un
     gamma, beta = rng.uniform(0.5, 1.5, d), rng.standard_normal(d)
     single = [v.astype(np.float32) for v in (x, weights, gamma, beta, dy, above)]
     wide = [v.astype(float) for v in single]
-    # The sums of the twin are about the unrounded mean, but its `data_gradient` expects a rounded.
+    # The twin takes its sums about the mean as it is given. `data_gradient` expects a rounded one.
     results = both_passes(layer, *single, activation)
     expected = both_passes(RoundedTwin, *wide, activation)
     for value, wanted in zip(results, expected, strict=True):
