@@ -47,8 +47,8 @@ def test_every_parameter_belongs_to_one_layer(units, batch_norm):
 def test_every_scratch_belongs_to_one_operation(units, batch_norm):
     plan = feed_forward(units, "relu", batch_norm)
     layout = Layout.of(plan)
-    counts = np.zeros(layout.sparse.scratch)
-    operations = layout.sparse.operations
+    counts = np.zeros(layout.sparse.plain.scratch)
+    operations = layout.sparse.plain.operations
     for row in operations[operations["kind"] == BATCH_NORM]:
         counts[row["scratch"] :][: scratch_of(row["n_steps"]) * row["n_out"]] += 1
     counts[operations["scratch"][0] :][: units[1]] += 1
@@ -111,7 +111,7 @@ each_plan = pytest.mark.parametrize(
 @each_plan
 def test_what_the_backward_pass_looks_at_is_not_overwritten(plan):
     # Who wrote to a column last, as the forward pass leaves it.
-    writer = np.full(Layout.of(plan).dense.work_columns, -1)
+    writer = np.full(Layout.of(plan).dense.plain.work_columns, -1)
     for position, row in enumerate(plan):
         assert row["x"] == (0 if position == 0 else plan["y"][position - 1])
         writer[row["y"] : row["y"] + row["n_out"]] = position
@@ -128,10 +128,10 @@ def test_of_a_sparse_table_the_first_map_reads_the_inputs(plan):
     before = plan.copy()
     layout = Layout.read(plan)
     assert plan.tobytes() == before.tobytes()
-    moved = layout.sparse.operations
+    moved = layout.sparse.plain.operations
     assert (moved["kind"][0], moved["x"][0], moved["y"][0]) == (SPARSE_LINEAR, 0, 0)
     # Everything moves up by the inputs, which have no place.
-    dense = layout.dense.operations[1:]
+    dense = layout.dense.plain.operations[1:]
     np.testing.assert_array_equal(moved["x"][1:], dense["x"][1:] - UNITS[0])
     np.testing.assert_array_equal(moved["y"], dense["y"] - UNITS[0])
     rest = [name for name in plan.dtype.names if name not in ("kind", "x", "y", "scratch")]
@@ -140,7 +140,7 @@ def test_of_a_sparse_table_the_first_map_reads_the_inputs(plan):
 
 @each_plan
 def test_a_relu_behind_a_batch_norm_becomes_one_operation_with_it(plan):
-    run = Layout.read(plan).dense.operations
+    run = Layout.read(plan).dense.plain.operations
     fused = (run["kind"] == BATCH_NORM) & (run["activation"] >= 0)
     relu = plan[(plan["kind"] == ACTIVATION) & (plan["activation"] == ACTIVATIONS["relu"])]
     behind = plan["kind"][np.flatnonzero(plan["kind"] == ACTIVATION) - 1] == BATCH_NORM

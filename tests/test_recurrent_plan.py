@@ -77,7 +77,7 @@ def test_every_statistic_belongs_to_one_part(plan):
 
 @each_plan
 def test_every_scratch_belongs_to_one_part(plan):
-    counts = np.zeros(Layout.of(plan).dense.scratch)
+    counts = np.zeros(Layout.of(plan).dense.plain.scratch)
     for row in plan[plan["kind"] == BATCH_NORM]:
         counts[row["scratch"] :][: scratch_of(row["n_steps"]) * row["n_out"]] += 1
     np.testing.assert_array_equal(counts, 1)
@@ -97,7 +97,7 @@ def test_state_columns_do_not_overlap(plan):
 @each_plan
 def test_work_columns_belong_to_one_operation_or_two_directions(plan):
     # One chain, but for two directions, which read one x and share the columns of one y.
-    columns = np.zeros(Layout.of(plan).dense.work_columns)
+    columns = np.zeros(Layout.of(plan).dense.plain.work_columns)
     source = 0
     for row in plan[plan["part"] == NO_PART]:
         assert row["x"] == source
@@ -163,7 +163,7 @@ def test_pooling_stands_behind_the_highest_layer(pooling, bidirectional, dropout
     assert (row["n_in"], row["n_out"], row["pooling"]) == (n_in, n_out, POOLINGS[pooling])
     assert plan["n_in"][-1] == n_out
     assert (plan["pooling"][plan["kind"] != POOLING] == -1).all()
-    assert Layout.of(plan).dense.widest >= n_out
+    assert Layout.of(plan).dense.plain.widest >= n_out
     # No other code, nor the code of another pooling of as many or of other columns, is this plan.
     for code in (-1, 4, *(set(POOLINGS.values()) - {POOLINGS[pooling]})):
         other = plan.copy()

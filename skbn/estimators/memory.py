@@ -44,7 +44,7 @@ def initial_plan(estimator, rows, incremental):
             raise
         raise ValueError(f"{asked} {error}.") from None
     # Fused layers keep more.
-    run = sizes.layered or sizes.dense
+    run = sizes.dense.layered or sizes.dense.plain
     columns = run.work_columns + sizes.state_columns + 2 * run.widest
     rows_at_once = solvers.rows_per_step(estimator, n) * int(np.prod(steps))
     itemsize = estimator._network_dtype(rows.X).itemsize

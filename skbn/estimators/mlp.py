@@ -26,6 +26,7 @@ from skbn.network.plan import (
     n_layers_of,
     placement_of,
 )
+from skbn.training.side_by_side import available_threads
 
 # From so many rows on, predictions are faster with the normalization folded into the weights:
 # folding takes a quarter of a millisecond, and saves 2 to 12 percent of the time after it.
@@ -150,6 +151,8 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
     def _infer(self, network, table):
         if table.n_rows >= FOLDING_ROWS and network.is_normalized and folds_precisely(network):
             network = folded_network(network)
+            # Several threads of the BLAS share large products, one runs fused layers.
+            network.fuses_layers = network.fuses_layers and available_threads() == 1
         return network.infer(table)
 
     @property

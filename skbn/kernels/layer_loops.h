@@ -315,10 +315,12 @@ static void SKBN_LEVEL(weight_gradient)(
 
 /* -------------------------------------------------------------------------- passes over a layer */
 
-/* y = f((z - hi) scale + shift). y has d columns, rows y_row apart. Of silu the derivative is kept. */
+/* y = f((z - hi) scale + shift). y has d columns, rows y_row apart, and may be z. Of silu the
+   derivative is kept in `side`, unless it is NULL. */
 INLINE void SKBN_LEVEL(activated_vectors)(
-    const int vectors, const int activation, float* y, long y_row, float* side, const float* z,
-    const float* hi, const float* scale, const float* shift, long n, long ld, long have
+    const int vectors, const int activation, const int keeps, float* y, long y_row, float* side,
+    const float* z, const float* hi, const float* scale, const float* shift, long n, long ld,
+    long have
 ) {
     vec h[4], a[4], b[4];
     EACH_VECTOR {
@@ -332,7 +334,7 @@ INLINE void SKBN_LEVEL(activated_vectors)(
             if (activation == SKBN_RECTIFIED) t = (vec) ((ivec) t & ~(ivec) (t < 0.0f));
             if (activation == SKBN_SMOOTH) {
                 vec s = logistic(t), u = t * s;
-                AT(side + i * ld + v * LANES) = s + u * (1.0f - s);
+                if (keeps) AT(side + i * ld + v * LANES) = s + u * (1.0f - s);
                 t = u;
             }
             float* to = y + i * y_row + v * LANES;
@@ -345,21 +347,22 @@ static void SKBN_LEVEL(activated)(
     const float* scale, const float* shift, long n, long d
 ) {
     const long ld = padded(d);
-#define VECTORS(count, kind, column, have) \
-    SKBN_LEVEL(activated_vectors)(count, kind, y + column, y_row, side + column, z + column, \
+#define VECTORS(count, kind, keeps, column, have) \
+    SKBN_LEVEL(activated_vectors)(count, kind, keeps, y + column, y_row, side + column, z + column, \
                                   hi + column, scale + column, shift + column, n, ld, have)
     for (long j = 0; j < ld;) {
         long have = y_row >= ld ? LANES : d - j;
         /* Four vectors of an activation without much arithmetic share the loop. */
         if (activation != SKBN_SMOOTH && j + 4 * LANES <= (y_row >= ld ? ld : d)) {
-            if (activation == SKBN_RECTIFIED) VECTORS(4, SKBN_RECTIFIED, j, LANES);
-            else VECTORS(4, SKBN_IDENTITY, j, LANES);
+            if (activation == SKBN_RECTIFIED) VECTORS(4, SKBN_RECTIFIED, 0, j, LANES);
+            else VECTORS(4, SKBN_IDENTITY, 0, j, LANES);
             j += 4 * LANES;
             continue;
         }
-        if (activation == SKBN_RECTIFIED) VECTORS(1, SKBN_RECTIFIED, j, have);
-        else if (activation == SKBN_SMOOTH) VECTORS(1, SKBN_SMOOTH, j, have);
-        else VECTORS(1, SKBN_IDENTITY, j, have);
+        if (activation == SKBN_RECTIFIED) VECTORS(1, SKBN_RECTIFIED, 0, j, have);
+        else if (activation == SKBN_IDENTITY) VECTORS(1, SKBN_IDENTITY, 0, j, have);
+        else if (side != 0) VECTORS(1, SKBN_SMOOTH, 1, j, have);
+        else VECTORS(1, SKBN_SMOOTH, 0, j, have);
         j += LANES;
     }
 #undef VECTORS

@@ -1,14 +1,7 @@
 """The plans that are run: operations of a plan put together, with the memory that they need.
 
-A plan says what a network is. It is run as one of these:
-
-`plain`
-    A batch norm and the relu behind it are one operation. It serves every table and dtype.
-`layered`
-    A linear map, its batch norm and its activation are one operation, LAYER, on padded rows, in
-    float32 and where the processor has the loops (``skbn.kernels.layer``).
-
-The plans give the same outputs and gradients up to rounding.
+A plan says what a network is. It is run in one of several ways (`Runs`), which give the same
+outputs and gradients up to rounding.
 """
 
 import math
@@ -23,7 +16,7 @@ from skbn.network.operations.layer import scratch_of
 from skbn.network.operations.registry import KINDS, PARTS
 
 LINEAR, BATCH_NORM, ACTIVATION = KINDS["linear"], KINDS["batch_norm"], KINDS["activation"]
-INPUTS, LAYER = KINDS["inputs"], KINDS["layer"]
+INPUTS, LAYER, RECURRENT = KINDS["inputs"], KINDS["layer"], KINDS["recurrent"]
 NO_PART = PARTS["none"]
 
 # Codes of activations in a plan -> their codes in a layer.
@@ -41,6 +34,48 @@ class RunPlan(NamedTuple):
     work_columns: int  # each of as many rows as a batch has
     widest: int  # columns of the widest data gradient
     scratch: int  # doubles
+
+
+class Runs(NamedTuple):
+    """The ways to run a plan.
+
+    Attributes
+    ----------
+    plain : RunPlan
+        A batch norm and the relu behind it are one operation. It serves every dtype.
+    layered : RunPlan or None
+        A linear map, its batch norm and its activation are one operation, LAYER, on padded rows, in
+        float32 (``skbn.kernels.layer``). ``None``: there is no such layer, or the processor has no
+        loops for it.
+    inferring : RunPlan or None
+        `layered` for inference alone, of a network without batch norm.
+    """
+
+    plain: RunPlan
+    layered: RunPlan | None
+    inferring: RunPlan | None
+
+
+def runs(plan, scratch):
+    """The ways to run a plan.
+
+    Parameters
+    ----------
+    plan : ndarray of dtype `OPERATION`
+        For dense tables, for sparse ones, or for sequences.
+    scratch : int
+        Doubles of scratch memory that its operations need.
+
+    Returns
+    -------
+    runs : Runs
+    """
+    layers = inferring = None
+    if not (plan["kind"] == RECURRENT).any():
+        layers = layered(plan, scratch)
+        if not (plan["kind"] == BATCH_NORM).any():
+            inferring = layered(plan, scratch, trains=False)
+    return Runs(plain(plan, scratch), layers, inferring)
 
 
 def plain(plan, scratch):
@@ -63,7 +98,7 @@ def plain(plan, scratch):
     return RunPlan(plan, int((chain["y"] + chain["n_out"]).max()), widest, scratch)
 
 
-def layered(plan, scratch):
+def layered(plan, scratch, *, trains=True):
     """The plan with its hidden layers as operations of their own.
 
     Parameters
@@ -72,6 +107,8 @@ def layered(plan, scratch):
         Of a feed-forward network, for dense tables or for sparse ones.
     scratch : int
         Doubles of scratch memory that its operations need.
+    trains : bool, default=True
+        Whether layers keep what their backward pass needs.
 
     Returns
     -------
@@ -83,7 +120,7 @@ def layered(plan, scratch):
     rows = _with_layers([dict(zip(plan.dtype.names, row.item(), strict=True)) for row in plan])
     if not any(row["kind"] == LAYER for row in rows):
         return None
-    columns, widest = _place_work(rows)
+    columns, widest = _place_work(rows, trains)
     scratch = _place_scratch(rows, scratch)
     operations = np.array([tuple(row.values()) for row in rows], plan.dtype)
     # The batch norm behind the first map of a sparse table is no part of a layer.
@@ -138,7 +175,7 @@ def _with_layers(rows):
     return result
 
 
-def _place_work(rows):
+def _place_work(rows, trains):
     # The places of all outputs, one behind the other; the columns, and the widest data gradient.
     first = rows[0]
     y, stride, columns = first["y"], first["n_out"], first["n_out"]
@@ -155,8 +192,14 @@ def _place_work(rows):
             # Other operations than these two know no padding.
             if behind["kind"] in (LAYER, LINEAR):
                 stride = padded
-            row["y_stride"], row["z"], row["side"] = stride, columns, columns + padded
-            columns += 2 * padded
+            row["y_stride"] = stride
+            if trains:
+                row["z"], row["side"] = columns, columns + padded
+                columns += 2 * padded
+            else:
+                # z becomes y where it stands if y is padded, too.
+                row["z"] = columns
+                columns += 0 if stride == padded else padded
         y = row["y"] = y if in_place else columns
         columns += 0 if in_place else stride
         widest = max(widest, padded)

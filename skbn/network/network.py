@@ -152,7 +152,7 @@ class Network:
         BLAS does not do the first product of a sparse table. A product of sequences is a product
         of one time step.
         """
-        plan = self.layout.sparse.operations if self._stays_sparse(table) else self.plan
+        plan = self.plain_plan(table).operations if self._stays_sparse(table) else self.plan
         return sum(_product_flops(plan.tobytes()))
 
     def loss_value(self, losses):
@@ -363,12 +363,8 @@ class Network:
         n = table.n_rows if rows is None else len(rows)
         if n_operations is not None:
             run = self._first_operations(table, n_operations)
-        elif self.is_normalized:
-            # As the exact statistics were collected: where means are far from 0, a product that is
-            # rounded otherwise would show.
-            run = self.plain_plan(table)
         else:
-            run = self.run_plan(table, min(n, INFERENCE_ROWS[1]))
+            run = self._inference_plan(table, n)
         n_out = int(run.operations["n_out"][run.operations["part"] == NO_PART][-1])
         outputs = np.empty((n, n_out), self.parameters.dtype)
         if n > 0:
@@ -401,7 +397,7 @@ class Network:
             raise ValueError("the inputs of a sparse table are never gathered")
         if n_operations < len(self.plan) and self.plan["part"][n_operations] != NO_PART:
             raise ValueError(f"operation {n_operations} is a part of the operation before it")
-        run = self.layout.sparse if stays_sparse else self.layout.dense
+        run = self.plain_plan(table)
         if stays_sparse:
             return run._replace(operations=sparse_plan(self.plan)[: n_operations - 1])
         return run._replace(operations=self.plan[:n_operations])
@@ -422,7 +418,7 @@ class Network:
         capacity = state_capacity = 0
         while bounds[-1] < len(rows):
             start = bounds[-1]
-            columns = layout.dense.work_columns * lengths[start] + layout.state_columns
+            columns = layout.dense.plain.work_columns * lengths[start] + layout.state_columns
             stop = min(start + min(max(SEQUENCE_WORK // columns, fewest), most), len(rows))
             capacity = max(capacity, int(lengths[start:stop].sum()))
             state_capacity = max(state_capacity, stop - start)
@@ -431,7 +427,11 @@ class Network:
             blas_buffer.touch_once()
         outputs = np.empty((len(rows), layout.n_outputs), dtype)
         memory = self.sequence_memory(
-            layout.dense.operations, table, capacity, state_capacity, layout.dense.work_columns
+            layout.dense.plain.operations,
+            table,
+            capacity,
+            state_capacity,
+            layout.dense.plain.work_columns,
         )
         source = RunSource(table)
         # Block by block, between which Ctrl-C has its chance.
@@ -453,7 +453,7 @@ class Network:
             most_rows=n,
             columns=columns,
             state_columns=self.layout.state_columns,
-            scratch=self.layout.dense.scratch,
+            scratch=self.layout.dense.plain.scratch,
             n_packing=_n_packing(n, table),
         )
 
@@ -473,27 +473,31 @@ class Network:
                 )
             self._checked_classes = table.y
 
-    def plain_plan(self, table):
-        """The plan that is run on a table without fused layers."""
+    def _runs(self, table):
         return self.layout.sparse if self._stays_sparse(table) else self.layout.dense
 
+    def plain_plan(self, table):
+        """The plan that is run on a table without fused layers."""
+        return self._runs(table).plain
+
     def run_plan(self, table, n):
-        """The plan that is run on batches of up to n rows of a table.
+        """The plan that is run for training on batches of up to n rows of a table.
 
         Fused layers serve float32. They pack the weights for each batch, so a few rows do without
         them. Products that several threads share are left to the BLAS.
         """
-        layout = self.layout
-        layered = layout.layered_sparse if self._stays_sparse(table) else layout.layered
-        if (
-            self.fuses_layers
-            and layered is not None
-            and self.parameters.dtype == np.float32
-            and n >= LEAST_LAYER_ROWS
-            and n * sum(_product_flops(self.plan.tobytes())) < MOST_LAYER_FLOPS
-        ):
-            return layered
-        return self.plain_plan(table)
+        runs = self._runs(table)
+        is_small = n * sum(_product_flops(self.plan.tobytes())) < MOST_LAYER_FLOPS
+        return runs.layered if runs.layered and is_small and self._fuses(n) else runs.plain
+
+    def _inference_plan(self, table, n):
+        # A network with batch norm runs as its exact statistics were collected: where means are far
+        # from 0, a product that is rounded otherwise would show.
+        runs = self._runs(table)
+        return runs.inferring if runs.inferring and self._fuses(n) else runs.plain
+
+    def _fuses(self, n):
+        return self.fuses_layers and n >= LEAST_LAYER_ROWS and self.parameters.dtype == np.float32
 
     def _memory(self, table, rows, bounds):
         # Everything a block writes to but parameters and statistics, kept from block to

@@ -16,7 +16,7 @@ import numpy as np
 from skbn.kernels.activations import ACTIVATIONS, IN_PLACE
 from skbn.kernels.periodic import EMBEDDED
 from skbn.network import fusion
-from skbn.network.fusion import RunPlan
+from skbn.network.fusion import Runs
 from skbn.network.operations.recurrent import state_columns
 from skbn.network.operations.registry import KINDS, MODULES, PARTS
 
@@ -95,10 +95,8 @@ class Layout(NamedTuple):
     n_inputs: int
     n_outputs: int
     segments: np.ndarray  # the parameters in their order, of dtype `SEGMENT`
-    dense: RunPlan  # for dense tables and sequences
-    sparse: RunPlan | None  # for sparse tables; None: `dense` serves
-    layered: RunPlan | None  # for dense tables, with fused layers; None: there are none
-    layered_sparse: RunPlan | None
+    dense: Runs  # for dense tables and sequences
+    sparse: Runs | None  # for sparse tables; None: `dense` serves
     is_recurrent: bool
     is_normalized: bool
     digest: str  # of the plan and of the layout of a record
@@ -127,13 +125,12 @@ class Layout(NamedTuple):
         is_recurrent = bool((plan["kind"] == RECURRENT).any())
         scratch = sum(size.get("scratch", 0) for size in sizes)
         # An embedding of the columns needs dense rows, which INPUTS makes of sparse ones.
-        sparse = layered_sparse = None
+        sparse = None
         if not is_recurrent and not (plan["kind"] == PERIODIC).any():
             for_sparse = sparse_plan(plan)
             scratch = max(scratch, for_sparse["scratch"][0] + _sizes(for_sparse[0])["scratch"])
             scratch = int(scratch)
-            sparse = fusion.plain(for_sparse, scratch)
-            layered_sparse = fusion.layered(for_sparse, scratch)
+            sparse = fusion.runs(for_sparse, scratch)
         return cls(
             n_parameters=int(segments["stop"][-1]),
             n_weights=int(n_weights),
@@ -142,10 +139,8 @@ class Layout(NamedTuple):
             n_inputs=int(plan["n_out"][0]),
             n_outputs=int(plan["n_out"][-1]),
             segments=segments,
-            dense=fusion.plain(plan, scratch),
+            dense=fusion.runs(plan, scratch),
             sparse=sparse,
-            layered=None if is_recurrent else fusion.layered(plan, scratch),
-            layered_sparse=layered_sparse,
             is_recurrent=is_recurrent,
             is_normalized=bool((plan["kind"] == BATCH_NORM).any()),
             digest=hashlib.blake2b(

@@ -123,7 +123,7 @@ def _collect_sequences(network, table, rows):
     # All sequences as one batch of the training pass, of which one step is kept. Where a layer has
     # to know all steps beforehand, since it reads from their end or has statistics of all of them
     # together, each layer goes through all steps by itself, and the outputs of all steps are kept.
-    plan = network.layout.dense.operations
+    plan = network.layout.dense.plain.operations
     last = int(np.flatnonzero(plan["kind"] == RECURRENT)[-1])
     while last + 1 < len(plan) and plan["part"][last + 1]:
         last += 1

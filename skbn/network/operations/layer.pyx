@@ -100,6 +100,8 @@ cdef void _forward(
     cdef double* scratch = _norm_scratch(operation, memory)
     cdef LayerColumns columns = _columns(operation, memory)
     cdef float* z = _work(memory, operation.z)
+    # A plan for inference alone keeps nothing for a backward pass.
+    cdef float* side = NULL if operation.side < 0 else _work(memory, operation.side)
     cdef Epilogue e
     cdef bint has_sums = (operation.gamma >= 0 and not frozen and batch.statistics_weights == NULL)
     e.kind = MOMENTS if has_sums else STORED
@@ -118,7 +120,7 @@ cdef void _forward(
     else:
         layer_set_bias(&columns, parameters + operation.bias, d, ld)
     loops.activated(<int> operation.activation, _work(memory, operation.y), operation.y_stride,
-                    _work(memory, operation.side), z, columns.hi, columns.scale, columns.shift,
+                    side, z, columns.hi, columns.scale, columns.shift,
                     batch.n_rows, d)
 
 
