@@ -109,10 +109,9 @@ def changed_plans(model):
         for field in OPERATION.names:
             value = plan[field][position]
             if plan[field].dtype.kind == "f":
-                others = [np.nan, np.inf, -2.5, np.nextafter(value, 1.0), 0.25]
+                others = [np.nan, np.inf, -2.5, np.nextafter(value, 1.0)]
             else:
-                others = [value + 1, -(10**9), 10**9, 0]
-                others += [2**62] if plan[field].dtype.itemsize == 8 else []
+                others = [value + 1, -(10**9), 2**62 if plan[field].dtype.itemsize == 8 else 10**9]
             for other in others:
                 if other != value:
                     changed = plan.copy()
