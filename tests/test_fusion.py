@@ -189,6 +189,20 @@ def test_rows_without_weight_change_nothing(activation, batch_norm):
     assert relative_error(damaged, expected) < 2e-6
 
 
+@each_units
+@pytest.mark.parametrize("activation", ["silu", "identity", "gelu"])
+@pytest.mark.parametrize("batch_norm", ["before", "after"])
+def test_gradient_where_means_are_far_from_zero(units, activation, batch_norm):
+    # The rounding of the products is then all of the error, and of one size both ways. It moves
+    # numbers over the kink of a relu, one way and not the other.
+    networks = three_ways(units, activation, batch_norm, scale=0.3)
+    for offset in (100.0, 1e4):
+        table, _ = table_of(64, units, normalized=False)
+        table.X[:] += offset
+        wide = replace(table, X=table.X.astype(float), y=table.y.astype(float))
+        assert_same_gradient(networks, (table, table, wide))
+
+
 def test_the_layers_of_a_deep_network_do_not_share_their_numbers():
     units = (8, *(40, 24) * 6, 2)
     networks = three_ways(units, "silu", "before", scale=0.2)
