@@ -348,6 +348,69 @@ class cells:
         return np.hstack([dz_r, dz_z, da * r]), da, dh * z
 
 
+def normalized(x, norm):
+    """A part of pre-activations by its norm (mean, invstd, gamma, beta); ``None``: as it is."""
+    if x is None or norm is None:
+        return 0.0 if x is None else x
+    mean, invstd, gamma, beta = norm
+    return gamma * (x - mean) * invstd + beta
+
+
+def with_later(x, later):
+    """Rows, with what the next time step adds to the first of them."""
+    result = np.array(x)
+    if later is not None:
+        result[: len(later)] += later
+    return result
+
+
+class fused_cells:
+    @staticmethod
+    def lstm(part_a, part_u=None, c_previous=None, a_norm=None, u_norm=None):
+        return cells.lstm(normalized(part_a, a_norm) + normalized(part_u, u_norm), c_previous)
+
+    @staticmethod
+    def lstm_output(gates, c, norm=None):
+        return cells.lstm_output(gates, normalized(c, norm))
+
+    @staticmethod
+    def gru(part_a, part_u=None, bias=0.0, h_previous=None, a_norm=None, u_norm=None):
+        d = part_a.shape[1] // 3
+        a, u = normalized(part_a, a_norm), normalized(part_u, u_norm) + np.zeros_like(part_a)
+        candidate = u[:, 2 * d :] + bias
+        z = np.hstack([(a + u)[:, : 2 * d], a[:, 2 * d :]])
+        gates, h = cells.gru(z, candidate, h_previous)
+        return gates, candidate, h
+
+    @staticmethod
+    def tanh(part_a, part_u=None, a_norm=None, u_norm=None):
+        return np.tanh(normalized(part_a, a_norm) + normalized(part_u, u_norm))
+
+    @staticmethod
+    def lstm_output_gradient(dh, gates, tanh_c, dh_later=None):
+        return cells.lstm_output_gradient(with_later(dh, dh_later), gates, tanh_c)
+
+    @staticmethod
+    def lstm_gradient(dc, gates, c_previous=None, dc_later=None, dh=None, dh_later=None):
+        if dh is not None:
+            dc, gates = fused_cells.lstm_output_gradient(dh, gates, dc, dh_later)
+        return cells.lstm_gradient(with_later(dc, dc_later), gates, c_previous)
+
+    @staticmethod
+    def gru_gradient(dh, gates, candidate, h_previous=None, dh_later=None):
+        return cells.gru_gradient(with_later(dh, dh_later), gates, candidate, h_previous)
+
+    @staticmethod
+    def norm_moments(x):
+        return moments.batch_moments(x)
+
+    @staticmethod
+    def norm_gradient(dy, x, mean, invstd, gamma):
+        xhat = (x - mean) * invstd
+        dgamma, dbeta = np.sum(dy * xhat, axis=0), np.sum(dy, axis=0)
+        return gamma * invstd * (dy - (dbeta + xhat * dgamma) / len(x)), dgamma, dbeta
+
+
 def rows_of_sequences(lengths):
     """The row numbers of every sequence of a packed matrix, a list of lists."""
     _, _, starts = sequences.pack(lengths)

@@ -18,6 +18,7 @@ checks shapes, allocates memory and calls a pointer function. The array function
 - ``activations``: identity, logistic, tanh, relu, silu, gelu.
 - ``periodic``: the periodic embedding of numeric columns.
 - ``cells``: recurrent cells, one time step of an LSTM or a GRU.
+- ``fused_cells``: recurrent cells of normalized parts, with the sums of their batch norms.
 - ``sequences``: sequences of different length packed without padding.
 - ``dropout``: elements dropped at random.
 - ``losses``: softmax and logistic log loss, squared and absolute error, Poisson deviance, of raw

@@ -21,6 +21,16 @@ cdef extern from "layer.h":
         long side_row
         const float* z
 
+    ctypedef struct Ahead "struct skbn_ahead":
+        const void* at[3]
+        long bytes
+
+    ctypedef struct CellPart "struct skbn_cell_part":
+        const float* x
+        const float* hi
+        const float* scale
+        const float* shift
+
     ctypedef struct LayerLoops "struct skbn_layer_loops":
         int lanes
         int panel_width
@@ -30,6 +40,10 @@ cdef extern from "layer.h":
         void (*product_packed)(
             float* c, const float* a, long a_row, const float* packed, long m, long n, long k,
             const Epilogue* e,
+        ) noexcept nogil
+        void (*product_ahead)(
+            float* c, const float* a, long a_row, const float* packed, long m, long n, long k,
+            const Epilogue* e, const Ahead* ahead,
         ) noexcept nogil
         void (*product)(
             float* c, const float* a, long a_row, const float* b, long b_row, int transposed,
@@ -49,6 +63,43 @@ cdef extern from "layer.h":
         void (*data_gradient)(
             float* g, const float* z, const float* hi, const float* slope, const float* constant,
             const float* linear, const float* shares, long n, long ld,
+        ) noexcept nogil
+        void (*lstm_forward)(
+            float* gates, float* c, const float* c_previous, const CellPart* a, const CellPart* u,
+            long n, long d,
+        ) noexcept nogil
+        void (*lstm_output)(
+            float* h, float* tanh_c, const float* gates, const CellPart* c, long n, long d,
+        ) noexcept nogil
+        void (*gru_forward)(
+            float* h, float* gates, float* candidate, const float* h_previous, const CellPart* a,
+            const CellPart* u, const float* bias, long n, long d,
+        ) noexcept nogil
+        void (*tanh_forward)(
+            float* h, float* gates, const CellPart* a, const CellPart* u, long n, long d,
+        ) noexcept nogil
+        void (*lstm_output_backward)(
+            float* dc, float* gates, const float* dh, const float* dh_later, long later, long n,
+            long d,
+        ) noexcept nogil
+        void (*lstm_backward)(
+            float* dc, float* gates, const float* c_previous, const float* dh,
+            const float* dh_later, const float* dc_later, long later, long n, long d,
+        ) noexcept nogil
+        void (*gru_backward)(
+            float* dh, float* gates, float* candidate, const float* h_previous,
+            const float* dh_later, long later, long n, long d,
+        ) noexcept nogil
+        void (*column_moments)(
+            double* first, double* second, float* shift, const float* x, long n, long d,
+        ) noexcept nogil
+        void (*column_gradient_sums)(
+            double* first, double* second, const float* dy, const float* x, const float* hi, long n,
+            long d,
+        ) noexcept nogil
+        void (*column_gradient)(
+            float* dx, const float* dy, const float* x, const float* hi, const float* slope,
+            const float* constant, const float* linear, long n, long d,
         ) noexcept nogil
 
 # Numbers of the columns of a layer: COLUMN_ARRAYS arrays of ld doubles or floats, each in the room

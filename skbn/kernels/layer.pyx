@@ -109,14 +109,18 @@ cdef void layer_set_norm(
     const double* batch_mean, const double* batch_invstd, const float* gamma, const float* beta,
     Py_ssize_t d, Py_ssize_t ld,
 ) noexcept nogil:
-    """y = (z - hi) scale + shift is the batch norm, as in ``batchnorm_forward``."""
+    """y = (z - hi) scale + shift is the batch norm, as in ``batchnorm_forward``.
+
+    `beta` may be NULL, which means 0.
+    """
     cdef Py_ssize_t j
     cdef double slope
     for j in range(d):
         slope = batch_invstd[j] * gamma[j]
         columns.hi[j] = <float> batch_mean[j]
         columns.scale[j] = <float> slope
-        columns.shift[j] = <float> (beta[j] - (batch_mean[j] - columns.hi[j]) * slope)
+        columns.shift[j] = <float> ((0.0 if beta == NULL else beta[j])
+                                    - (batch_mean[j] - columns.hi[j]) * slope)
     for j in range(d, ld):
         columns.hi[j] = columns.scale[j] = columns.shift[j] = 0.0
 

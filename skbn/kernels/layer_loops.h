@@ -45,9 +45,12 @@ INLINE vec SKBN_LEVEL(broadcast)(float x) { return (vec) {0} + x; }
 #define broadcast SKBN_LEVEL(broadcast)
 
 /* The first `have` numbers of a vector: rows of any length end in one. */
+#define FIRST(have) ((ivec) {0, 1, 2, 3, 4, 5, 6, 7} < (int) (have))
 INLINE vec SKBN_LEVEL(load_part)(const float* x, long have) {
 #if SKBN_LANES == 16 && defined(__AVX512F__)
     return (vec) _mm512_maskz_loadu_ps((__mmask16) ((1u << have) - 1), x);
+#elif SKBN_LANES == 8 && defined(__AVX2__)
+    return (vec) _mm256_maskload_ps(x, (__m256i) FIRST(have));
 #else
     vec result = {0};
     memcpy(&result, x, have * sizeof(float));
@@ -57,6 +60,8 @@ INLINE vec SKBN_LEVEL(load_part)(const float* x, long have) {
 INLINE void SKBN_LEVEL(store_part)(float* y, vec x, long have) {
 #if SKBN_LANES == 16 && defined(__AVX512F__)
     _mm512_mask_storeu_ps(y, (__mmask16) ((1u << have) - 1), (__m512) x);
+#elif SKBN_LANES == 8 && defined(__AVX2__)
+    _mm256_maskstore_ps(y, (__m256i) FIRST(have), (__m256) x);
 #else
     memcpy(y, &x, have * sizeof(float));
 #endif
@@ -269,6 +274,31 @@ static void SKBN_LEVEL(pack)(float* to, const float* b, long b_row, long k, long
     }
 }
 
+/* C = A B with B packed before, and cache lines of `ahead` asked for between the tiles: other loops than
+   a product wait for memory. A request fills the second cache. */
+static void SKBN_LEVEL(product_ahead)(
+    float* c, const float* a, long a_row, const float* packed, long m, long n, long k,
+    const epilogue* e, const struct skbn_ahead* ahead
+) {
+    enum { LINE = 64 };
+    long column = 0, done = 0, rows;
+    while (column < n) {
+        const int vectors = panel_vectors((padded(n) - column) / LANES);
+        const long width = vectors * LANES;
+        for (long i = 0; i < m; i += rows) {
+            rows = SKBN_LEVEL(tile_rows)[vectors][0] < m - i ? SKBN_LEVEL(tile_rows)[vectors][0] : m - i;
+            SKBN_LEVEL(panel)(vectors, c + i * e->c_row, a + i * a_row, a_row, 1, packed, width, rows,
+                              k, e, column);
+            long share = ahead->bytes * (column * m + width * (i + rows)) / (padded(n) * m);
+            for (; done < share; done += LINE)
+                for (int r = 0; r < 3; r++)
+                    if (ahead->at[r] != 0) __builtin_prefetch((const char*) ahead->at[r] + done, 0, 2);
+        }
+        packed += k * width;
+        column += width;
+    }
+}
+
 /* C = A B with B packed before. */
 static void SKBN_LEVEL(product_packed)(
     float* c, const float* a, long a_row, const float* packed, long m, long n, long k,
@@ -419,16 +449,29 @@ static void SKBN_LEVEL(data_gradient)(
     }
 }
 
+#include "cell_loops.h"
+
 static const struct skbn_layer_loops SKBN_LEVEL(loops) = {
     .lanes = LANES,
     .panel_width = LANES * MOST_VECTORS,
     .pack = SKBN_LEVEL(pack),
     .product_packed = SKBN_LEVEL(product_packed),
+    .product_ahead = SKBN_LEVEL(product_ahead),
     .product = SKBN_LEVEL(product),
     .weight_gradient = SKBN_LEVEL(weight_gradient),
     .activated = SKBN_LEVEL(activated),
     .gradient_sums = SKBN_LEVEL(gradient_sums),
     .data_gradient = SKBN_LEVEL(data_gradient),
+    .lstm_forward = SKBN_LEVEL(lstm_forward),
+    .lstm_output = SKBN_LEVEL(lstm_output),
+    .gru_forward = SKBN_LEVEL(gru_forward),
+    .tanh_forward = SKBN_LEVEL(tanh_forward),
+    .lstm_output_backward = SKBN_LEVEL(lstm_output_backward),
+    .lstm_backward = SKBN_LEVEL(lstm_backward),
+    .gru_backward = SKBN_LEVEL(gru_backward),
+    .column_moments = SKBN_LEVEL(column_moments),
+    .column_gradient_sums = SKBN_LEVEL(column_gradient_sums),
+    .column_gradient = SKBN_LEVEL(column_gradient),
 };
 
 #undef vec
@@ -445,6 +488,7 @@ static const struct skbn_layer_loops SKBN_LEVEL(loops) = {
 #undef MIN
 #undef MAX
 #undef PICK
+#undef FIRST
 #undef broadcast
 #undef load_part
 #undef store_part

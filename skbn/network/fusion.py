@@ -13,6 +13,7 @@ import numpy as np
 from skbn.kernels import layer as layer_kernels
 from skbn.kernels.activations import ACTIVATIONS
 from skbn.network.operations.layer import scratch_of
+from skbn.network.operations.normalization import columns_of
 from skbn.network.operations.registry import KINDS, PARTS
 
 LINEAR, BATCH_NORM, ACTIVATION = KINDS["linear"], KINDS["batch_norm"], KINDS["activation"]
@@ -45,8 +46,9 @@ class Runs(NamedTuple):
         A batch norm and the relu behind it are one operation. It serves every dtype.
     layered : RunPlan or None
         A linear map, its batch norm and its activation are one operation, LAYER, on padded rows, in
-        float32 (``skbn.kernels.layer``). ``None``: there is no such layer, or the processor has no
-        loops for it.
+        float32 (``skbn.kernels.layer``). Recurrent layers have places for packed weights, and their
+        products, cells and batch norms are by the same loops. ``None``: there is no such layer, or
+        the processor has no loops for it.
     inferring : RunPlan or None
         `layered` for inference alone, of a network without batch norm.
     """
@@ -70,8 +72,10 @@ def runs(plan, scratch):
     -------
     runs : Runs
     """
-    layers = inferring = None
-    if not (plan["kind"] == RECURRENT).any():
+    inferring = None
+    if (plan["kind"] == RECURRENT).any():
+        layers = packed(plan, scratch)
+    else:
         layers = layered(plan, scratch)
         if not (plan["kind"] == BATCH_NORM).any():
             inferring = layered(plan, scratch, trains=False)
@@ -141,6 +145,36 @@ def _with_relus(operations):
             operations["activation"][o] = RELU
             chosen[o + 1] = False
     return operations[chosen]
+
+
+def packed(plan, scratch):
+    """The plan of a recurrent network with what its layers need for our own loops.
+
+    Parameters
+    ----------
+    plan : ndarray of dtype `OPERATION`
+    scratch : int
+        Doubles of scratch memory that its operations need.
+
+    Returns
+    -------
+    run : RunPlan or None
+        ``None``: the processor has no loops.
+    """
+    if not layer_kernels.lanes():
+        return None
+    run = plain(plan, scratch)
+    scratch = _in_lines(scratch)
+    for o in np.flatnonzero((plan["kind"] == BATCH_NORM) & (plan["part"] != NO_PART)):
+        # In place of the moments and affine forms of the other loops.
+        run.operations["columns"][o] = columns_of(plan[o])
+    for o in np.flatnonzero((plan["kind"] == LINEAR) & (plan["part"] != NO_PART)):
+        # All layers go through a time step together where exact statistics are collected, so each
+        # map has memory of its own: for the weights, then for their transpose.
+        n_in, n_out = int(plan["n_in"][o]), int(plan["n_out"][o])
+        run.operations["packed"][o] = scratch
+        scratch += _in_lines((n_in * _padded(n_out) + n_out * _padded(n_in)) / 2)
+    return run._replace(scratch=scratch)
 
 
 def _with_layers(rows):

@@ -412,13 +412,13 @@ class Network:
         order = np.argsort(-table.lengths[rows], kind="stable")
         sorted_rows = rows[order]
         lengths = table.lengths[sorted_rows]
-        layout, dtype = self.layout, self.parameters.dtype
+        layout, dtype, run = self.layout, self.parameters.dtype, self.sequence_plan(table)
         fewest, most = SEQUENCE_ROWS
         bounds = [0]
         capacity = state_capacity = 0
         while bounds[-1] < len(rows):
             start = bounds[-1]
-            columns = layout.dense.plain.work_columns * lengths[start] + layout.state_columns
+            columns = run.work_columns * lengths[start] + layout.state_columns
             stop = min(start + min(max(SEQUENCE_WORK // columns, fewest), most), len(rows))
             capacity = max(capacity, int(lengths[start:stop].sum()))
             state_capacity = max(state_capacity, stop - start)
@@ -426,13 +426,7 @@ class Network:
         if dtype == np.float32:
             blas_buffer.touch_once()
         outputs = np.empty((len(rows), layout.n_outputs), dtype)
-        memory = self.sequence_memory(
-            layout.dense.plain.operations,
-            table,
-            capacity,
-            state_capacity,
-            layout.dense.plain.work_columns,
-        )
+        memory = self.sequence_memory(run, table, capacity, state_capacity)
         source = RunSource(table)
         # Block by block, between which Ctrl-C has its chance.
         for chosen in map(slice, bounds[:-1], bounds[1:]):
@@ -442,18 +436,26 @@ class Network:
         result[order] = outputs
         return result
 
-    def sequence_memory(self, plan, table, capacity, n, columns):
+    def sequence_plan(self, table):
+        """The plan that is run on sequences without a backward pass.
+
+        It is one for any number of them, so that exact statistics are collected by the products of
+        inference: where means are far from 0, a product that is rounded otherwise would show.
+        """
+        return self.run_plan(table, SEQUENCE_ROWS[1])
+
+    def sequence_memory(self, run, table, capacity, n):
         """Memory for n sequences of `capacity` steps in all, of which one step is kept."""
         return RunMemory(
-            plan,
+            run.operations,
             self.parameters,
             self.statistics,
             capacity=capacity,
             state_capacity=n,
             most_rows=n,
-            columns=columns,
+            columns=run.work_columns,
             state_columns=self.layout.state_columns,
-            scratch=self.layout.dense.plain.scratch,
+            scratch=run.scratch,
             n_packing=_n_packing(n, table),
         )
 
@@ -484,7 +486,8 @@ class Network:
         """The plan that is run for training on batches of up to n rows of a table.
 
         Fused layers serve float32. They pack the weights for each batch, so a few rows do without
-        them. Products that several threads share are left to the BLAS.
+        them; recurrent layers need them packed at each time step anyway. Products that several
+        threads share are left to the BLAS.
         """
         runs = self._runs(table)
         is_small = n * sum(_product_flops(self.plan.tobytes())) < MOST_LAYER_FLOPS
@@ -497,7 +500,8 @@ class Network:
         return runs.inferring if runs.inferring and self._fuses(n) else runs.plain
 
     def _fuses(self, n):
-        return self.fuses_layers and n >= LEAST_LAYER_ROWS and self.parameters.dtype == np.float32
+        enough = n >= LEAST_LAYER_ROWS or self.layout.is_recurrent
+        return self.fuses_layers and enough and self.parameters.dtype == np.float32
 
     def _memory(self, table, rows, bounds):
         # Everything a block writes to but parameters and statistics, kept from block to

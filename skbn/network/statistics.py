@@ -123,7 +123,8 @@ def _collect_sequences(network, table, rows):
     # All sequences as one batch of the training pass, of which one step is kept. Where a layer has
     # to know all steps beforehand, since it reads from their end or has statistics of all of them
     # together, each layer goes through all steps by itself, and the outputs of all steps are kept.
-    plan = network.layout.dense.plain.operations
+    run = network.sequence_plan(table)
+    plan = run.operations
     last = int(np.flatnonzero(plan["kind"] == RECURRENT)[-1])
     while last + 1 < len(plan) and plan["part"][last + 1]:
         last += 1
@@ -136,6 +137,7 @@ def _collect_sequences(network, table, rows):
     else:
         # The highest layer writes no outputs.
         capacity, no_starts, columns = int(lengths.sum()), None, int(layers["y"][-1])
-    memory = network.sequence_memory(plan, table, capacity, len(rows), columns)
+    run = run._replace(operations=plan, work_columns=columns)
+    memory = network.sequence_memory(run, table, capacity, len(rows))
     source = RunSource(table, weights=True)
     return inference.collect_sequences(memory, source, rows, no_starts)

@@ -1,13 +1,14 @@
 from cython cimport floating
 
+from skbn.kernels.layer cimport LayerColumns
 from skbn.kernels.sequences cimport Steps
 from skbn.network.operation cimport Operation
 from skbn.network.run cimport Batch
 
-# Doubles of scratch for one unit of a normalized layer, in multiples of its d units: weight,
-# two gradient sums, two gradient sums of later steps, three for moments, four for affine forms;
-# then, for
-# each time step, batch mean, variance and reciprocal standard deviation.
+# Doubles of scratch for one unit of a normalized layer, in multiples of its d units: weight, two
+# gradient sums, two gradient sums of later steps, three for moments, four for affine forms (these
+# seven hold the numbers of the columns where the loops are ours: ``norm_columns``); then, for each
+# time step, batch mean, variance and reciprocal standard deviation.
 cdef enum:
     WEIGHT = 0
     SUM_DY = 1
@@ -27,6 +28,8 @@ cdef double* norm_var(double* scratch, const Operation* operation, Py_ssize_t st
 cdef double* norm_invstd(
     double* scratch, const Operation* operation, Py_ssize_t step,
 ) noexcept nogil
+
+cdef LayerColumns norm_columns(double* scratch, const Operation* operation) noexcept nogil
 
 cdef void norm_statistics(
     double* scratch,

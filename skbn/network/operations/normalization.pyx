@@ -17,6 +17,10 @@ are known when that step is reached.
 Statistics may be shared over time. They are then taken over all rows of all steps.
 
 The scratch memory keeps all numbers from the forward pass to the update of the running statistics.
+
+Where the plan has a place for the numbers of the columns (``skbn.network.fusion``), the sums over
+rows without weights are by the loops of ``skbn.kernels.layer``: of a few rows in float32, of all of
+them in float64.
 """
 
 from cython cimport floating
@@ -24,6 +28,10 @@ from libc.float cimport DBL_EPSILON, FLT_EPSILON
 from libc.string cimport memcpy, memset
 
 from skbn.kernels.batchnorm cimport batchnorm_backward, batchnorm_gradient_sums, inverse_std
+from skbn.kernels.layer cimport (
+    LayerColumns, layer_columns, layer_gradient_sums, layer_loops, layer_moments,
+    layer_set_gradient,
+)
 from skbn.kernels.merging cimport moments_merge, moments_update_running
 from skbn.kernels.moments cimport (
     moments_of_batch, moments_of_weighted, moments_without_rounding,
@@ -40,6 +48,11 @@ cpdef enum:
 def scratch_of(n_steps):
     """Doubles of scratch for a unit of a batch norm of `n_steps` time steps."""
     return STATISTICS + 3 * n_steps
+
+
+def columns_of(row):
+    """Where the numbers of the columns have room in the scratch memory of a batch norm."""
+    return row["scratch"] + MOMENTS * row["n_out"]
 
 
 cdef Py_ssize_t _rows_with(const double* weights, Py_ssize_t n, Py_ssize_t wanted) noexcept nogil:
@@ -110,6 +123,17 @@ cdef double* norm_invstd(
     return scratch + (STATISTICS + 2 * operation.n_steps + step) * operation.n_out
 
 
+cdef inline bint _has_columns(
+    const Operation* operation, const double* sample_weight,
+) noexcept nogil:
+    return operation.columns >= 0 and sample_weight == NULL
+
+
+cdef LayerColumns norm_columns(double* scratch, const Operation* operation) noexcept nogil:
+    """The numbers of the columns, for our own loops: COLUMN_ARRAYS d doubles in all."""
+    return layer_columns(scratch + operation.columns - operation.scratch, operation.n_out)
+
+
 cdef void _from_running(
     double* scratch, const Operation* operation, const double* statistics, Py_ssize_t step,
 ) noexcept nogil:
@@ -125,6 +149,13 @@ cdef void _moments(
     const Operation* operation, const floating* x, const double* sample_weight, Py_ssize_t n,
 ) noexcept nogil:
     cdef Py_ssize_t d = operation.n_out
+    cdef LayerColumns columns
+    if floating is float:
+        if _has_columns(operation, sample_weight):
+            columns = norm_columns(scratch, operation)
+            layer_loops().column_moments(columns.first, columns.second, columns.hi, x, n, d)
+            layer_moments(mean, var, scratch + MOMENTS * d, &columns, x, n, d, d)
+            return
     if sample_weight == NULL:
         moments_of_batch(mean, var, scratch + MOMENTS * d, x, n, d, d, 1)
     else:
@@ -210,10 +241,21 @@ cdef void norm_gradient_sums(
 
     `y`, not NULL, is the output of a fused relu, whose derivative is then multiplied into dy.
     """
-    cdef Py_ssize_t d = operation.n_out
+    cdef Py_ssize_t d = operation.n_out, j
+    cdef const double* mean = norm_mean(scratch, operation, step)
+    cdef LayerColumns columns
+    if floating is float:
+        if operation.columns >= 0:
+            columns = norm_columns(scratch, operation)
+            for j in range(d):
+                columns.hi[j] = <float> mean[j]
+            layer_loops().column_gradient_sums(columns.first, columns.second, dy, x, columns.hi, n,
+                                               d)
+            layer_gradient_sums(scratch + SUM_DY * d, scratch + SUM_DY_XHAT * d, &columns, mean,
+                                norm_invstd(scratch, operation, step), d)
+            return
     batchnorm_gradient_sums(scratch + SUM_DY * d, scratch + SUM_DY_XHAT * d,
-                            <floating*> (scratch + AFFINE * d), dy, y, x,
-                            norm_mean(scratch, operation, step),
+                            <floating*> (scratch + AFFINE * d), dy, y, x, mean,
                             norm_invstd(scratch, operation, step), n, d)
 
 
@@ -282,6 +324,18 @@ cdef void norm_data_gradient(
 ) noexcept nogil:
     """dx from the sums in `scratch`; dx may be dy or x."""
     cdef Py_ssize_t d = operation.n_out
+    cdef LayerColumns columns
+    if floating is float:
+        if _has_columns(operation, sample_weight):
+            # They hold the rounded means already: the sums are of the same rows.
+            columns = norm_columns(scratch, operation)
+            layer_set_gradient(&columns, scratch + SUM_DY * d, scratch + SUM_DY_XHAT * d,
+                               norm_mean(scratch, operation, step),
+                               norm_invstd(scratch, operation, step), parameters + operation.gamma,
+                               1.0 / total_weight, d, d)
+            layer_loops().column_gradient(dx, dy, x, columns.hi, columns.scale, columns.constant,
+                                          columns.linear, n, d)
+            return
     batchnorm_backward(dx, <floating*> (scratch + AFFINE * d), dy, x,
                        norm_mean(scratch, operation, step), norm_invstd(scratch, operation, step),
                        parameters + operation.gamma, scratch + SUM_DY * d, sample_weight, n, d,

@@ -23,6 +23,11 @@ of one step.
 
 In training the inputs of all steps are one product, and so are the gradients of W_x, W_h and of
 the inputs: only the products with h_{t-1} and back are step by step.
+
+Products are our own where the plan has places for packed weights (``skbn.network.fusion``): W_x and
+W_h are packed once a batch and not once a time step, and so are their transposes for the backward
+pass. No product then needs many rows to be fast. So the product of the inputs is step by step, and
+the gradients of a few steps are one product: the caches still have what goes in.
 """
 
 from cython cimport floating
@@ -35,18 +40,25 @@ from skbn.kernels.cells cimport (
     GRU_CELL, LSTM_CELL, gru_backward, gru_forward, lstm_backward, lstm_forward,
     lstm_output_backward, lstm_output_forward,
 )
-from skbn.kernels.linear cimport linear_forward, linear_parameter_gradients
+from skbn.kernels.layer cimport (
+    ADDED, STORED, Ahead, CellPart, Epilogue, LayerColumns, layer_loops, layer_set_norm,
+)
 from skbn.kernels.normalized_sum cimport batchnorm_combine
 from skbn.kernels.sequences cimport Steps, sequences_reverse_step, sequences_write_step
 from skbn.network.operation cimport (
     CELL_NORM, INPUT_MAP, INPUT_NORM, NO_PART, RECURRENT, RECURRENT_MAP, RECURRENT_NORM,
 )
 from skbn.network.operations.normalization cimport (
-    AFFINE, LATER_DY, norm_backward_step, norm_invstd, norm_mean, norm_shared_add,
-    norm_shared_backward, norm_shared_begin, norm_shared_end, norm_statistics,
+    AFFINE, LATER_DY, norm_backward_step, norm_columns, norm_invstd, norm_mean, norm_shared_add,
+    norm_shared_backward, norm_shared_begin, norm_shared_end, norm_statistics, norm_var,
 )
 from skbn.network.run cimport INFERENCE, TRAINING
 
+
+# Our own products finish the backward pass of that many rows at a time: so few that their gradients
+# are still in the caches, so many that they are worth a pass over the gradient of the weights.
+cdef enum:
+    FINISHED_ROWS = 128
 
 # An operation with its parts, and the places of its values, in columns of the state memory.
 cdef struct Layer:
@@ -150,6 +162,82 @@ def state_columns(const Operation[::1] plan):
     return columns
 
 
+cdef inline bint _is_packed(const Operation* map) noexcept nogil:
+    # Plans have places for packed weights in float32 and where the processor has the loops.
+    return map.packed >= 0
+
+
+cdef inline float* _packed(
+    const Operation* map, const Memory* memory, bint transposed,
+) noexcept nogil:
+    # The packed W, with the packed W' behind it.
+    cdef Py_ssize_t lanes = layer_loops().lanes
+    cdef float* place = <float*> (memory.scratch + map.packed)
+    return place + (map.n_in * ((map.n_out + lanes - 1) // lanes * lanes) if transposed else 0)
+
+
+cdef void _pack(
+    const floating* parameters, const Operation* map, const Memory* memory, bint transposed,
+) noexcept nogil:
+    # Packs W or W' for the products of this batch, if it is packed at all.
+    cdef Py_ssize_t k = map.n_out if transposed else map.n_in
+    cdef Py_ssize_t n = map.n_in if transposed else map.n_out
+    if floating is float:
+        if _is_packed(map):
+            layer_loops().pack(_packed(map, memory, transposed), parameters + map.weights,
+                               map.n_out, k, n, transposed)
+
+
+cdef void _product(
+    floating* c, const floating* a, const floating* parameters, const Operation* map,
+    const Memory* memory, Py_ssize_t m, bint transposed, bint add, const Ahead* ahead=NULL,
+) noexcept nogil:
+    # C = A W or, `transposed`, A W' over m rows, written or added: by packed weights or by BLAS.
+    cdef Py_ssize_t k = map.n_out if transposed else map.n_in
+    cdef Py_ssize_t n = map.n_in if transposed else map.n_out
+    cdef Epilogue e
+    if floating is float:
+        if _is_packed(map):
+            e.kind = ADDED if add else STORED
+            e.c_row = e.n = n
+            if ahead == NULL:
+                layer_loops().product_packed(c, a, k, _packed(map, memory, transposed), m, n, k,
+                                             &e)
+            else:
+                layer_loops().product_ahead(c, a, k, _packed(map, memory, transposed), m, n, k, &e,
+                                            ahead)
+            return
+    gemm(c, <int> n, a, <int> k, parameters + map.weights, <int> map.n_out, <int> m, <int> n,
+         <int> k, False, transposed, <floating> add)
+
+
+cdef void _add_weight_gradient(
+    floating* gradient, const floating* x, const floating* dz, const Operation* map, Py_ssize_t m,
+) noexcept nogil:
+    # dW += x' dz over m rows. Our own product reads whole vectors, which may end up to a vector
+    # behind the last row of dz: there are further columns of the state memory.
+    cdef Py_ssize_t n_in = map.n_in, n_out = map.n_out
+    if floating is float:
+        if _is_packed(map):
+            layer_loops().weight_gradient(gradient + map.weights, x, n_in, dz, n_out, m, n_in,
+                                          n_out)
+            return
+    gemm(gradient + map.weights, <int> n_out, x, <int> n_in, dz, <int> n_out,
+         <int> n_in, <int> n_out, <int> m, True, False, <floating> 1)
+
+
+cdef void _input_part(
+    floating* a, const floating* x, const floating* parameters, const Operation* map,
+    const Memory* memory, Py_ssize_t m,
+) noexcept nogil:
+    # x W_x + b over m rows.
+    cdef Py_ssize_t i, width = map.n_out
+    if map.bias >= 0:
+        for i in range(m):
+            memcpy(a + i * width, parameters + map.bias, width * sizeof(floating))
+    _product(a, x, parameters, map, memory, m, False, map.bias >= 0)
+
+
 cdef inline const floating* _vector(const floating* parameters, Py_ssize_t offset) noexcept nogil:
     if offset < 0:
         return NULL
@@ -201,7 +289,7 @@ cdef inline Py_ssize_t _statistics_step(
 
 cdef void _set_shared_statistics(
     floating* a, const floating* x, const Layer* layer, const Memory* memory, const Batch* batch,
-    const floating* W_x,
+    const floating* parameters,
 ) noexcept nogil:
     # The statistics of x_t W_x over all steps. `x` of NULL: a holds the products of all steps;
     # otherwise a has the rows of one step, and the products are taken step by step.
@@ -221,8 +309,7 @@ cdef void _set_shared_statistics(
         else:
             # All steps of a sequence count alike, so that a backward direction needs no order of
             # its own here.
-            linear_forward(a, x + steps.starts[s] * layer.n_in, W_x, <const floating*> NULL, m,
-                           layer.n_in, layer.width, layer.n_in)
+            _input_part(a, x + steps.starts[s] * layer.n_in, parameters, layer.input_map, memory, m)
         norm_shared_add(scratch, norm, a + row * layer.width, batch.statistics_weights, m)
     norm_shared_end(scratch, norm, FLT_EPSILON if floating is float else DBL_EPSILON)
 
@@ -250,10 +337,12 @@ cdef void _forward(
     cdef floating* h
     cdef floating* h_step
     cdef const floating* h_before
-    cdef const floating* W_x = parameters + layer.input_map.weights
-    cdef const floating* bias = _vector(parameters, layer.input_map.bias)
+    cdef const floating* x_step
     cdef const Operation* norm = layer.input_norm
     cdef bint rolls_h
+    # Statistics of all steps need the products of all steps first.
+    cdef bint at_once = keeps and (not _is_packed(layer.input_map)
+                                   or (norm != NULL and norm.shared))
     if operation.y == batch.unread:
         y = NULL
     # Whether h has the rows of one step.
@@ -264,34 +353,45 @@ cdef void _forward(
     elif y == NULL:
         # The backward pass alone needs h_{t-1} in rows of its own.
         h = state + layer.previous * capacity
-    if keeps:
-        if layer.reversed:
-            for s in range(steps.n_steps):
-                sequences_reverse_step(inputs + steps.starts[s] * n_in, x, steps, s, n_in, n_in)
-            x = inputs
-        linear_forward(a, x, W_x, bias, steps.n_rows, n_in, width, n_in)
+    if batch.first_step == 0:
+        _pack(parameters, layer.input_map, memory, False)
+        if steps.n_steps > 1:
+            _pack(parameters, layer.recurrent_map, memory, False)
+    if keeps and layer.reversed:
+        for s in range(steps.n_steps):
+            sequences_reverse_step(inputs + steps.starts[s] * n_in, x, steps, s, n_in, n_in)
+        x = inputs
+    if at_once:
+        _input_part(a, x, parameters, layer.input_map, memory, steps.n_rows)
     if norm != NULL and norm.shared and batch.first_step == 0:
         _set_shared_statistics(a, <const floating*> NULL if keeps else x, &layer, memory, batch,
-                               W_x)
+                               parameters)
     for s in range(batch.first_step, batch.last_step):
         m = steps.counts[s]
         row = steps.starts[s] if keeps else 0
         before = 0
         if s > 0 and keeps:
             before = steps.starts[s - 1]
-        if not keeps:
-            if layer.reversed:
+        if not at_once:
+            x_step = x + steps.starts[s] * n_in
+            if layer.reversed and not keeps:
                 sequences_reverse_step(inputs, x, steps, s, n_in, n_in)
-                linear_forward(a, inputs, W_x, bias, m, n_in, width, n_in)
-            else:
-                linear_forward(a, x + steps.starts[s] * n_in, W_x, bias, m, n_in, width, n_in)
+                x_step = inputs
+            _input_part(a + row * width, x_step, parameters, layer.input_map, memory, m)
         h_step = h + (0 if rolls_h else steps.starts[s]) * d
         h_before = NULL
         if s > 0:
             h_before = h + (0 if rolls_h else steps.starts[s - 1]) * d
+        if norm != NULL and not norm.shared:
+            _set_statistics(memory.scratch, norm, a + row * width, memory.statistics, batch, s)
+        if _is_packed(layer.input_map):
+            _own_cell(h_step, a + row * width, gates + row * width,
+                      NULL if u == NULL else u + row * width, c + row * d,
+                      NULL if s == 0 else c + before * d, tanh_c + row * d, h_before, &layer,
+                      memory, batch, s)
+            _write_step(y, h_step, &layer, steps, s)
+            continue
         if norm != NULL:
-            if not norm.shared:
-                _set_statistics(memory.scratch, norm, a + row * width, memory.statistics, batch, s)
             _combine(gates + row * width, memory.scratch, norm, a + row * width, parameters, m, 0,
                      width, _statistics_step(norm, batch, s), width, width, False)
         _recurrent_part(gates + row * width, NULL if u == NULL else u + row * width, c + row * d,
@@ -313,9 +413,97 @@ cdef void _forward(
         else:
             activation_forward(gates + row * width, gates + row * width, m * d, TANH)
             memcpy(h_step, gates + row * width, m * d * sizeof(floating))
-        if layer.beside and y != NULL:
-            sequences_write_step(y + (d if layer.reversed else 0), h_step, steps, s, d, 2 * d,
-                                 layer.reversed)
+        _write_step(y, h_step, &layer, steps, s)
+
+
+cdef void _write_step(
+    floating* y, const floating* h, const Layer* layer, const Steps* steps, Py_ssize_t step,
+) noexcept nogil:
+    # The outputs of a step to their places beside the outputs of another direction.
+    if layer.beside and y != NULL:
+        sequences_write_step(y + (layer.d if layer.reversed else 0), h, steps, step, layer.d,
+                             2 * layer.d, layer.reversed)
+
+
+cdef CellPart _cell_part(
+    const floating* x, const floating* parameters, const Operation* norm, const Memory* memory,
+    const Batch* batch, Py_ssize_t step,
+) noexcept nogil:
+    # A part of the pre-activations of a step, `norm` of NULL: not normalized.
+    cdef CellPart part
+    cdef LayerColumns columns
+    cdef double* scratch
+    if floating is float:
+        part.x, part.hi, part.scale, part.shift = x, NULL, NULL, NULL
+        if norm != NULL:
+            scratch = memory.scratch + norm.scratch
+            step = _statistics_step(norm, batch, step)
+            columns = norm_columns(scratch, norm)
+            layer_set_norm(&columns, norm_mean(scratch, norm, step),
+                           norm_invstd(scratch, norm, step), parameters + norm.gamma,
+                           _vector(parameters, norm.beta), norm.n_out, norm.n_out)
+            part.hi, part.scale, part.shift = columns.hi, columns.scale, columns.shift
+    return part
+
+
+cdef void _own_cell(
+    floating* h, floating* a, floating* gates, floating* u, floating* c, const floating* c_before,
+    floating* tanh_c, const floating* h_before, const Layer* layer, const Memory* memory,
+    const Batch* batch, Py_ssize_t step,
+) noexcept nogil:
+    # A step from x_t W_x to its outputs by our own loops, which normalize the parts of the
+    # pre-activations on their way into the cell. `h_before` of NULL is the first step.
+    cdef const floating* parameters = <const floating*> memory.parameters
+    cdef Py_ssize_t d = layer.d, m = batch.steps.counts[step]
+    cdef CellPart of_a, of_u, of_c
+    cdef Ahead ahead
+    if floating is float:
+        of_a = _cell_part(a, parameters, layer.input_norm, memory, batch, step)
+        of_u.x = of_u.scale = NULL
+        if h_before == NULL:
+            _set_no_statistics(layer.recurrent_norm, memory)
+        else:
+            # Where nothing is normalized, `gates` is `a`.
+            u = gates if u == NULL else u
+            # Rows of the next step, which stand behind: all of them are written.
+            ahead.at[0], ahead.at[1], ahead.at[2] = a + m * layer.width, NULL, NULL
+            if gates != a:
+                ahead.at[1] = gates + m * layer.width
+            if u != gates:
+                ahead.at[2] = u + m * layer.width
+            ahead.bytes = batch.steps.counts[step + 1] * layer.width * sizeof(float)
+            if batch.mode != TRAINING:
+                ahead.bytes = 0
+            _product(u, h_before, parameters, layer.recurrent_map, memory, m, False, u == a,
+                     &ahead)
+            if u != a:
+                if layer.recurrent_norm != NULL:
+                    _set_statistics(memory.scratch, layer.recurrent_norm, u, memory.statistics,
+                                    batch, step)
+                of_u = _cell_part(u, parameters, layer.recurrent_norm, memory, batch, step)
+        if layer.cell == GRU_CELL:
+            layer_loops().gru_forward(h, gates, c, h_before, &of_a, &of_u,
+                                      parameters + layer.recurrent_map.bias, m, d)
+        elif layer.cell == LSTM_CELL:
+            layer_loops().lstm_forward(gates, c, c_before, &of_a, &of_u, m, d)
+            if layer.cell_norm != NULL:
+                _set_statistics(memory.scratch, layer.cell_norm, c, memory.statistics, batch, step)
+            of_c = _cell_part(c, parameters, layer.cell_norm, memory, batch, step)
+            layer_loops().lstm_output(h, tanh_c, gates, &of_c, m, d)
+        else:
+            layer_loops().tanh_forward(h, gates, &of_a, &of_u, m, d)
+
+
+cdef void _set_no_statistics(const Operation* norm, const Memory* memory) noexcept nogil:
+    # At the first step h W_h is 0 in all rows, and has no variance.
+    cdef double* scratch
+    cdef Py_ssize_t size
+    if norm != NULL:
+        scratch = memory.scratch + norm.scratch
+        size = norm.n_out * sizeof(double)
+        memset(norm_mean(scratch, norm, 0), 0, size)
+        memset(norm_var(scratch, norm, 0), 0, size)
+        memset(norm_invstd(scratch, norm, 0), 0, size)
 
 
 cdef void _recurrent_part(
@@ -328,27 +516,20 @@ cdef void _recurrent_part(
     cdef Py_ssize_t added = width - d if layer.cell == GRU_CELL else width
     cdef const Operation* norm = layer.recurrent_norm
     cdef const floating* parameters = <const floating*> memory.parameters
-    cdef const floating* W_h = parameters + layer.recurrent_map.weights
     cdef double* scratch = memory.scratch
     cdef const floating* bias = _vector(parameters, layer.recurrent_map.bias)
     cdef Py_ssize_t i, j, source
     if h_before == NULL:
-        if norm != NULL:
-            # h W_h is 0 in all rows, and has no variance.
-            memset(norm_mean(scratch + norm.scratch, norm, 0), 0, width * sizeof(double))
-            memset(norm_mean(scratch + norm.scratch, norm, 0) + norm.n_steps * width, 0,
-                   width * sizeof(double))
-            memset(norm_invstd(scratch + norm.scratch, norm, 0), 0, width * sizeof(double))
+        _set_no_statistics(norm, memory)
         if layer.cell == GRU_CELL:
             for i in range(m):
                 for j in range(d):
                     candidate[i * d + j] = bias[j]
         return
     if u == NULL:
-        gemm(gates, <int> width, h_before, <int> d, W_h, <int> width,
-             <int> m, <int> width, <int> d, False, False, <floating> 1)
+        _product(gates, h_before, parameters, layer.recurrent_map, memory, m, False, True)
         return
-    linear_forward(u, h_before, W_h, <const floating*> NULL, m, d, width, d)
+    _product(u, h_before, parameters, layer.recurrent_map, memory, m, False, False)
     if norm != NULL:
         _set_statistics(scratch, norm, u, memory.statistics, batch, step)
         source = _statistics_step(norm, batch, step)
@@ -375,80 +556,121 @@ cdef void _backward(
     # dx is written by the direction that comes last in the plan, which is the first to be called,
     # and added to by the other.
     cdef Layer layer = _layer(operation, _n_parts(operation, memory))
-    cdef Py_ssize_t d = layer.d, width = layer.width, n_in = layer.n_in
+    cdef Py_ssize_t d = layer.d, n_in = layer.n_in
     cdef const Steps* steps = batch.steps
     cdef Py_ssize_t capacity = memory.state_capacity
     cdef const floating* work = <const floating*> memory.work
     cdef const floating* parameters = <const floating*> memory.parameters
-    cdef floating* gradient = <floating*> memory.gradient
     cdef floating* state = <floating*> memory.state
     cdef double* scratch = memory.scratch
     # Nobody needs the gradient of the inputs.
     cdef floating* dx = NULL if operation.x == memory.plan.y else <floating*> batch.spare
-    cdef Py_ssize_t n_rows = steps.n_rows, n_first = steps.counts[0]
-    cdef Py_ssize_t s, row
-    cdef const floating* x = work + operation.x * memory.capacity
-    cdef floating* inputs = state + layer.inputs * capacity
-    cdef floating* a = state + layer.a * capacity
-    cdef floating* gates = state + layer.gates * capacity
-    cdef floating* previous = state + layer.previous * capacity
+    cdef Py_ssize_t s, last = steps.n_steps, at_once = steps.n_rows
     cdef const floating* h = work + operation.y * memory.capacity
     cdef floating* dh = dy
-    cdef floating* du = gates
-    cdef const Operation* norm = layer.input_norm
-    cdef bint adds = layer.beside and not layer.reversed
-    if layer.u >= 0:
-        du = state + layer.u * capacity
+    if _is_packed(layer.input_map) and not (layer.input_norm != NULL and layer.input_norm.shared):
+        at_once = FINISHED_ROWS
     if layer.beside:
         h = state + layer.h * capacity
         dh = state + layer.dh * capacity
         for s in range(steps.n_steps):
             _gather_step(dh + steps.starts[s] * d, dy + (d if layer.reversed else 0), steps, s, d,
                          2 * d, layer.reversed)
+    if steps.n_steps > 1:
+        _pack(parameters, layer.recurrent_map, memory, True)
+    if dx != NULL:
+        _pack(parameters, layer.input_map, memory, True)
     _forget_later_steps(scratch, layer.input_norm)
     _forget_later_steps(scratch, layer.recurrent_norm)
     _forget_later_steps(scratch, layer.cell_norm)
     for s in range(steps.n_steps - 1, -1, -1):
         _backward_step(dh, h, &layer, memory, batch, s)
-    # du holds the gradient of h_{t-1} W_h for every step by now, but for the first.
-    for s in range(1, steps.n_steps):
-        memcpy(previous + steps.starts[s] * d, h + steps.starts[s - 1] * d,
-               steps.counts[s] * d * sizeof(floating))
-    if n_rows > n_first:
-        gemm(gradient + layer.recurrent_map.weights, <int> width,
-             <const floating*> (previous + n_first * d), <int> d,
-             <const floating*> (du + n_first * width), <int> width,
-             <int> d, <int> width, <int> (n_rows - n_first), True, False,
-             <floating> 1)
-    # gates holds the gradient of the normalized a. It becomes the gradient of a.
-    if norm != NULL and norm.shared:
-        norm_shared_backward(gates, scratch + norm.scratch, gradient, norm, a, parameters,
-                             batch.statistics_weights, steps, batch.frozen)
-    elif norm != NULL:
-        for s in range(steps.n_steps - 1, -1, -1):
-            row = steps.starts[s] * width
-            norm_backward_step(gates + row, scratch + norm.scratch, gradient, gates + row, norm,
-                               a + row, parameters, batch.statistics_weights,
-                               steps.counts[s], s, _n_own(norm, batch), batch.frozen)
-    linear_parameter_gradients(
-        gradient + layer.input_map.weights,
-        NULL if layer.input_map.bias < 0 else gradient + layer.input_map.bias,
-        gates, <const floating*> inputs if layer.reversed else x, n_rows, n_in, width,
-        n_in,
-    )
+        if layer.u >= 0 and layer.input_norm != NULL and not layer.input_norm.shared:
+            _input_norm_backward(state, &layer, memory, batch, s)
+        if s == 0 or steps.starts[last] - steps.starts[s] >= at_once:
+            _finish_steps(dx, h, operation, &layer, memory, batch, s, last)
+            last = s
     if layer.direction == 0:
         # The last of the directions of a layer.
         batch.spare = dy
         batch.dy = dx
-    if dx == NULL:
-        return
-    gemm(inputs if layer.reversed else dx, <int> n_in, <const floating*> gates, <int> width,
-         parameters + layer.input_map.weights, <int> width,
-         <int> n_rows, <int> n_in, <int> width, False, True,
-         <floating> (1 if adds else 0))
-    if layer.reversed:
+    if dx != NULL and layer.reversed:
         for s in range(steps.n_steps):
-            sequences_write_step(dx, inputs + steps.starts[s] * n_in, steps, s, n_in, n_in, True)
+            sequences_write_step(dx, state + layer.inputs * capacity + steps.starts[s] * n_in,
+                                 steps, s, n_in, n_in, True)
+
+
+cdef void _input_norm_backward(
+    floating* state, const Layer* layer, const Memory* memory, const Batch* batch,
+    Py_ssize_t step,
+) noexcept nogil:
+    # `gates` holds the gradient of the normalized a of a step. It becomes the gradient of a.
+    cdef const Operation* norm = layer.input_norm
+    cdef Py_ssize_t row = batch.steps.starts[step] * layer.width
+    cdef floating* gates = state + layer.gates * memory.state_capacity + row
+    cdef const floating* a = state + layer.a * memory.state_capacity + row
+    norm_backward_step(gates, memory.scratch + norm.scratch, <floating*> memory.gradient, gates,
+                       norm, a, <const floating*> memory.parameters, batch.statistics_weights,
+                       batch.steps.counts[step], step, _n_own(norm, batch), batch.frozen)
+
+
+cdef void _finish_steps(
+    floating* dx, const floating* h, const Operation* operation, const Layer* layer,
+    const Memory* memory, const Batch* batch, Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    # From the gradients that `_backward_step` has left for the steps from `first` to before `last`
+    # to the gradients of the weights and of the inputs.
+    cdef Py_ssize_t d = layer.d, width = layer.width, n_in = layer.n_in
+    cdef const Steps* steps = batch.steps
+    cdef Py_ssize_t capacity = memory.state_capacity, start = steps.starts[first]
+    cdef Py_ssize_t n = steps.starts[last] - start, later, s, j
+    cdef const floating* parameters = <const floating*> memory.parameters
+    cdef floating* gradient = <floating*> memory.gradient
+    cdef floating* dbias
+    cdef floating* state = <floating*> memory.state
+    cdef double* scratch = memory.scratch
+    cdef const floating* x = <const floating*> memory.work + operation.x * memory.capacity
+    cdef floating* inputs = state + layer.inputs * capacity
+    cdef floating* a = state + layer.a * capacity
+    cdef floating* gates = state + layer.gates * capacity
+    cdef floating* du = gates
+    cdef floating* previous = state + layer.previous * capacity
+    cdef const Operation* norm = layer.input_norm
+    if layer.u >= 0:
+        du = state + layer.u * capacity
+    # du holds the gradient of h_{t-1} W_h of these steps, but for the first of all.
+    later = max(start, steps.counts[0])
+    if steps.counts[last - 1] == steps.counts[0]:
+        # All sequences reach these steps: row for row, h_{t-1} stands that far in front.
+        h += (later - steps.counts[0]) * d
+    else:
+        for s in range(max(first, 1), last):
+            memcpy(previous + steps.starts[s] * d, h + steps.starts[s - 1] * d,
+                   steps.counts[s] * d * sizeof(floating))
+        h = previous + later * d
+    if start + n > later:
+        _add_weight_gradient(gradient, h, <const floating*> (du + later * width),
+                             layer.recurrent_map, start + n - later)
+    if norm != NULL and norm.shared:
+        norm_shared_backward(gates, scratch + norm.scratch, gradient, norm, a, parameters,
+                             batch.statistics_weights, steps, batch.frozen)
+    elif norm != NULL and layer.u < 0:
+        # The gradient of h_{t-1} W_h stood in its place so far.
+        for s in range(last - 1, first - 1, -1):
+            _input_norm_backward(state, layer, memory, batch, s)
+    gates += start * width
+    if layer.reversed:
+        x = inputs
+    _add_weight_gradient(gradient, x + start * n_in, <const floating*> gates, layer.input_map, n)
+    if layer.input_map.bias >= 0:
+        dbias = gradient + layer.input_map.bias
+        for s in range(n):
+            for j in range(width):
+                dbias[j] += gates[s * width + j]
+    if dx != NULL:
+        _product((inputs if layer.reversed else dx) + start * n_in, <const floating*> gates,
+                 parameters, layer.input_map, memory, n, True,
+                 layer.beside and not layer.reversed)
 
 
 cdef void _forget_later_steps(double* scratch, const Operation* norm) noexcept nogil:
@@ -467,6 +689,53 @@ cdef void _gather_step(
         return
     for i in range(steps.counts[step]):
         memcpy(y + i * d, x + (steps.starts[step] + i) * x_row_stride, d * sizeof(floating))
+
+
+cdef void _lstm_backward(
+    floating* dc, floating* gates, floating* dh, const floating* dh_later, const floating* c,
+    const floating* c_before, const floating* dc_later, const Layer* layer, const Memory* memory,
+    const Batch* batch, Py_ssize_t step,
+) noexcept nogil:
+    # From the gradient of h_t to the gradients of the pre-activations and of c_{t-1}, with the
+    # parts of the next step, `later`, in the rows that have one.
+    cdef const Operation* norm = layer.cell_norm
+    cdef Py_ssize_t d = layer.d, m = batch.steps.counts[step], later = batch.steps.counts[step + 1]
+    cdef Py_ssize_t i
+    cdef bint own = False
+    if floating is float:
+        own = _is_packed(layer.input_map)
+        if own and norm == NULL:
+            layer_loops().lstm_backward(dc, gates, c_before, dh, dh_later, dc_later, later, m, d)
+            return
+        if own:
+            layer_loops().lstm_output_backward(dc, gates, dh, dh_later, later, m, d)
+    if not own:
+        for i in range(later * d):
+            dh[i] += dh_later[i]
+        lstm_output_backward(dc, gates, dh, m, d)
+    if norm != NULL:
+        norm_backward_step(dc, memory.scratch + norm.scratch, <floating*> memory.gradient, dc, norm,
+                           c, <const floating*> memory.parameters, batch.statistics_weights, m,
+                           step, _n_own(norm, batch), batch.frozen)
+    if floating is float:
+        if own:
+            layer_loops().lstm_backward(dc, gates, c_before, NULL, NULL, dc_later, later, m, d)
+            return
+    for i in range(later * d):
+        dc[i] += dc_later[i]
+    lstm_backward(dc, gates, c_before, m, d)
+
+
+cdef bint _own_gru_backward(
+    floating* dh, floating* gates, floating* candidate, const floating* h_before,
+    const floating* dh_later, const Layer* layer, Py_ssize_t later, Py_ssize_t m,
+) noexcept nogil:
+    # Whether the loops are ours, which then have done their work.
+    if floating is float:
+        if _is_packed(layer.input_map):
+            layer_loops().gru_backward(dh, gates, candidate, h_before, dh_later, later, m, layer.d)
+            return True
+    return False
 
 
 cdef void _backward_step(
@@ -495,6 +764,9 @@ cdef void _backward_step(
     cdef const floating* dc_later = state + layer.tanh_c * capacity + steps.starts[s + 1] * d
     cdef const floating* c_before = NULL
     cdef const floating* h_before = NULL
+    cdef const floating* a
+    cdef Py_ssize_t k
+    cdef Ahead ahead
     cdef const Operation* norm = layer.recurrent_norm
     if layer.u >= 0:
         u = state + layer.u * capacity + row * width
@@ -502,23 +774,19 @@ cdef void _backward_step(
         h_before = h + steps.starts[s - 1] * d
         c_before = state + layer.c * capacity + steps.starts[s - 1] * d
     # The next step has written its part of the gradient for each sequence that reaches it.
-    for i in range(later * d):
-        dh[i] += dh_later[i]
     if layer.cell == LSTM_CELL:
-        lstm_output_backward(dc, gates, dh, m, d)
-        if layer.cell_norm != NULL:
-            norm_backward_step(dc, scratch + layer.cell_norm.scratch, gradient, dc,
-                               layer.cell_norm, c, parameters, sample_weight, m, s,
-                               _n_own(layer.cell_norm, batch), frozen)
+        _lstm_backward(dc, gates, dh, dh_later, c, c_before, dc_later, layer, memory, batch, s)
+    elif layer.cell != GRU_CELL or not _own_gru_backward(dh, gates, c, h_before, dh_later, layer,
+                                                         later, m):
         for i in range(later * d):
-            dc[i] += dc_later[i]
-        lstm_backward(dc, gates, c_before, m, d)
-    elif layer.cell == GRU_CELL:
-        gru_backward(dh, gates, c, h_before, m, d)
+            dh[i] += dh_later[i]
+        if layer.cell == GRU_CELL:
+            gru_backward(dh, gates, c, h_before, m, d)
+    if layer.cell == GRU_CELL:
         for i in range(m):
             for j in range(d):
                 gradient[layer.recurrent_map.bias + j] += gates[i * width + 2 * d + j]
-    else:
+    elif layer.cell != LSTM_CELL:
         # The gates are the outputs.
         activation_backward(gates, dh, gates, gates, m * d, TANH)
     if s > 0:
@@ -528,10 +796,17 @@ cdef void _backward_step(
         elif u != gates:
             memcpy(u, gates, m * width * sizeof(floating))
         # For a GRU the direct part is in dh already.
-        gemm(dh, <int> d, <const floating*> u, <int> width,
-             parameters + layer.recurrent_map.weights, <int> width,
-             <int> m, <int> d, <int> width, False, True,
-             <floating> (1 if layer.cell == GRU_CELL else 0))
+        # Rows of the step before, which stand in front.
+        k = steps.counts[s - 1] * width
+        a = state + layer.a * capacity + row * width
+        ahead.at[0], ahead.at[1], ahead.at[2] = a - k, NULL, NULL
+        if gates != a:
+            ahead.at[1] = gates - k
+        if u != gates:
+            ahead.at[2] = u - k
+        ahead.bytes = k * sizeof(floating)
+        _product(dh, <const floating*> u, parameters, layer.recurrent_map, memory, m, True,
+                 layer.cell == GRU_CELL, &ahead)
     if layer.cell == GRU_CELL:
         # From the gradients of the recurrent parts to the gradients of the inputs' parts.
         for i in range(m):
