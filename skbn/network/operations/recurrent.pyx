@@ -226,6 +226,13 @@ cdef void _add_weight_gradient(
          <int> n_in, <int> n_out, <int> m, True, False, <floating> 1)
 
 
+cdef inline bint _is_computed_again(const Layer* layer) noexcept nogil:
+    # Whether the backward pass multiplies x_t W_x again, for which `a` has the rows of one step: a
+    # product with few inputs takes less time than memory for all steps, written and read.
+    return (_is_packed(layer.input_map) and layer.input_norm != NULL
+            and not layer.input_norm.shared and 4 * layer.n_in <= layer.d)
+
+
 cdef void _input_part(
     floating* a, const floating* x, const floating* parameters, const Operation* map,
     const Memory* memory, Py_ssize_t m,
@@ -338,11 +345,13 @@ cdef void _forward(
     cdef floating* h_step
     cdef const floating* h_before
     cdef const floating* x_step
+    cdef floating* a_step
     cdef const Operation* norm = layer.input_norm
     cdef bint rolls_h
     # Statistics of all steps need the products of all steps first.
     cdef bint at_once = keeps and (not _is_packed(layer.input_map)
                                    or (norm != NULL and norm.shared))
+    cdef bint again = _is_computed_again(&layer)
     if operation.y == batch.unread:
         y = NULL
     # Whether h has the rows of one step.
@@ -372,20 +381,21 @@ cdef void _forward(
         before = 0
         if s > 0 and keeps:
             before = steps.starts[s - 1]
+        a_step = a + (0 if again else row) * width
         if not at_once:
             x_step = x + steps.starts[s] * n_in
             if layer.reversed and not keeps:
                 sequences_reverse_step(inputs, x, steps, s, n_in, n_in)
                 x_step = inputs
-            _input_part(a + row * width, x_step, parameters, layer.input_map, memory, m)
+            _input_part(a_step, x_step, parameters, layer.input_map, memory, m)
         h_step = h + (0 if rolls_h else steps.starts[s]) * d
         h_before = NULL
         if s > 0:
             h_before = h + (0 if rolls_h else steps.starts[s - 1]) * d
         if norm != NULL and not norm.shared:
-            _set_statistics(memory.scratch, norm, a + row * width, memory.statistics, batch, s)
+            _set_statistics(memory.scratch, norm, a_step, memory.statistics, batch, s)
         if _is_packed(layer.input_map):
-            _own_cell(h_step, a + row * width, gates + row * width,
+            _own_cell(h_step, a_step, gates + row * width,
                       NULL if u == NULL else u + row * width, c + row * d,
                       NULL if s == 0 else c + before * d, tanh_c + row * d, h_before, &layer,
                       memory, batch, s)
@@ -467,6 +477,8 @@ cdef void _own_cell(
             u = gates if u == NULL else u
             # Rows of the next step, which stand behind: all of them are written.
             ahead.at[0], ahead.at[1], ahead.at[2] = a + m * layer.width, NULL, NULL
+            if _is_computed_again(layer):
+                ahead.at[0] = NULL
             if gates != a:
                 ahead.at[1] = gates + m * layer.width
             if u != gates:
@@ -586,7 +598,8 @@ cdef void _backward(
     for s in range(steps.n_steps - 1, -1, -1):
         _backward_step(dh, h, &layer, memory, batch, s)
         if layer.u >= 0 and layer.input_norm != NULL and not layer.input_norm.shared:
-            _input_norm_backward(state, &layer, memory, batch, s)
+            _input_norm_backward(state, work + operation.x * memory.capacity, &layer, memory,
+                                 batch, s)
         if s == 0 or steps.starts[last] - steps.starts[s] >= at_once:
             _finish_steps(dx, h, operation, &layer, memory, batch, s, last)
             last = s
@@ -601,17 +614,25 @@ cdef void _backward(
 
 
 cdef void _input_norm_backward(
-    floating* state, const Layer* layer, const Memory* memory, const Batch* batch,
-    Py_ssize_t step,
+    floating* state, const floating* x, const Layer* layer, const Memory* memory,
+    const Batch* batch, Py_ssize_t step,
 ) noexcept nogil:
     # `gates` holds the gradient of the normalized a of a step. It becomes the gradient of a.
     cdef const Operation* norm = layer.input_norm
-    cdef Py_ssize_t row = batch.steps.starts[step] * layer.width
-    cdef floating* gates = state + layer.gates * memory.state_capacity + row
-    cdef const floating* a = state + layer.a * memory.state_capacity + row
+    cdef const floating* parameters = <const floating*> memory.parameters
+    cdef Py_ssize_t start = batch.steps.starts[step], m = batch.steps.counts[step]
+    cdef floating* gates = state + layer.gates * memory.state_capacity + start * layer.width
+    cdef floating* a = state + layer.a * memory.state_capacity
+    if not _is_computed_again(layer):
+        a += start * layer.width
+    else:
+        # The forward pass has packed W_x.
+        if layer.reversed:
+            x = state + layer.inputs * memory.state_capacity
+        _input_part(a, x + start * layer.n_in, parameters, layer.input_map, memory, m)
     norm_backward_step(gates, memory.scratch + norm.scratch, <floating*> memory.gradient, gates,
-                       norm, a, <const floating*> memory.parameters, batch.statistics_weights,
-                       batch.steps.counts[step], step, _n_own(norm, batch), batch.frozen)
+                       norm, <const floating*> a, parameters, batch.statistics_weights, m, step,
+                       _n_own(norm, batch), batch.frozen)
 
 
 cdef void _finish_steps(
@@ -657,7 +678,7 @@ cdef void _finish_steps(
     elif norm != NULL and layer.u < 0:
         # The gradient of h_{t-1} W_h stood in its place so far.
         for s in range(last - 1, first - 1, -1):
-            _input_norm_backward(state, layer, memory, batch, s)
+            _input_norm_backward(state, x, layer, memory, batch, s)
     gates += start * width
     if layer.reversed:
         x = inputs
@@ -800,6 +821,8 @@ cdef void _backward_step(
         k = steps.counts[s - 1] * width
         a = state + layer.a * capacity + row * width
         ahead.at[0], ahead.at[1], ahead.at[2] = a - k, NULL, NULL
+        if _is_computed_again(layer):
+            ahead.at[0] = NULL
         if gates != a:
             ahead.at[1] = gates - k
         if u != gates:
