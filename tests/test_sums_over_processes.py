@@ -137,7 +137,7 @@ def test_parts_of_a_batch_that_are_run_in_layers(
     ]
     whole = make_network()
     if batch_norm == "before" or activation != "gelu":
-        assert whole.run_plan(table, 1) is whole.layout.layered
+        assert whole.run_plan(table, 1) is whole.layout.dense.layered
     bounds = n * np.arange(n_batches + 1)
     expected = trained(whole, table, rows.ravel(), bounds, optimizers.sgd(momentum=0.5))
     networks, losses, exchanged = side_by_side(
