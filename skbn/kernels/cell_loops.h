@@ -19,8 +19,8 @@ INLINE void SKBN_LEVEL(store)(float* y, vec x, long have) {
     if (j < d) call(j, d - j); \
 } while (0)
 
-/* -expm1(-2 |x|) / (2 + expm1(-2 |x|)) with the sign of x; expm1 as in exponential.pxd. Beyond -43.5
-   and 43.5 the result is 1. NaN stays NaN. */
+/* -expm1(-2 |x|) / (2 + expm1(-2 |x|)) with the sign of x; expm1 as in exponential.pxd. Beyond
+   -43.5 and 43.5 the result is -1 and 1. NaN stays NaN. */
 INLINE vec SKBN_LEVEL(tangent)(vec x) {
     const int magnitude = 0x7fffffff;
     vec t = MAX(broadcast(-87.0f), (vec) ((ivec) x & magnitude) * -2.0f);
@@ -223,8 +223,8 @@ static void SKBN_LEVEL(gru_backward)(
     }
 }
 
-/* Sums over rows: of SUMMED_ROWS in float32, of all of them in float64. Rows are read one behind the
-   other, as the memory has them. */
+/* Sums over rows: of SUMMED_ROWS in float32, of all of them in float64. Rows are read one behind
+   the other, as the memory has them. */
 #define SUMMED_ROWS 16
 INLINE void SKBN_LEVEL(add_part)(double* sums, vec x, long have) {
     double buffer[LANES] = {0};

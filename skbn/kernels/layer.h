@@ -1,5 +1,6 @@
-/* What the loops of a fused layer are given, and where they are found. layer_loops.h has the loops,
-   layer_versions.h compiles them for several instruction sets. All numbers are float32 but the sums.
+/* What the loops of a fused layer are given, and where they are found. layer_loops.h and
+   cell_loops.h have the loops, layer_versions.h compiles them for several instruction sets. All
+   numbers are float32 but the sums.
 */
 #ifndef SKBN_LAYER_H
 #define SKBN_LAYER_H
@@ -28,7 +29,7 @@ struct skbn_epilogue {
     const float* z;         /* GRADIENT: (m, c_row) */
 };
 
-/* Memory that is needed soon: a product asks for its cache lines on the way, a share for each tile. */
+/* Memory that is needed soon: a product asks for its cache lines on the way. */
 struct skbn_ahead {
     const void* at[3];      /* NULL: none */
     long bytes;             /* of each */
@@ -46,12 +47,13 @@ struct skbn_layer_loops {
     int lanes;
     int panel_width;        /* columns of a panel at most */
     void (*pack)(float* to, const float* b, long b_row, long k, long n, int transposed);
-    void (*product_packed)(float* c, const float* a, long a_row, const float* packed, long m, long n,
-                           long k, const struct skbn_epilogue* e);
+    void (*product_packed)(float* c, const float* a, long a_row, const float* packed, long m,
+                           long n, long k, const struct skbn_epilogue* e);
     void (*product_ahead)(float* c, const float* a, long a_row, const float* packed, long m, long n,
                           long k, const struct skbn_epilogue* e, const struct skbn_ahead* ahead);
-    void (*product)(float* c, const float* a, long a_row, const float* b, long b_row, int transposed,
-                    float* buffer, long m, long n, long k, const struct skbn_epilogue* e);
+    void (*product)(float* c, const float* a, long a_row, const float* b, long b_row,
+                    int transposed, float* buffer, long m, long n, long k,
+                    const struct skbn_epilogue* e);
     void (*weight_gradient)(float* dw, const float* x, long x_row, const float* dz, long dz_row,
                             long m, long n_in, long n_out);
     void (*activated)(int activation, float* y, long y_row, float* side, const float* z,

@@ -1,6 +1,6 @@
-/* The loops of a fused layer, compiled once for each instruction set: layer_versions.h includes this
-   file with SKBN_LANES (numbers of one vector) and SKBN_LEVEL(name) defined. docs/layers.rst is the
-   page for a newcomer: the tile, the packing, the epilogue.
+/* The loops of a fused layer, compiled once for each instruction set: layer_versions.h includes
+   this file with SKBN_LANES (numbers of one vector) and SKBN_LEVEL(name) defined. docs/layers.rst
+   is the page for a newcomer: the tile, the packing, the epilogue.
 
    Everything is float32 and row-major. LD(d) is d rounded up to whole vectors. A *panel* is up to
    MOST_VECTORS vectors of columns side by side; its constants and sums stay in registers.
@@ -117,10 +117,10 @@ static inline int SKBN_LEVEL(panel_vectors)(long left) {
 
 /* ------------------------------------------------------------------------------- the tile
    C (m, n) = A B. A's element (i, p) is at a[i * a_row + p * a_step], so A may be transposed. Rows
-   of a panel of B are b_row apart. A tile holds `rows` rows of a panel of C in registers: for each p
-   it loads the panel's vectors of B once, and multiplies them by one number of each row of A. The
-   numbers of an element of C are added up in the order of p whatever the shape of the tile, so equal
-   rows of A give equal rows of C. */
+   of a panel of B are b_row apart. A tile holds `rows` rows of a panel of C in registers: for each
+   p it loads the panel's vectors of B once, and multiplies them by one number of each row of A.
+   The numbers of an element of C are added up in the order of p whatever the shape of the tile, so
+   equal rows of A give equal rows of C. */
 typedef struct skbn_epilogue SKBN_LEVEL(epilogue);
 #define epilogue SKBN_LEVEL(epilogue)
 
@@ -160,11 +160,13 @@ INLINE void SKBN_LEVEL(tile)(
         /* C is the gradient of a layer's output: times the derivative of its activation, with the
            two sums of the gradient of batch norm. */
         const long at = first_row * ld + column;
-#define TIMES_DERIVATIVE(activation) EACH_VECTOR EACH_ROW \
-        sum[i][v] = times_derivative(sum[i][v], CONST_AT(e->side + at + i * ld + v * LANES), activation)
+#define SIDE CONST_AT(e->side + at + i * ld + v * LANES)
+#define TIMES_DERIVATIVE(activation) \
+        EACH_VECTOR EACH_ROW sum[i][v] = times_derivative(sum[i][v], SIDE, activation)
         if (e->activation == SKBN_SMOOTH) TIMES_DERIVATIVE(SKBN_SMOOTH);
         if (e->activation == SKBN_RECTIFIED) TIMES_DERIVATIVE(SKBN_RECTIFIED);
 #undef TIMES_DERIVATIVE
+#undef SIDE
         EACH_VECTOR {
             const long place = column + v * LANES;
             vec h = CONST_AT(e->shift + place), first = {0}, second = {0};
@@ -212,7 +214,9 @@ TILE(1, 4) TILE(2, 4) TILE(4, 4) TILE(6, 4)
 static const int SKBN_LEVEL(tile_rows)[5][5] = {
     {0}, {12, 8, 4, 2, 1}, {12, 8, 4, 2, 1}, {8, 4, 2, 1}, {6, 4, 2, 1}};
 static const tile_function SKBN_LEVEL(tiles)[5][5] = {
-    {0}, {T(12, 1), T(8, 1), T(4, 1), T(2, 1), T(1, 1)}, {T(12, 2), T(8, 2), T(4, 2), T(2, 2), T(1, 2)},
+    {0},
+    {T(12, 1), T(8, 1), T(4, 1), T(2, 1), T(1, 1)},
+    {T(12, 2), T(8, 2), T(4, 2), T(2, 2), T(1, 2)},
     {T(8, 3), T(4, 3), T(2, 3), T(1, 3)}, {T(6, 4), T(4, 4), T(2, 4), T(1, 4)}};
 #else
 TILE(6, 2)
@@ -265,7 +269,9 @@ static void SKBN_LEVEL(pack_panel)(
 }
 
 /* All panels of B, one behind the other: k * LD(n) numbers. */
-static void SKBN_LEVEL(pack)(float* to, const float* b, long b_row, long k, long n, int transposed) {
+static void SKBN_LEVEL(pack)(
+    float* to, const float* b, long b_row, long k, long n, int transposed
+) {
     for (long column = 0; column < n;) {
         long width = LANES * panel_vectors((padded(n) - column) / LANES);
         SKBN_LEVEL(pack_panel)(to, b, b_row, k, n, column, width, transposed);
@@ -274,8 +280,8 @@ static void SKBN_LEVEL(pack)(float* to, const float* b, long b_row, long k, long
     }
 }
 
-/* C = A B with B packed before, and cache lines of `ahead` asked for between the tiles: other loops than
-   a product wait for memory. A request fills the second cache. */
+/* C = A B with B packed before, and cache lines of `ahead` asked for between the tiles: other loops
+   than a product wait for memory. A request fills the second cache. */
 static void SKBN_LEVEL(product_ahead)(
     float* c, const float* a, long a_row, const float* packed, long m, long n, long k,
     const epilogue* e, const struct skbn_ahead* ahead
@@ -286,13 +292,15 @@ static void SKBN_LEVEL(product_ahead)(
         const int vectors = panel_vectors((padded(n) - column) / LANES);
         const long width = vectors * LANES;
         for (long i = 0; i < m; i += rows) {
-            rows = SKBN_LEVEL(tile_rows)[vectors][0] < m - i ? SKBN_LEVEL(tile_rows)[vectors][0] : m - i;
-            SKBN_LEVEL(panel)(vectors, c + i * e->c_row, a + i * a_row, a_row, 1, packed, width, rows,
-                              k, e, column);
+            const long most = SKBN_LEVEL(tile_rows)[vectors][0];
+            rows = most < m - i ? most : m - i;
+            SKBN_LEVEL(panel)(vectors, c + i * e->c_row, a + i * a_row, a_row, 1, packed, width,
+                              rows, k, e, column);
             long share = ahead->bytes * (column * m + width * (i + rows)) / (padded(n) * m);
             for (; done < share; done += LINE)
                 for (int r = 0; r < 3; r++)
-                    if (ahead->at[r] != 0) __builtin_prefetch((const char*) ahead->at[r] + done, 0, 2);
+                    if (ahead->at[r] != 0)
+                        __builtin_prefetch((const char*) ahead->at[r] + done, 0, 2);
         }
         packed += k * width;
         column += width;
@@ -312,7 +320,7 @@ static void SKBN_LEVEL(product_packed)(
     }
 }
 
-/* C = A B, B or its transpose packed panel by panel into `buffer`, k * LANES * MOST_VECTORS numbers. */
+/* C = A B, B or its transpose packed panel by panel into `buffer`, k * panel_width numbers. */
 static void SKBN_LEVEL(product)(
     float* c, const float* a, long a_row, const float* b, long b_row, int transposed, float* buffer,
     long m, long n, long k, const epilogue* e
@@ -328,7 +336,8 @@ static void SKBN_LEVEL(product)(
 /* dW (n_in, n_out) += x' dz over m rows. The rows of dz end in whole vectors, so nothing is packed.
    The rows are taken SUMMED at a time, so that their part of x and dz stays in the first caches. */
 static void SKBN_LEVEL(weight_gradient)(
-    float* dw, const float* x, long x_row, const float* dz, long dz_row, long m, long n_in, long n_out
+    float* dw, const float* x, long x_row, const float* dz, long dz_row, long m, long n_in,
+    long n_out
 ) {
     enum { SUMMED = 256 };
     epilogue e = {.kind = SKBN_ADDED, .c_row = n_out, .n = n_out};
@@ -336,8 +345,8 @@ static void SKBN_LEVEL(weight_gradient)(
         long rows = m - start < SUMMED ? m - start : SUMMED;
         for (long column = 0; column < n_out;) {
             int vectors = panel_vectors((padded(n_out) - column) / LANES);
-            SKBN_LEVEL(panel)(vectors, dw, x + start * x_row, 1, x_row, dz + start * dz_row + column,
-                              dz_row, n_in, rows, &e, column);
+            SKBN_LEVEL(panel)(vectors, dw, x + start * x_row, 1, x_row,
+                              dz + start * dz_row + column, dz_row, n_in, rows, &e, column);
             column += vectors * LANES;
         }
     }
@@ -378,8 +387,9 @@ static void SKBN_LEVEL(activated)(
 ) {
     const long ld = padded(d);
 #define VECTORS(count, kind, keeps, column, have) \
-    SKBN_LEVEL(activated_vectors)(count, kind, keeps, y + column, y_row, side + column, z + column, \
-                                  hi + column, scale + column, shift + column, n, ld, have)
+    SKBN_LEVEL(activated_vectors)(count, kind, keeps, y + column, y_row, side + column, \
+                                  z + column, hi + column, scale + column, shift + column, n, ld, \
+                                  have)
     for (long j = 0; j < ld;) {
         long have = y_row >= ld ? LANES : d - j;
         /* Four vectors of an activation without much arithmetic share the loop. */

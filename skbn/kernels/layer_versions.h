@@ -1,9 +1,9 @@
 /* The loops of a fused layer, compiled for each instruction set, and the choice among them.
 
    layer_loops.h is written with the vector types of GCC and clang. GCC on x86-64 Linux compiles it
-   for AVX-512 and for AVX2, and the processor chooses. On ARM64 there is one version. Elsewhere, and
-   where SKBN_SIMD asks for the baseline, there is none, and skbn_layer_loops() is NULL: the parts of
-   a layer are then operations of their own, on the products of the BLAS.
+   for AVX-512 and for AVX2, and the processor chooses. On ARM64 there is one version. Elsewhere,
+   and where SKBN_SIMD asks for the baseline, there is none, and skbn_layer_loops() is NULL: the
+   parts of a layer are then operations of their own, on the products of the BLAS.
 */
 #ifndef SKBN_LAYER_VERSIONS_H
 #define SKBN_LAYER_VERSIONS_H
@@ -30,8 +30,8 @@
 
 typedef float skbn_eight __attribute__((vector_size(32), aligned(4), may_alias));
 
-/* to_vu = from_uv for u, v < 8; rows `to_row` and `from_row` apart. Pairs, then fours, then eights of
-   two rows are interleaved. A macro, so that each version below has the instructions of its level. */
+/* to_vu = from_uv for u, v < 8; rows `to_row` and `from_row` apart. Pairs, then fours, then eights
+   of two rows are interleaved. A macro: each version below has the instructions of its level. */
 #define SKBN_INTERLEAVED(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #define skbn_transpose_square(to, to_row, from, from_row) do { \
     skbn_eight r[8], t[8]; \
@@ -43,7 +43,8 @@ typedef float skbn_eight __attribute__((vector_size(32), aligned(4), may_alias))
     for (int u = 0; u < 8; u += 4) \
         for (int w = 0; w < 2; w++) { \
             r[u + 2 * w] = SKBN_INTERLEAVED(t[u + w], t[u + 2 + w], 0, 1, 8, 9, 4, 5, 12, 13); \
-            r[u + 2 * w + 1] = SKBN_INTERLEAVED(t[u + w], t[u + 2 + w], 2, 3, 10, 11, 6, 7, 14, 15); \
+            r[u + 2 * w + 1] = \
+                SKBN_INTERLEAVED(t[u + w], t[u + 2 + w], 2, 3, 10, 11, 6, 7, 14, 15); \
         } \
     for (int u = 0; u < 4; u++) { \
         *(skbn_eight*) ((to) + u * (to_row)) = \
