@@ -1,8 +1,8 @@
 """Arrays that begin at a cache line.
 
-NumPy's large arrays begin 16 bytes behind a line, and its small ones anywhere. Every vector register
-of 64 bytes that is read or written then lies in two lines: a step of Adam takes two to three times
-as long.
+NumPy's large arrays begin 16 bytes behind a line, and its small ones anywhere. Every vector
+register of 64 bytes that is read or written then lies in two lines: a step of Adam takes two to
+three times as long.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer

@@ -52,10 +52,12 @@ cdef struct Operation:
     Py_ssize_t pooling      # of POOLING: a Pooling
     Py_ssize_t statistics   # running mean (t, n_out), then running variance (t, n_out)
     Py_ssize_t scratch      # doubles: the ``sizes`` of the kind say how many
-    Py_ssize_t columns      # of LAYER, and of BATCH_NORM in a recurrent layer: doubles of scratch for
-                            # the numbers of its columns; -1: the norm has other loops
-    Py_ssize_t packed       # of LAYER, and of LINEAR above or in a recurrent layer: doubles of scratch
-                            # for packed weights; -1: BLAS does the products
+    # Doubles of scratch for the numbers of the columns: of LAYER, and of BATCH_NORM in a recurrent
+    # layer, where -1 says that the norm has other loops.
+    Py_ssize_t columns
+    # Doubles of scratch for packed weights: of LAYER, and of LINEAR above a layer or in a recurrent
+    # one, where -1 says that BLAS does the products.
+    Py_ssize_t packed
     Py_ssize_t key          # of DROPOUT: the masks of two operations differ by their keys
     double epsilon
     double momentum
