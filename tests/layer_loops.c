@@ -66,8 +66,9 @@ static void forward(const struct skbn_layer_loops* loops, long m, long n, long k
         shift[j] = 0.3f;
     }
     loops->activated(SKBN_SMOOTH, y, n, side, z, hi, scale, shift, m, n);
-    memset(dw, 0, (size_t) (k * n) * sizeof(float));
-    loops->weight_gradient(dw, a, k, z, ld, m, k, n);
+    /* Both ways: once in the place of what was there, and once added to it. */
+    loops->weight_gradient(dw, a, k, z, ld, m, k, n, 0);
+    loops->weight_gradient(dw, a, k, z, ld, m, k, n, 1);
     for (long j = 0; j < n; j++) {
         for (long i = 0; i < m; i++) {
             double t = ((double) z[i * ld + j] - hi[j]) * scale[j] + shift[j], s = 1.0 / (1.0 + exp(-t));
@@ -77,7 +78,7 @@ static void forward(const struct skbn_layer_loops* loops, long m, long n, long k
         for (long p = 0; p < k; p++) {
             double expected = 0.0;
             for (long i = 0; i < m; i++) expected += (double) a[i * k + p] * z[i * ld + j];
-            expect(expected, dw[p * n + j]);
+            expect(2.0 * expected, dw[p * n + j]);
         }
     }
     free(a), free(b), free(transposed), free(c), free(packed), free(z), free(y), free(side), free(dw);

@@ -55,7 +55,7 @@ struct skbn_layer_loops {
                     int transposed, float* buffer, long m, long n, long k,
                     const struct skbn_epilogue* e);
     void (*weight_gradient)(float* dw, const float* x, long x_row, const float* dz, long dz_row,
-                            long m, long n_in, long n_out);
+                            long m, long n_in, long n_out, int adds);
     void (*activated)(int activation, float* y, long y_row, float* side, const float* z,
                       const float* hi, const float* scale, const float* shift, long n, long d);
     void (*gradient_sums)(float* g, const float* dy, long dy_row, const struct skbn_epilogue* e,

@@ -51,7 +51,7 @@ cdef extern from "layer.h":
         ) noexcept nogil
         void (*weight_gradient)(
             float* dw, const float* x, long x_row, const float* dz, long dz_row, long m, long n_in,
-            long n_out,
+            long n_out, int adds,
         ) noexcept nogil
         void (*activated)(
             int activation, float* y, long y_row, float* side, const float* z, const float* hi,

@@ -531,4 +531,4 @@ def weight_gradient(x, dz):
 def _weight_gradient(float[:, ::1] dweights, const float[:, ::1] x, const float[:, ::1] dz):
     with nogil:
         LOOPS.weight_gradient(&dweights[0, 0], &x[0, 0], x.shape[1], &dz[0, 0], dz.shape[1],
-                              x.shape[0], x.shape[1], dweights.shape[1])
+                              x.shape[0], x.shape[1], dweights.shape[1], True)

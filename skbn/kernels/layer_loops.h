@@ -333,14 +333,16 @@ static void SKBN_LEVEL(product)(
     }
 }
 
-/* dW (n_in, n_out) += x' dz over m rows. The rows of dz end in whole vectors, so nothing is packed.
-   The rows are taken SUMMED at a time, so that their part of x and dz stays in the first caches. */
+/* dW (n_in, n_out) += x' dz over m rows, or = if not `adds`. The rows of dz end in whole vectors, so
+   nothing is packed. The rows are taken SUMMED at a time, so that their part of x and dz stays in
+   the first caches. */
 static void SKBN_LEVEL(weight_gradient)(
     float* dw, const float* x, long x_row, const float* dz, long dz_row, long m, long n_in,
-    long n_out
+    long n_out, int adds
 ) {
     enum { SUMMED = 256 };
-    epilogue e = {.kind = SKBN_ADDED, .c_row = n_out, .n = n_out};
+    epilogue e = {.kind = adds ? SKBN_ADDED : SKBN_STORED, .c_row = n_out, .n = n_out};
+    if (m == 0 && !adds) memset(dw, 0, (size_t) (n_in * n_out) * sizeof(float));
     for (long start = 0; start < m; start += SUMMED) {
         long rows = m - start < SUMMED ? m - start : SUMMED;
         for (long column = 0; column < n_out;) {
@@ -349,6 +351,7 @@ static void SKBN_LEVEL(weight_gradient)(
                               dz + start * dz_row + column, dz_row, n_in, rows, &e, column);
             column += vectors * LANES;
         }
+        e.kind = SKBN_ADDED;
     }
 }
 

@@ -9,7 +9,7 @@ cdef void linear_forward(
 cdef void linear_parameter_gradients(
     floating* dweights, floating* dbias,
     const floating* dy, const floating* x,
-    Py_ssize_t n, Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t x_stride,
+    Py_ssize_t n, Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t x_stride, bint adds,
 ) noexcept nogil
 
 cdef void linear_data_gradient(

@@ -33,13 +33,13 @@ cdef void linear_forward(
 cdef void linear_parameter_gradients(
     floating* dweights, floating* dbias,
     const floating* dy, const floating* x,
-    Py_ssize_t n, Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t x_stride,
+    Py_ssize_t n, Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t x_stride, bint adds,
 ) noexcept nogil:
-    """dW += x' dy, db += sum_i dy_i; `dbias` may be NULL."""
+    """dW += x' dy, or dW = x' dy if not `adds`; db += sum_i dy_i; `dbias` may be NULL."""
     cdef Py_ssize_t i = 0, j
     cdef const floating* row
     gemm(dweights, <int> n_out, x, <int> x_stride, dy, <int> n_out,
-         <int> n_in, <int> n_out, <int> n, True, False, <floating> 1)
+         <int> n_in, <int> n_out, <int> n, True, False, <floating> (1 if adds else 0))
     if dbias == NULL:
         return
     # Four rows share one load and one store of each sum.
@@ -160,6 +160,6 @@ def _backward(
 ):
     with nogil:
         linear_parameter_gradients(&dweights[0, 0], &dbias[0], &dy[0, 0], &x[0, 0], x.shape[0],
-                                   x.shape[1], dy.shape[1], x.shape[1])
+                                   x.shape[1], dy.shape[1], x.shape[1], True)
         linear_data_gradient(&dx[0, 0], &dy[0, 0], &weights[0, 0], x.shape[0], x.shape[1],
                              dy.shape[1])

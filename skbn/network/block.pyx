@@ -57,26 +57,29 @@ cdef class Objective:
 
 
 cdef double _penalty(
-    floating* gradient, const Memory* memory, const Segment[::1] segments, double alpha,
-    double total_weight, double share,
+    floating* gradient, const Memory* memory, Batch* batch, const Segment[::1] segments,
+    double alpha,
 ) noexcept nogil:
-    # The gradient begins with the gradient of the penalty, or with zeros. Several processes add up
-    # their penalties, so each process counts its share of it.
+    # The gradient begins with the gradient of the penalty, or with zeros. Without a penalty the
+    # gradient of weights begins with nothing where the operations replace it: that saves two walks
+    # through the longest part. Several processes add up their penalties, so each process counts its
+    # share of it.
     cdef const floating* parameters = <const floating*> memory.parameters
     cdef Py_ssize_t s, i
     cdef double factor, penalty = 0.0
     cdef floating rate
+    batch.adds = alpha > 0.0 or not memory.replaces
     for s in range(segments.shape[0]):
         factor = alpha * segments[s].decay
         if factor > 0.0:
-            factor = factor / total_weight * share
+            factor = factor / batch.total_weight * (batch.own_weight / batch.total_weight)
             rate = <floating> factor
             for i in range(segments[s].start, segments[s].stop):
                 gradient[i] = rate * parameters[i]
             penalty += 0.5 * factor * dot(parameters + segments[s].start,
                                           parameters + segments[s].start,
                                           <int> (segments[s].stop - segments[s].start))
-        else:
+        elif batch.adds or segments[s].decay == 0.0:
             memset(gradient + segments[s].start, 0,
                    (segments[s].stop - segments[s].start) * sizeof(floating))
     return penalty
@@ -114,8 +117,7 @@ cdef void _loss_and_gradient(
     losses[0] = loss_forward_backward(<floating*> batch.dy, outputs, targets, batch.weights,
                                       batch.n, k, batch.total_weight, objective.loss,
                                       objective.parameter)
-    losses[1] = _penalty(gradient, memory, segments, objective.alpha, batch.total_weight,
-                         batch.own_weight / batch.total_weight)
+    losses[1] = _penalty(gradient, memory, batch, segments, objective.alpha)
     chain_backward(memory, batch)
     if batch.sums != NULL:
         _add_up(gradient, losses, memory, batch.sums)

@@ -12,7 +12,9 @@ from libc.stdint cimport uintptr_t
 import numpy as np
 
 from skbn.network import aligned
-from skbn.network.operation cimport BATCH_NORM, LAYER, Operation
+from skbn.network.operation cimport (
+    BATCH_NORM, LAYER, RECURRENT, SPARSE_LINEAR, Operation,
+)
 
 cdef bint _fits(Py_buffer* view, char kind) noexcept:
     cdef char found = view.format[0]
@@ -93,9 +95,13 @@ cdef class RunMemory:
         self.memory.n_operations = operations.shape[0]
         self.memory.is_double = kind == FLOAT64
         self.memory.normalized = False
+        self.memory.replaces = True
         for o in range(operations.shape[0]):
             if operations[o].kind in (BATCH_NORM, LAYER) and operations[o].gamma >= 0:
                 self.memory.normalized = True
+            # Their gradients are sums of many parts.
+            if operations[o].kind in (RECURRENT, SPARSE_LINEAR):
+                self.memory.replaces = False
         self.memory.parameters = address_of(parameters, kind, "parameters")
         self.memory.statistics = <double*> address_of(statistics, FLOAT64, "statistics")
         self.memory.work = address_of(work, kind, "work")

@@ -31,6 +31,7 @@ cdef struct Memory:
     Py_ssize_t n_operations
     bint is_double              # float64, otherwise float32
     bint normalized             # whether any operation is a batch norm
+    bint replaces               # whether all operations can replace the gradient of their weights
     void* parameters            # (n_parameters,)
     void* gradient              # (n_parameters,)
     void* work                  # column c of width d: (n, d) from element c * capacity on
@@ -81,6 +82,7 @@ cdef struct Batch:
     bint frozen                 # the running statistics serve: too few rows for a variance
     uint64_t seed               # of the dropout masks, with `step`
     uint64_t step
+    bint adds                   # whether the gradient of weights is added to what is there
     void* dy                    # gradient of the output of the current operation
     void* spare                 # memory for the gradient of its input
     const Sums* sums            # NULL: this process alone

@@ -217,10 +217,11 @@ cdef void backward(
     if not (memory.plan.kind == INPUTS and operation.x == memory.plan.y):
         layer_data_gradient(operation, memory, batch, <const float*> batch.dy, ld,
                             forward_weights(parameters, operation, memory))
-    layer_loops().weight_gradient(weights_gradient_begin(gradient, operation, memory),
+    layer_loops().weight_gradient(weights_gradient_begin(gradient, operation, memory, batch.adds),
                                   _work(memory, operation.x), operation.x_stride,
-                                  <const float*> batch.dy, ld, batch.n_rows, operation.n_in, d)
-    weights_gradient_end(gradient, operation, memory)
+                                  <const float*> batch.dy, ld, batch.n_rows, operation.n_in, d,
+                                  batch.adds)
+    weights_gradient_end(gradient, operation, memory, batch.adds)
     _swap(batch)
 
 

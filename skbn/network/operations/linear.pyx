@@ -54,10 +54,10 @@ cdef void _backward(
     else:
         linear_data_gradient(dx, dy, forward_weights(parameters, operation, memory),
                              batch.n_rows, operation.n_in, operation.n_out)
-    linear_parameter_gradients(weights_gradient_begin(gradient, operation, memory), dbias, dy, x,
-                               batch.n_rows, operation.n_in, operation.n_out,
-                               _x_stride(operation))
-    weights_gradient_end(gradient, operation, memory)
+    linear_parameter_gradients(weights_gradient_begin(gradient, operation, memory, batch.adds),
+                               dbias, dy, x, batch.n_rows, operation.n_in, operation.n_out,
+                               _x_stride(operation), batch.adds)
+    weights_gradient_end(gradient, operation, memory, batch.adds)
     batch.spare = batch.dy
     batch.dy = dx
 

@@ -220,7 +220,7 @@ cdef void _add_weight_gradient(
     if floating is float:
         if _is_packed(map):
             layer_loops().weight_gradient(gradient + map.weights, x, n_in, dz, n_out, m, n_in,
-                                          n_out)
+                                          n_out, True)
             return
     gemm(gradient + map.weights, <int> n_out, x, <int> n_in, dz, <int> n_out,
          <int> n_in, <int> n_out, <int> m, True, False, <floating> 1)

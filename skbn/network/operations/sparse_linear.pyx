@@ -53,11 +53,11 @@ cdef void _backward(
     if operation.bias >= 0:
         dbias = gradient + operation.bias
     sparse_linear_backward(
-        weights_gradient_begin(gradient, operation, memory), dbias, _sums(operation, memory),
+        weights_gradient_begin(gradient, operation, memory, True), dbias, _sums(operation, memory),
         <const floating*> batch.dy, X, indices, <const index_t*> batch.source.indptr, batch.rows,
         &columns, batch.n, operation.n_out,
     )
-    weights_gradient_end(gradient, operation, memory)
+    weights_gradient_end(gradient, operation, memory, True)
 
 
 cdef void _forward_from(

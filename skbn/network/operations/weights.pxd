@@ -12,9 +12,9 @@ cdef const floating* forward_weights(
 ) noexcept nogil
 
 cdef floating* weights_gradient_begin(
-    floating* gradient, const Operation* operation, const Memory* memory,
+    floating* gradient, const Operation* operation, const Memory* memory, bint adds,
 ) noexcept nogil
 
 cdef void weights_gradient_end(
-    floating* gradient, const Operation* operation, const Memory* memory,
+    floating* gradient, const Operation* operation, const Memory* memory, bint adds,
 ) noexcept nogil

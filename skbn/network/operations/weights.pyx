@@ -33,23 +33,27 @@ cdef const floating* forward_weights(
 
 
 cdef floating* weights_gradient_begin(
-    floating* gradient, const Operation* operation, const Memory* memory,
+    floating* gradient, const Operation* operation, const Memory* memory, bint adds,
 ) noexcept nogil:
-    """Where the gradient of the effective weights is added up."""
+    """Where the gradient of the effective weights goes: added to what is there, or replacing it."""
     cdef floating* scaled
     if operation.scale < 0:
         return gradient + operation.weights
     scaled = <floating*> (memory.scratch + operation.scratch)
-    memset(scaled, 0, operation.n_in * operation.n_out * sizeof(floating))
+    if adds:
+        memset(scaled, 0, operation.n_in * operation.n_out * sizeof(floating))
     return scaled
 
 
 cdef void weights_gradient_end(
-    floating* gradient, const Operation* operation, const Memory* memory,
+    floating* gradient, const Operation* operation, const Memory* memory, bint adds,
 ) noexcept nogil:
     """The gradient of W and s from the gradient of the effective weights."""
     cdef const floating* parameters = <const floating*> memory.parameters
     if operation.scale >= 0:
+        if not adds:
+            memset(gradient + operation.weights, 0,
+                   operation.n_in * operation.n_out * sizeof(floating))
         input_scale_backward(gradient + operation.weights, gradient + operation.scale,
                              <const floating*> (memory.scratch + operation.scratch),
                              parameters + operation.weights, parameters + operation.scale,
