@@ -460,8 +460,11 @@ def test_every_column_of_work_memory_belongs_to_one_operation(layout):
             if row["kind"] == LAYER:
                 assert row["y_stride"] in (width, padded(width))
                 width = row["y_stride"]
-                for name in ("z", "side"):
-                    counts[row[name] :][: padded(row["n_out"])] += 1
+                counts[row["z"] :][: padded(row["n_out"])] += 1
+                # Only silu keeps its derivatives.
+                assert (row["side"] >= 0) == (row["activation"] == layer_kernels.FUSED["silu"])
+                if row["side"] >= 0:
+                    counts[row["side"] :][: padded(row["n_out"])] += 1
             if row["x"] != row["y"] or below is None:
                 counts[row["y"] :][:width] += 1
             if below is not None:
@@ -713,8 +716,50 @@ def test_a_plan_for_inference_alone(activation, kind, dropout):
     if activation != "tanh":
         assert (runs.inferring.operations["side"] == -1).all()
         assert runs.inferring.work_columns < runs.layered.work_columns
+        assert network.infer(table, n_threads=2).shape == (50, 3)
     outputs = network.infer(table)
     network.fuses_layers = False
     expected = network.infer(table)
     np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
     assert activation == "tanh" or kind is csr_array or (outputs != 0).any()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+@pytest.mark.parametrize("kind", [np.asarray, csr_array])
+@pytest.mark.parametrize("options", [{}, {"scaled": True}, {"embedded": [(0, 3)]}])
+@pytest.mark.parametrize("fuses", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_gradient_does_not_depend_on_the_batch_before(alpha, kind, options, fuses, dtype):
+    # 300 rows: the gradient of weights is taken from 256 rows at a time.
+    plan = feed_forward((7, 33, 16, 3), "relu", "before", **options)
+    network = Network.initial(plan, "squared_error", dtype)
+    rng = np.random.default_rng(0)
+    network.parameters[:] += rng.standard_normal(network.parameters.shape).astype(dtype)
+    network.fuses_layers = fuses
+    table = Table(kind(rng.standard_normal((300, 7)).astype(dtype)), np.zeros((300, 3), dtype))
+    losses, gradient = network.loss_and_gradient(table, alpha=alpha)
+    network._training_memory[1].gradient[:] = np.nan
+    again = network.loss_and_gradient(table, alpha=alpha)
+    np.testing.assert_array_equal(again[0], losses)
+    np.testing.assert_array_equal(again[1], gradient)
+    assert np.isfinite(gradient).all()
+    double = network.like(plan, network.parameters.astype(np.float64), network.statistics)
+    wide = Table(
+        kind(np.asarray(table.X.todense() if kind is csr_array else table.X, np.float64)),
+        np.zeros((300, 3)),
+    )
+    expected = double.loss_and_gradient(wide, alpha=alpha)[1]
+    assert np.linalg.norm(gradient - expected) <= 1e-4 * np.linalg.norm(expected)
+
+
+def test_narrow_layers_of_large_batches_are_not_padded():
+    plan = feed_forward((5, 2, 2, 2, 1), "relu", None)
+    network = Network.initial(plan, "squared_error", np.float32)
+    table = Table(np.zeros((10, 5), np.float32), np.zeros((10, 1), np.float32))
+    runs = network.layout.dense
+    if LANES == 16:
+        assert runs.layered.work_columns > 3 * runs.plain.work_columns
+        assert network.run_plan(table, 2049) is runs.plain
+    assert network.run_plan(table, 2048) is runs.layered
+    wide = Network.initial(feed_forward((5, 64, 1), "relu", None), "squared_error", np.float32)
+    assert wide.run_plan(table, 20_000) is wide.layout.dense.layered

@@ -173,3 +173,23 @@ def test_equal_rows_give_equal_rows():
 def test_what_does_not_fit_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("door", "arguments"),
+    [
+        ("lstm", (None,)),
+        ("lstm_output", (None, np.ones((3, 2)))),
+        ("lstm_output", (np.ones((3, 8)), None)),
+        ("lstm_output_gradient", (None, np.ones((3, 8)), np.ones((3, 2)))),
+        ("lstm_gradient", (None, np.ones((3, 8)))),
+        ("gru", (None,)),
+        ("gru_gradient", (np.ones((3, 2)), None, np.ones((3, 2)))),
+        ("tanh", (None,)),
+        ("norm_moments", (None,)),
+        ("norm_gradient", (None, np.ones((3, 2)), np.ones(2), np.ones(2), np.ones(2))),
+    ],
+)
+def test_a_matrix_that_is_needed_is_not_none(door, arguments):
+    with pytest.raises(ValueError, match=r"got None"):
+        getattr(fused_cells, door)(*arguments)

@@ -590,3 +590,11 @@ def test_sequences_of_different_length_need_no_check_either(looks):
     looks["check_array"].clear()
     estimator.partial_fit(ragged, CLASSES).predict(ragged)
     assert looks["check_array"] == []
+
+
+def test_strings_and_numbers_as_classes():
+    X = np.arange(8.0).reshape(4, 2)
+    mlp = MLPWithBatchNormClassifier(**SMALL).partial_fit(X, list("1a1a"), classes=["1", "a"])
+    with pytest.raises((ValueError, TypeError)):
+        mlp.partial_fit(X, list("1a1a"), classes=[1, "a"])
+    mlp.partial_fit(X, list("1a1a"), classes=["1", "a"])

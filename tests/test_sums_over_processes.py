@@ -42,11 +42,20 @@ class Exchange:
         return ctypes.cast(self.function, ctypes.c_void_p).value, 0
 
 
+PENALTY = {"alpha": 0.3}
+
+
+@pytest.fixture(autouse=True, params=[0.3, 0.0])
+def penalty(request, monkeypatch):
+    """With a penalty the gradient of weights is added to it, without one it is written."""
+    monkeypatch.setitem(PENALTY, "alpha", request.param)
+
+
 def trained(network, table, rows, bounds, optimizer, sums=None):
     moments = network.new_moments()
     rates = np.linspace(0.1, 0.05, len(bounds) - 1)
     return network.train(
-        table, optimizer, moments, rows, bounds, rates, alpha=0.3, seed=5, sums=sums
+        table, optimizer, moments, rows, bounds, rates, seed=5, sums=sums, **PENALTY
     )
 
 

@@ -101,7 +101,9 @@ class ClassTargets:
         if kept is not None and classes is not None:
             with suppress(ValueError):  # ragged
                 given = np.asarray(classes)
-                if given.dtype.kind in COMPARABLE and np.array_equal(kept, given):
+                # NumPy makes strings of numbers beside them, which scikit-learn refuses.
+                is_uniform = given.dtype.kind != "U" or all(isinstance(c, str) for c in classes)
+                if is_uniform and given.dtype.kind in COMPARABLE and np.array_equal(kept, given):
                     return
         _check_partial_fit_first_call(estimator, classes)
 

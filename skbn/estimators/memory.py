@@ -43,8 +43,8 @@ def initial_plan(estimator, rows, incremental):
         if "BLAS" not in str(error):
             raise
         raise ValueError(f"{asked} {error}.") from None
-    # Fused layers keep more.
-    run = sizes.dense.layered or sizes.dense.plain
+    # Fused layers keep more, but only for batches that are small beside the memory of a machine.
+    run = sizes.dense.plain
     columns = run.work_columns + sizes.state_columns + 2 * run.widest
     rows_at_once = solvers.rows_per_step(estimator, n) * int(np.prod(steps))
     itemsize = estimator._network_dtype(rows.X).itemsize

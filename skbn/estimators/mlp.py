@@ -151,9 +151,9 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
     def _infer(self, network, table):
         if table.n_rows >= FOLDING_ROWS and network.is_normalized and folds_precisely(network):
             network = folded_network(network)
-            # Several threads of the BLAS share large products, one runs fused layers.
-            network.fuses_layers = network.fuses_layers and available_threads() == 1
-        return network.infer(table)
+        # Counting threads takes as long as predicting some rows.
+        n_threads = available_threads() if table.n_rows >= FOLDING_ROWS else 1
+        return network.infer(table, n_threads=n_threads)
 
     @property
     def input_scale_(self):

@@ -7,6 +7,7 @@ checks shapes, allocates memory and calls a pointer function. The array function
 
 - ``blas``: row-major matrix products.
 - ``linear``: the linear map of a layer.
+- ``layer``: a hidden layer in one piece: linear map, batch norm and activation, in float32.
 - ``input_scale``: a trained factor for each input of a linear map.
 - ``sparse_linear``: the linear map of the first layer, over rows of a sparse table.
 - ``moments``: mean and variance of columns, with or without weights.

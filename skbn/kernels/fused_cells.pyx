@@ -64,13 +64,16 @@ cdef class _Part:
         self.arrays.append(memory)
 
 
-def _matrices(n_gates, **matrices):
-    # C-ordered copies in float32, which kernels change; None stays. A name that begins with "gates"
-    # or "part" is a matrix of all gates; one that ends in "later" has the first rows alone.
+def _matrices(n_gates, n_required, **matrices):
+    # C-ordered copies in float32, which kernels change; None stays, but for the first n_required. A
+    # name that begins with "gates" or "part" is a matrix of all gates; one that ends in "later" has
+    # the first rows alone.
     if layer_loops() == NULL:
         raise ValueError("there are no loops of fused cells for this processor")
     results, shape = [], None
     for name, x in matrices.items():
+        if x is None and len(results) < n_required:
+            raise ValueError(f"{name} must be a matrix, got None")
         if x is not None:
             x = np.array(as_real(name, x, np.float32), order="C")
             gates = n_gates if name.startswith(("gates", "part")) else 1
@@ -111,7 +114,9 @@ def lstm(part_a, part_u=None, c_previous=None, a_norm=None, u_norm=None):
     ValueError
         If shapes do not fit, or the processor has no loops.
     """
-    part_a, part_u, c_previous = _matrices(4, part_a=part_a, part_u=part_u, c_previous=c_previous)
+    part_a, part_u, c_previous = _matrices(
+        4, 1, part_a=part_a, part_u=part_u, c_previous=c_previous
+    )
     cdef _Part a = _Part(part_a, a_norm)
     cdef _Part u = _Part(part_u, u_norm)
     gates = np.empty_like(part_a)
@@ -144,7 +149,7 @@ def lstm_output(gates, c, norm=None):
     ValueError
         If shapes do not fit, or the processor has no loops.
     """
-    gates, c = _matrices(4, gates=gates, c=c)
+    gates, c = _matrices(4, 2, gates=gates, c=c)
     cdef _Part part = _Part(c, norm)
     h, tanh_c = np.empty_like(c), np.empty_like(c)
     cdef float[:, ::1] h_view = h, tanh_view = tanh_c
@@ -182,7 +187,9 @@ def gru(part_a, part_u=None, bias=0.0, h_previous=None, a_norm=None, u_norm=None
     ValueError
         If shapes do not fit, or the processor has no loops.
     """
-    part_a, part_u, h_previous = _matrices(3, part_a=part_a, part_u=part_u, h_previous=h_previous)
+    part_a, part_u, h_previous = _matrices(
+        3, 1, part_a=part_a, part_u=part_u, h_previous=h_previous
+    )
     cdef _Part a = _Part(part_a, a_norm)
     cdef _Part u = _Part(part_u, u_norm)
     gates = np.empty_like(part_a)
@@ -218,7 +225,7 @@ def tanh(part_a, part_u=None, a_norm=None, u_norm=None):
     ValueError
         If shapes do not fit, or the processor has no loops.
     """
-    part_a, part_u = _matrices(1, part_a=part_a, part_u=part_u)
+    part_a, part_u = _matrices(1, 1, part_a=part_a, part_u=part_u)
     cdef _Part a = _Part(part_a, a_norm)
     cdef _Part u = _Part(part_u, u_norm)
     h, gates = np.empty_like(part_a), np.empty_like(part_a)
@@ -258,7 +265,7 @@ def lstm_output_gradient(dh, gates, tanh_c, dh_later=None):
     ValueError
         If shapes do not fit, or the processor has no loops.
     """
-    dh, gates, dc, dh_later = _matrices(4, dh=dh, gates=gates, tanh_c=tanh_c, dh_later=dh_later)
+    dh, gates, dc, dh_later = _matrices(4, 3, dh=dh, gates=gates, tanh_c=tanh_c, dh_later=dh_later)
     cdef float[:, ::1] dc_view = dc, gates_view = gates
     cdef const float[:, ::1] dh_view = dh, later_view = dh_later
     layer_loops().lstm_output_backward(&dc_view[0, 0], &gates_view[0, 0], &dh_view[0, 0],
@@ -296,7 +303,8 @@ def lstm_gradient(dc, gates, c_previous=None, dc_later=None, dh=None, dh_later=N
         If shapes do not fit, or the processor has no loops.
     """
     dc, gates, c_previous, dc_later, dh, dh_later = _matrices(
-        4, dc=dc, gates=gates, c_previous=c_previous, dc_later=dc_later, dh=dh, dh_later=dh_later
+        4, 2, dc=dc, gates=gates, c_previous=c_previous, dc_later=dc_later, dh=dh,
+        dh_later=dh_later,
     )
     if dh is not None and _n_later(dc_later) != _n_later(dh_later):
         raise ValueError("dc_later and dh_later must have the same rows")
@@ -340,7 +348,7 @@ def gru_gradient(dh, gates, candidate, h_previous=None, dh_later=None):
         If shapes do not fit, or the processor has no loops.
     """
     dh, gates, candidate, h_previous, dh_later = _matrices(
-        3, dh=dh, gates=gates, candidate=candidate, h_previous=h_previous, dh_later=dh_later
+        3, 3, dh=dh, gates=gates, candidate=candidate, h_previous=h_previous, dh_later=dh_later
     )
     cdef float[:, ::1] dh_view = dh, gates_view = gates, candidate_view = candidate
     cdef const float[:, ::1] previous_view = h_previous, later_view = dh_later
@@ -366,7 +374,7 @@ def norm_moments(x):
     ValueError
         If `x` is no matrix or empty, or the processor has no loops.
     """
-    x, = _matrices(1, x=x)
+    x, = _matrices(1, 1, x=x)
     n, d = x.shape
     mean, var = np.empty(d), np.empty(d)
     cdef const float[:, ::1] x_view = x
@@ -400,7 +408,7 @@ def norm_gradient(dy, x, mean, invstd, gamma):
     ValueError
         If shapes do not fit, or the processor has no loops.
     """
-    dy, x = _matrices(1, dy=dy, x=x)
+    dy, x = _matrices(1, 2, dy=dy, x=x)
     n, d = x.shape
     cdef const double[::1] mean_view = _vector(mean, d, np.float64)
     cdef const double[::1] invstd_view = _vector(invstd, d, np.float64)

@@ -12,15 +12,21 @@
 #include "layer.h"
 #include "simd.h"
 
+/* GCC has the shuffles from version 12 on; clang has no versions of a function on x86-64 here. */
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+    #define SKBN_GCC 1
+#else
+    #define SKBN_GCC 0
+#endif
+
 #if defined(__x86_64__) && defined(SKBN_CHOOSES)
     #define SKBN_HAS_AVX2 1
     #define SKBN_HAS_AVX512 1
-#elif defined(__x86_64__) && defined(__GNUC__) && defined(SKBN_SIMD_AVX512)
+#elif defined(__x86_64__) && SKBN_GCC && defined(SKBN_SIMD_AVX512)
     #define SKBN_HAS_AVX512 1
-#elif defined(__x86_64__) && defined(__GNUC__) && defined(SKBN_SIMD_AVX2)
+#elif defined(__x86_64__) && SKBN_GCC && defined(SKBN_SIMD_AVX2)
     #define SKBN_HAS_AVX2 1
-#elif defined(__aarch64__) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)) \
-    && !defined(SKBN_SIMD_BASELINE)
+#elif defined(__aarch64__) && (SKBN_GCC || defined(__clang__)) && !defined(SKBN_SIMD_BASELINE)
     #define SKBN_HAS_ARM64 1
 #endif
 
@@ -28,6 +34,7 @@
     #include <immintrin.h>
 #endif
 
+#if defined(SKBN_HAS_AVX512) || defined(SKBN_HAS_AVX2) || defined(SKBN_HAS_ARM64)
 typedef float skbn_eight __attribute__((vector_size(32), aligned(4), may_alias));
 
 /* to_vu = from_uv for u, v < 8; rows `to_row` and `from_row` apart. Pairs, then fours, then eights
@@ -53,6 +60,7 @@ typedef float skbn_eight __attribute__((vector_size(32), aligned(4), may_alias))
             SKBN_INTERLEAVED(r[u], r[u + 4], 4, 5, 6, 7, 12, 13, 14, 15); \
     } \
 } while (0)
+#endif
 
 #if defined(SKBN_HAS_AVX512)
     #pragma GCC push_options

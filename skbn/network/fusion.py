@@ -228,8 +228,12 @@ def _place_work(rows, trains):
                 stride = padded
             row["y_stride"] = stride
             if trains:
-                row["z"], row["side"] = columns, columns + padded
-                columns += 2 * padded
+                row["z"] = columns
+                columns += padded
+                # The relu looks at its output, the identity at nothing.
+                if row["activation"] == FUSED[ACTIVATIONS["silu"]]:
+                    row["side"] = columns
+                    columns += padded
             else:
                 # z becomes y where it stands if y is padded, too.
                 row["z"] = columns

@@ -29,6 +29,11 @@ SEQUENCE_ROWS = (16, 512)
 LEAST_LAYER_ROWS = 16
 MOST_LAYER_FLOPS = 500_000_000
 
+# Layers narrower than a vector are padded to several times their size. That costs nothing while a
+# batch of at most so many rows stays in the caches.
+MOST_PADDING = 3
+FEW_ROWS = 2048
+
 # The loss whose targets are one column of class numbers.
 SOFTMAX = "softmax_log_loss"
 
@@ -338,7 +343,7 @@ class Network:
         )
         return losses, memory.gradient.copy()
 
-    def infer(self, table, rows=None, n_operations=None):
+    def infer(self, table, rows=None, n_operations=None, *, n_threads=1):
         """Outputs by the running statistics.
 
         Parameters
@@ -350,6 +355,8 @@ class Network:
         n_operations : int, default=None
             Stop after that many operations of the plan, the inputs counted. ``None``: raw outputs,
             after all; of a recurrent network nothing else.
+        n_threads : int, default=1
+            Threads of the BLAS. Several share large products, and fused layers run in one.
 
         Returns
         -------
@@ -364,7 +371,7 @@ class Network:
         if n_operations is not None:
             run = self._first_operations(table, n_operations)
         else:
-            run = self._inference_plan(table, n)
+            run = self._inference_plan(table, n) if n_threads == 1 else self.plain_plan(table)
         n_out = int(run.operations["n_out"][run.operations["part"] == NO_PART][-1])
         outputs = np.empty((n, n_out), self.parameters.dtype)
         if n > 0:
@@ -490,8 +497,11 @@ class Network:
         threads share are left to the BLAS.
         """
         runs = self._runs(table)
+        if runs.layered is None or not self._fuses(n):
+            return runs.plain
         is_small = n * sum(_product_flops(self.plan.tobytes())) < MOST_LAYER_FLOPS
-        return runs.layered if runs.layered and is_small and self._fuses(n) else runs.plain
+        is_narrow = runs.layered.work_columns > MOST_PADDING * runs.plain.work_columns
+        return runs.plain if not is_small or (is_narrow and n > FEW_ROWS) else runs.layered
 
     def _inference_plan(self, table, n):
         # A network with batch norm runs as its exact statistics were collected: where means are far

@@ -38,7 +38,7 @@ cdef struct Operation:
     Py_ssize_t x_stride     # of LAYER and LINEAR above: numbers from row to row of x
     Py_ssize_t y_stride     # of LAYER: the same of y
     Py_ssize_t z            # of LAYER: x W, in columns of the work memory
-    Py_ssize_t side         # of LAYER: what the gradient of the activation needs, in columns
+    Py_ssize_t side         # of LAYER: derivatives of silu, in columns; -1: none
     Py_ssize_t state        # of RECURRENT: kept values, in columns of the state memory
     Py_ssize_t weights      # (n_in, n_out), in elements of the parameters
     Py_ssize_t bias         # (n_out - first_biased,)

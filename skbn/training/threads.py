@@ -17,9 +17,11 @@ from itertools import product
 
 from threadpoolctl import ThreadpoolController
 
+from skbn.network.network import MOST_LAYER_FLOPS
+
 # Matrix products of one step of training, in floating point operations, from which on they
 # have all threads. docs/decisions.rst has the times.
-LARGE_STEP_FLOPS = 500_000_000
+LARGE_STEP_FLOPS = MOST_LAYER_FLOPS
 
 
 def openblas_libraries():

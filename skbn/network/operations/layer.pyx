@@ -11,7 +11,7 @@ and the sums for this batch norm (``layer_data_gradient``).
 
 from skbn.kernels.batchnorm cimport inverse_std
 from skbn.kernels.layer cimport (
-    COLUMN_ARRAYS, GRADIENT, MOMENTS, RECTIFIED, STORED, Epilogue, LayerColumns, LayerLoops,
+    COLUMN_ARRAYS, GRADIENT, MOMENTS, STORED, Epilogue, LayerColumns, LayerLoops,
     layer_clear_sums, layer_columns, layer_gradient_sums, layer_loops, layer_moments,
     layer_set_bias, layer_set_gradient, layer_set_norm,
 )
@@ -59,7 +59,7 @@ cdef Epilogue _gradient_epilogue(
     e.c_row = e.n = _padded(operation.n_out)
     e.first, e.second, e.shift = columns.first, columns.second, columns.hi
     e.z = _work(memory, operation.z)
-    if operation.activation == RECTIFIED:
+    if operation.side < 0:
         e.side, e.side_row = _work(memory, operation.y), operation.y_stride
     else:
         e.side, e.side_row = _work(memory, operation.side), e.c_row
@@ -100,7 +100,7 @@ cdef void _forward(
     cdef double* scratch = _norm_scratch(operation, memory)
     cdef LayerColumns columns = _columns(operation, memory)
     cdef float* z = _work(memory, operation.z)
-    # A plan for inference alone keeps nothing for a backward pass.
+    # Only silu keeps derivatives, and a plan for inference alone keeps none.
     cdef float* side = NULL if operation.side < 0 else _work(memory, operation.side)
     cdef Epilogue e
     cdef bint has_sums = (operation.gamma >= 0 and not frozen and batch.statistics_weights == NULL)
