@@ -24,7 +24,7 @@ INPUT_KINDS = {
     "robust": (QUARTILES, True),
 }
 
-# The attributes of a kind -> those of other kinds, which an estimator must not have.
+# The attributes of a kind -> the attributes of other kinds, which an estimator must not have.
 STRANGERS = {names: {*MOMENTS, *QUARTILES}.difference(names) for names in ((), MOMENTS, QUARTILES)}
 
 INPUT_ATTRIBUTES = (*MOMENTS, *QUARTILES, "_input_kind")

@@ -83,7 +83,7 @@ def at(place):
         _latest.kept = (None, None)
         return sequence
     sequence = np.random.RandomState(np.random.MT19937(_NoSeed()))
-    # As a list: NumPy takes the words one by one, and those of an array ten times as slowly.
+    # As a list: NumPy takes the words one by one, and takes ten times as long for an array.
     words = np.asarray(place["state"]["key"]).tolist()
     sequence.set_state(place | {"state": place["state"] | {"key": words}})
     return sequence

@@ -21,7 +21,7 @@ from skbn.estimators.temperature import effective_rows
 # Up to so many entries of a table scikit-learn's checks take time that is noticed.
 SMALL_TABLE = 1_000_000
 
-# Up to so many numbers a mask of those that are finite is made faster than their sum.
+# Up to so many numbers a mask of the finite ones is made faster than the sum of all.
 FEW_NUMBERS = 10_000
 
 
@@ -105,7 +105,7 @@ def checked_data(estimator, *data, **checks):
 
 
 def checked_targets(estimator, y, name="y"):
-    """The result of the check of targets that ``validate_data`` makes beside that of a table."""
+    """Targets as ``validate_data`` returns them, checked without a table beside them."""
     with numpy_alone():
         return check_array(
             y,

@@ -1,6 +1,6 @@
 /* The loops of recurrent cells and of their batch norms, for each instruction set: layer_loops.h
    includes this file. Rows have no padding here: the last vector of a row is loaded and stored in
-   part. What the cells compute is in cells.pyx, what the batch norms compute in batchnorm.pyx. */
+   part. cells.pyx has the equations of the cells, batchnorm.pyx the equations of batch norm. */
 
 INLINE vec SKBN_LEVEL(load)(const float* x, long have) {
     return have >= LANES ? CONST_AT(x) : load_part(x, have);
@@ -144,7 +144,7 @@ static void SKBN_LEVEL(tanh_forward)(
     }
 }
 
-/* The gradient of N(c) from that of h, where `t` is tanh N(c). */
+/* The gradient of N(c) from the gradient of h, where `t` is tanh N(c). */
 INLINE vec SKBN_LEVEL(output_gradient)(
     float* o_place, vec t, const float* dh, const float* dh_later, long have
 ) {

@@ -333,9 +333,9 @@ static void SKBN_LEVEL(product)(
     }
 }
 
-/* dW (n_in, n_out) += x' dz over m rows, or = if not `adds`. The rows of dz end in whole vectors, so
-   nothing is packed. The rows are taken SUMMED at a time, so that their part of x and dz stays in
-   the first caches. */
+/* dW (n_in, n_out) += x' dz over m rows, or = if not `adds`. The rows of dz end in whole vectors,
+   so nothing is packed. The rows are taken SUMMED at a time, so that their part of x and dz stays
+   in the first caches. */
 static void SKBN_LEVEL(weight_gradient)(
     float* dw, const float* x, long x_row, const float* dz, long dz_row, long m, long n_in,
     long n_out, int adds

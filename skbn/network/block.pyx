@@ -57,18 +57,16 @@ cdef class Objective:
 
 
 cdef double _penalty(
-    floating* gradient, const Memory* memory, Batch* batch, const Segment[::1] segments,
+    floating* gradient, const Memory* memory, const Batch* batch, const Segment[::1] segments,
     double alpha,
 ) noexcept nogil:
-    # The gradient begins with the gradient of the penalty, or with zeros. Without a penalty the
-    # gradient of weights begins with nothing where the operations replace it: that saves two walks
-    # through the longest part. Several processes add up their penalties, so each process counts its
+    # The gradient begins with the gradient of the penalty, or with zeros. The gradient of weights
+    # begins with nothing where the operations replace it. Several processes add up their penalties, so each process counts its
     # share of it.
     cdef const floating* parameters = <const floating*> memory.parameters
     cdef Py_ssize_t s, i
     cdef double factor, penalty = 0.0
     cdef floating rate
-    batch.adds = alpha > 0.0 or not memory.replaces
     for s in range(segments.shape[0]):
         factor = alpha * segments[s].decay
         if factor > 0.0:
@@ -117,6 +115,9 @@ cdef void _loss_and_gradient(
     losses[0] = loss_forward_backward(<floating*> batch.dy, outputs, targets, batch.weights,
                                       batch.n, k, batch.total_weight, objective.loss,
                                       objective.parameter)
+    # Without a penalty the operations replace the gradient of weights, if they can: that saves two
+    # walks through the longest part of the gradient.
+    batch.adds = objective.alpha > 0.0 or not memory.replaces
     losses[1] = _penalty(gradient, memory, batch, segments, objective.alpha)
     chain_backward(memory, batch)
     if batch.sums != NULL:
