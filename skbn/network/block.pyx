@@ -61,8 +61,8 @@ cdef double _penalty(
     double alpha,
 ) noexcept nogil:
     # The gradient begins with the gradient of the penalty, or with zeros. The gradient of weights
-    # begins with nothing where the operations replace it. Several processes add up their penalties, so each process counts its
-    # share of it.
+    # begins with nothing where the operations replace it. Several processes add up their penalties,
+    # so each process counts its share of it.
     cdef const floating* parameters = <const floating*> memory.parameters
     cdef Py_ssize_t s, i
     cdef double factor, penalty = 0.0
