@@ -1,6 +1,6 @@
 """A file imports only from its own floor and from floors below it.
 
-kernels (0) < network (1) < training (2) < estimators (3) < displays, dask, onnx (4) <
+kernels (0) < network (1) < training (2) < estimators (3) < displays, sequences and others (4) <
 skbn itself (5). Only import lines are read; nothing is imported.
 """
 
@@ -18,6 +18,7 @@ FLOORS = {
     "skbn.displays": 4,
     "skbn.dask": 4,
     "skbn.onnx": 4,
+    "skbn.sequences": 4,
     "skbn.versions": 4,
     "skbn.unbuilt": 4,
     "skbn": 5,
@@ -126,6 +127,7 @@ def test_every_file_is_on_a_floor():
         ("skbn.estimators.mlp_classifier", "from skbn.training import x, y", False),
         ("skbn.estimators.mlp_classifier", "from skbn.displays import x", True),
         ("skbn.estimators.mlp_classifier", "from skbn import MLPWithBatchNorm", True),
+        ("skbn.estimators.sequences", "from skbn.sequences import padded", True),
         ("skbn.displays.curve", "from skbn.estimators import mlp_classifier", False),
         ("skbn", "from skbn.estimators.mlp_classifier import MLPWithBatchNorm", False),
     ],

@@ -122,7 +122,8 @@ def _n_dimensions(X):
     if ragged:
         raise ValueError(
             "X is a list or an array of arrays that do not make one array of numbers. Sequences "
-            f"have to be an array of shape {SHAPES}."
+            f"have to be an array of shape {SHAPES}. skbn.sequences.padded(X) makes such an array "
+            "from a list of arrays."
         )
     return n_dimensions
 
