@@ -116,6 +116,13 @@ def test_gaps_inside_stay():
     np.testing.assert_array_equal(X[:, :, 0], [[np.nan, 1.0], [2.0, np.nan]])
 
 
+def test_a_step_with_one_value_is_a_step():
+    last = [[1.0, 2.0], [np.nan, 3.0]]
+    np.testing.assert_array_equal(padded([last])[0], last)
+    frame = pd.DataFrame({"who": [1, 1], "when": [1, 2], "a": [1.0, np.nan], "b": [2.0, 3.0]})
+    np.testing.assert_array_equal(from_long_frame(frame, "who", "when")[0][0], last)
+
+
 @pytest.mark.parametrize(
     ("sequences", "match"),
     [
