@@ -1,4 +1,9 @@
-"""A first look at skbn: batch normalization makes the learning rate matter less.
+"""
+=============================================
+Quickstart: learning rates that train, or not
+=============================================
+
+A first look at skbn: batch normalization makes the learning rate matter less::
 
     python quickstart.py                              # scikit-learn's digits
     python quickstart.py houses.csv --target price    # any CSV file of numbers

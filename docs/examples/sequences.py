@@ -1,6 +1,10 @@
-"""Sequences of different length, from and to the arrays of other packages, and a search.
+"""
+===============================================
+Sequences of different length, and a search
+===============================================
 
-python sequences.py
+Sequences come from lists and from the arrays of other packages, and go back. A grid search then
+chooses the cell and the learning rate.
 """
 
 import numpy as np

@@ -1,6 +1,10 @@
-"""A table with categories, gaps and huge numbers, by scikit-learn's own parts.
+"""
+============================================
+A table with categories, gaps, huge numbers
+============================================
 
-python tables.py
+scikit-learn's own parts encode the categories and fill the gaps. The network scales its columns
+itself.
 """
 
 import numpy as np
