@@ -28,10 +28,12 @@ extensions = [
     "numpydoc",
     "sphinx_copybutton",
     "sphinx_design",
+    "inventories",
     "figures",  # before the gallery: the pages of both are read with their pictures
     "sphinx_gallery.gen_gallery",
     "cython_sources",
 ]
+toc_object_entries_show_parents = "hide"
 exclude_patterns = ["_build", "_templates", "examples", "results/*.json"]
 templates_path = ["_templates"]
 nitpicky = True

@@ -1,6 +1,34 @@
-"""The figures of the pages, drawn at the beginning of a build from the numbers in docs/results."""
+"""The figures of the pages, drawn at the beginning of a build from the numbers in docs/results.
 
+Each function in `FIGURES` draws the content of one JSON file, ``docs/results/NAME.json``. Pages
+show the figure as ``/images/generated/NAME.svg``. The figures of the experiments about batch norm
+are drawn by ``benchmarks/claims_figures.py``: its ``draw`` gets the content of ``claims.json`` and
+the directory, and names its files ``claims-NAME``.
+"""
+
+import importlib
+import json
+import sys
 from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+# White ground and dark lines: legible on light and on dark pages. The same bytes for each build.
+STYLE = {
+    "font.size": 11,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+    "svg.hashsalt": "skbn",
+}
+# The palette of Okabe and Ito, which colour-blind people tell apart.
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#666666"
 
 
 def setup(app):
@@ -9,6 +37,117 @@ def setup(app):
 
 
 def draw_all(docs):
-    """Draw every figure into ``images/generated`` of `docs`."""
+    """Draw every figure into ``images/generated`` of the directory `docs`."""
     directory = docs / "images" / "generated"
     directory.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context(STYLE):
+        for name, draw in FIGURES.items():
+            file = docs / "results" / f"{name}.json"
+            figure = draw(json.loads(file.read_text(encoding="utf-8")))
+            figure.savefig(directory / f"{name}.svg", metadata={"Date": None})
+    draw_claims(docs, directory)
+
+
+def draw_claims(docs, directory):
+    """Draw the figures of the experiments about batch norm, if they have been run."""
+    claims = docs / "results" / "claims.json"
+    module = docs.parent / "benchmarks" / "claims_figures.py"
+    if claims.is_file() and module.is_file():
+        sys.path.insert(0, str(docs.parent))
+        try:
+            draw = importlib.import_module("benchmarks.claims_figures").draw
+        finally:
+            sys.path.remove(str(docs.parent))
+        draw(json.loads(claims.read_text(encoding="utf-8")), directory)
+
+
+# Learning rates ----------------------------------------------------------------------------
+
+NETWORKS = {
+    "MLPWithBatchNormClassifier": (ORANGE, "o", "skbn"),
+    "MLPWithBatchNormClassifier(batch_norm=None)": (BLUE, "s", "skbn, batch_norm=None"),
+    "scikit-learn's MLPClassifier, standardized inputs": (
+        GREY,
+        "^",
+        "scikit-learn, standardized inputs",
+    ),
+}
+
+
+def learning_rates(results):
+    """Accuracy over the learning rate; crosses in a row of their own mark diverged fits."""
+    figure = Figure(figsize=(6.2, 4.0), layout="constrained")
+    axes = figure.subplots()
+    rates = np.array(results["rates"])
+    for place, (name, (color, marker, label)) in enumerate(NETWORKS.items()):
+        folds = results["accuracy"][name]
+        trained = np.array([scores is not None for scores in folds])
+        kept = np.array([scores for scores in folds if scores is not None])
+        mean, deviation = kept.mean(axis=1), kept.std(axis=1)
+        axes.plot(rates[trained], mean, marker=marker, color=color, label=label)
+        axes.fill_between(
+            rates[trained], mean - deviation, mean + deviation, color=color, alpha=0.2, lw=0
+        )
+        lost = rates[~trained]
+        axes.plot(lost, np.full(len(lost), -0.06 - 0.06 * place), "x", color=color, ms=6)
+    axes.axhline(0.0, color="black", lw=0.8)
+    axes.annotate("diverged", (rates[0], -0.12), va="center", color=GREY)
+    axes.set(
+        xscale="log",
+        xlabel="learning rate",
+        ylabel="accuracy (fraction of the test rows)",
+        ylim=(-0.24, 1.03),
+        yticks=np.arange(0.0, 1.1, 0.2),
+    )
+    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 0.22))
+    return figure
+
+
+# Scores on tables --------------------------------------------------------------------------
+
+MODELS = {
+    "skbn ensemble": ("skbn, ensemble", ORANGE),
+    "skbn": ("skbn, one network", ORANGE),
+    "HistGradientBoosting": ("gradient boosting", GREY),
+    "skorch": ("skorch, BatchNorm1d", GREY),
+    "sklearn": ("scikit-learn's network", BLUE),
+}
+
+
+def tables(results):
+    """Error and log loss relative to scikit-learn's network, by model and data set."""
+    models = {model["name"]: model for model in results["models"]}
+    reference = models[results["reference"]]
+    figure = Figure(figsize=(7.6, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    for row, (name, (_, color)) in enumerate(MODELS.items()):
+        model = models[name]
+        error = [(1 - model["score"][k]) / (1 - reference["score"][k]) for k in reference["score"]]
+        loss = [model["log_loss"][k] / reference["log_loss"][k] for k in reference["log_loss"]]
+        for axes, ratios, mean in (
+            (left, error, model["relative_error"]),
+            (right, loss, model["relative_log_loss"]),
+        ):
+            axes.plot(ratios, np.full(len(ratios), row), "o", color=color, alpha=0.4, ms=5)
+            axes.plot(mean, row, "D", color=color, ms=9)
+            axes.annotate(
+                f"{mean:.2f}",
+                (mean, row),
+                (0, 9),
+                textcoords="offset points",
+                ha="center",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+            )
+    left.set_yticks(range(len(MODELS)), [label for label, _ in MODELS.values()])
+    left.set_ylim(len(MODELS) - 0.5, -0.7)
+    for axes, title in ((left, "error, nine sets"), (right, "log loss, five sets of classes")):
+        axes.axvline(1.0, color="black", lw=0.8)
+        axes.set(xscale="log", title=title)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xticks([0.25, 0.5, 1.0, 2.0])
+    figure.supxlabel("relative to scikit-learn's network (less is better)", fontsize=11)
+    return figure
+
+
+FIGURES = {"learning_rates": learning_rates, "tables": tables}

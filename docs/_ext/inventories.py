@@ -6,8 +6,8 @@ line names one object: its kind, its name, and, where no pattern below has it, i
     https://docs.python.org/3/
     class os.PathLike library/os.html#os.PathLike
 
-A line that begins with ``#`` is a comment. Names that stand in no file are errors of the build
-(``nitpicky``), which say where to add them.
+A line that begins with ``#`` is a comment. A reference to a name that stands in no file is an error
+of the build (``nitpicky``), which says what to add to which file.
 """
 
 import zlib
@@ -25,6 +25,14 @@ PATTERNS = {
         "": "modules/generated/{name}.html#{name}",
         "method": "modules/generated/{owner}.html#{name}",
     },
+}
+# What a reference may call an object, and the kind to write into a file.
+ROLES = {
+    "class": "class",
+    "exc": "exception",
+    "func": "function",
+    "meth": "method",
+    "mod": "module",
 }
 KINDS = {"attribute", "class", "data", "exception", "function", "method", "module", "property"}
 
@@ -79,3 +87,27 @@ def mapping(source, target):
         write(inventory, path.stem, objects)
         projects[path.stem] = (address, str(inventory))
     return projects
+
+
+def setup(app):
+    app.connect("warn-missing-reference", say_what_to_do)
+    return {"parallel_read_safe": True}
+
+
+def say_what_to_do(app, domain, node):
+    """Tell for a name of another project which line is missing in which file."""
+    from sphinx.util import logging
+
+    project = node["reftarget"].partition(".")[0]
+    if domain is None or domain.name != "py" or project == "skbn":
+        return None
+    if project not in PATTERNS:
+        project = "python"
+    kind = ROLES.get(node["reftype"], "KIND")
+    line = f"{kind} {node['reftarget']}" + ("" if project in PATTERNS else " PAGE#ANCHOR")
+    logging.getLogger(__name__).warning(
+        "%s is in no inventory. If it is not an object of this package, add the line %r to "
+        "docs/_inventories/%s.txt (docs/contributing.rst, Documentation).",
+        node["reftarget"], line, project, location=node, type="ref", subtype=node["reftype"],
+    )  # fmt: skip
+    return True
