@@ -1,4 +1,4 @@
-"""Inventories of other projects: their text files, pages by rules, and the file that Sphinx reads."""
+"""Inventories of other projects: their text files, pages by rules, the file that Sphinx reads."""
 
 import zlib
 
