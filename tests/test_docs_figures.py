@@ -29,7 +29,9 @@ def page(name):
 def csv_tables(text):
     """The csv-tables of a page, each a list of dicts."""
     for block in re.findall(r"\.\. csv-table::\n((?: {3}.*\n|\n)+)", text):
-        head, *rows = [line.strip() for line in block.splitlines() if line.strip()]
+        lines = [line.strip() for line in block.splitlines() if line.strip()]
+        (head,) = (line for line in lines if line.startswith(":header: "))
+        rows = [line for line in lines if not line.startswith(":")]
         yield list(csv.DictReader([head.removeprefix(":header: "), *rows]))
 
 
