@@ -10,6 +10,8 @@ A line that begins with ``#`` is a comment. A reference to a name that stands in
 of the build (``nitpicky``), which says what to add to which file.
 """
 
+import builtins
+import sys
 import zlib
 from pathlib import Path
 
@@ -99,15 +101,17 @@ def say_what_to_do(app, domain, node):
     from sphinx.util import logging
 
     project = node["reftarget"].partition(".")[0]
-    if domain is None or domain.name != "py" or project == "skbn":
+    if domain is None or domain.name != "py":
         return None
-    if project not in PATTERNS:
+    if project in sys.stdlib_module_names or hasattr(builtins, project):
         project = "python"
+    elif project not in PATTERNS:  # a name of this package, or no full name
+        return None
     kind = ROLES.get(node["reftype"], "KIND")
     line = f"{kind} {node['reftarget']}" + ("" if project in PATTERNS else " PAGE#ANCHOR")
     logging.getLogger(__name__).warning(
-        "%s is in no inventory. If it is not an object of this package, add the line %r to "
-        "docs/_inventories/%s.txt (docs/contributing.rst, Documentation).",
+        "%s is in no inventory. Add the line %r to docs/_inventories/%s.txt, and build with -E "
+        "(docs/contributing.rst, Documentation).",
         node["reftarget"], line, project, location=node, type="ref", subtype=node["reftype"],
     )  # fmt: skip
     return True
