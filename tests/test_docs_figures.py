@@ -118,6 +118,50 @@ def test_the_front_page_says_what_the_learning_rates_show():
     assert all(scores is None for scores in plain[first:])
 
 
+def accuracies(text):
+    """Of the table whose columns are data sets of sequences: label of a row -> set -> numbers."""
+    rows = re.findall(r" {3}\* - ?(.*)\n {5}- ?(.*)\n {5}- ?(.*)\n {5}- ?(.*)\n", text)
+    sets = results("recurrent")["sets"]
+    first = next(i for i, (_, *cells) in enumerate(rows) if cells == sets)
+    return {
+        label: {name: re.findall(r"\.\d+", cell) for name, cell in zip(sets, cells, strict=True)}
+        for label, *cells in rows[first + 1 :]
+    }
+
+
+LABELS = {
+    "skbn": "**our default network**",
+    "skbn, batch_norm=None": "**our default network, without batch norm**",
+}
+
+
+def test_accuracies_on_sequences_are_those_of_the_page():
+    content = results("recurrent")
+    cells = accuracies(page("recurrent"))
+    cells.pop("1-NN Euclidean, measured here")  # stands beside the published one
+    for name, values in (content["measured"] | content["published"]).items():
+        # A published method is named first in its row, or behind the kind of network that it is.
+        pattern = re.escape(LABELS[name]) + "$" if name in LABELS else rf"(.* )?{name}(,| \[)"
+        (row,) = (cells[label] for label in cells if re.match(pattern, label))
+        for data in content["sets"]:
+            found = [float(number) for number in row[data]]
+            assert found == values.get(data, [])
+
+
+def test_accuracies_on_sequences_are_drawn(figures):
+    content = results("recurrent")
+    axes = figures.recurrent(content).axes
+    assert [panel.get_title() for panel in axes] == content["sets"]
+    for panel in axes:
+        grey = [line.get_xdata() for line in panel.lines if line.get_color() == figures.GREY]
+        published = [entry.get(panel.get_title(), []) for entry in content["published"].values()]
+        np.testing.assert_array_equal(np.concatenate(grey), np.concatenate(published))
+        for entry, container in zip(content["measured"].values(), panel.containers, strict=True):
+            mean, error = entry[panel.get_title()]
+            (segment,) = container.lines[2][0].get_segments()
+            np.testing.assert_allclose(segment[:, 0], [mean - error, mean + error])
+
+
 def test_every_figure_is_written_anew_with_the_same_bytes(figures, tmp_path):
     docs = tmp_path / "docs"
     (docs / "results").mkdir(parents=True)

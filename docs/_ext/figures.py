@@ -14,7 +14,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 # White ground and dark lines: legible on light and on dark pages. The same bytes for each build.
 STYLE = {
@@ -150,4 +150,28 @@ def tables(results):
     return figure
 
 
-FIGURES = {"learning_rates": learning_rates, "tables": tables}
+# Accuracy on sequences ---------------------------------------------------------------------
+
+
+def recurrent(results):
+    """Accuracy on each data set of sequences: ours with its standard error, published ones."""
+    names = [*results["measured"], *results["published"]]
+    figure = Figure(figsize=(7.6, 4.2), layout="constrained")
+    panels = figure.subplots(1, len(results["sets"]), sharey=True)
+    for axes, data in zip(panels, results["sets"], strict=True):
+        for row, (name, color) in enumerate(zip(results["measured"], (ORANGE, BLUE), strict=True)):
+            mean, error = results["measured"][name][data]
+            axes.errorbar(mean, row, xerr=error, fmt="D", color=color, ms=7, capsize=3)
+        for row, name in enumerate(results["published"], len(results["measured"])):
+            values = results["published"][name].get(data, [])
+            axes.plot(values, np.full(len(values), row), "o", color=GREY, ms=6)
+        axes.axvline(results["measured"][names[0]][data][0], color=ORANGE, lw=0.8, ls="--")
+        axes.set(title=data, ylim=(len(names) - 0.5, -0.5))
+        axes.margins(x=0.12)
+        axes.xaxis.set_major_locator(MaxNLocator(3))
+    panels[0].set_yticks(range(len(names)), names)
+    figure.supxlabel("accuracy (fraction of the test sequences); grey: published", fontsize=11)
+    return figure
+
+
+FIGURES = {"learning_rates": learning_rates, "recurrent": recurrent, "tables": tables}
