@@ -24,6 +24,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
     "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",  # the scripts are part of the pages
     "sphinx.ext.viewcode",
     "numpydoc",
     "sphinx_copybutton",
@@ -79,7 +80,7 @@ intersphinx_disabled_reftypes = ["std:doc"]
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "auto_examples",
-    "filename_pattern": r"/(plot_\w+|quickstart|tables|sequences)\.py$",
+    "filename_pattern": r"/(plot_\w+|quickstart)\.py$",
     "within_subsection_order": "gallery.Order",
     "image_scrapers": ("matplotlib", "gallery.scrape_files"),
     "reset_modules": ("matplotlib", "gallery.warnings_are_errors"),

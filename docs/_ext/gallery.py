@@ -6,18 +6,15 @@ from pathlib import Path
 
 from sphinx_gallery.scrapers import figure_rst
 
-# The examples that a newcomer reads first. The others follow by name.
-FIRST = ["quickstart.py", "tables.py", "sequences.py"]
-
 
 class Order:
-    """The order of the examples within a directory, a key for ``sorted``."""
+    """The order of the examples, a key for ``sorted``: quickstart, examples by name, helpers."""
 
     def __init__(self, directory):
         pass
 
     def __call__(self, name):
-        return (FIRST.index(name) if name in FIRST else len(FIRST), name)
+        return (name != "quickstart.py", not name.startswith("plot_"), name)
 
     def __repr__(self):
         return "Order()"
