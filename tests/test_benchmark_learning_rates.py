@@ -35,3 +35,10 @@ def test_networks_differ_in_nothing_but_batch_norm():
     assert difference == {"batch_norm"}
     assert ours.learning_rate_init == 0.3
     assert ours.max_iter == 7
+
+
+def test_one_diverged_fold_is_a_diverged_rate(monkeypatch):
+    scores = np.array([0.9, 0.9, np.nan, 0.9, 0.9])
+    monkeypatch.setattr(learning_rates, "cross_val_score", lambda *args, **kwargs: scores)
+    accuracy = learning_rates.measure([0.1], 1, 1)["accuracy"]
+    assert list(accuracy.values()) == [[None]] * 3
