@@ -27,8 +27,9 @@ STYLE = {
     "legend.frameon": False,
     "svg.hashsalt": "skbn",
 }
-# The palette of Okabe and Ito, which colour-blind people tell apart.
-BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#666666"
+# With batch norm, without, others: of the palette of Okabe and Ito, which colour-blind people tell
+# apart.
+BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#666666"
 
 
 def setup(app):
@@ -64,8 +65,8 @@ def draw_claims(docs, directory):
 # Learning rates ----------------------------------------------------------------------------
 
 NETWORKS = {
-    "MLPWithBatchNormClassifier": (ORANGE, "o", "skbn"),
-    "MLPWithBatchNormClassifier(batch_norm=None)": (BLUE, "s", "skbn, batch_norm=None"),
+    "MLPWithBatchNormClassifier": (BLUE, "o", "skbn"),
+    "MLPWithBatchNormClassifier(batch_norm=None)": (ORANGE, "s", "skbn, batch_norm=None"),
     "scikit-learn's MLPClassifier, standardized inputs": (
         GREY,
         "^",
@@ -106,11 +107,11 @@ def learning_rates(results):
 # Scores on tables --------------------------------------------------------------------------
 
 MODELS = {
-    "skbn ensemble": ("skbn, ensemble", ORANGE),
-    "skbn": ("skbn, one network", ORANGE),
+    "skbn ensemble": ("skbn, ensemble", BLUE),
+    "skbn": ("skbn, one network", BLUE),
     "HistGradientBoosting": ("gradient boosting", GREY),
     "skorch": ("skorch, BatchNorm1d", GREY),
-    "sklearn": ("scikit-learn's network", BLUE),
+    "sklearn": ("scikit-learn's network", GREY),
 }
 
 
@@ -159,13 +160,13 @@ def recurrent(results):
     figure = Figure(figsize=(7.6, 4.2), layout="constrained")
     panels = figure.subplots(1, len(results["sets"]), sharey=True)
     for axes, data in zip(panels, results["sets"], strict=True):
-        for row, (name, color) in enumerate(zip(results["measured"], (ORANGE, BLUE), strict=True)):
+        for row, (name, color) in enumerate(zip(results["measured"], (BLUE, ORANGE), strict=True)):
             mean, error = results["measured"][name][data]
             axes.errorbar(mean, row, xerr=error, fmt="D", color=color, ms=7, capsize=3)
         for row, name in enumerate(results["published"], len(results["measured"])):
             values = results["published"][name].get(data, [])
             axes.plot(values, np.full(len(values), row), "o", color=GREY, ms=6)
-        axes.axvline(results["measured"][names[0]][data][0], color=ORANGE, lw=0.8, ls="--")
+        axes.axvline(results["measured"][names[0]][data][0], color=BLUE, lw=0.8, ls="--")
         axes.set(title=data, ylim=(len(names) - 0.5, -0.5))
         axes.margins(x=0.12)
         axes.xaxis.set_major_locator(MaxNLocator(3))
