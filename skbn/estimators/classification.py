@@ -1,7 +1,9 @@
 """The public methods of classifiers on a network: predictions and their score."""
 
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 
+from skbn.estimators.annotations import Floats, MatrixLike, Result
 from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.class_targets import ClassTargets
 
@@ -11,7 +13,7 @@ class NetworkClassifierMixin(ClassifierMixin):
 
     _kind_of_targets = ClassTargets
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> Result:
         """Most probable class of each row.
 
         Parameters
@@ -35,7 +37,7 @@ class NetworkClassifierMixin(ClassifierMixin):
         z, _ = fitted._raw_outputs(X)
         return fitted._targets.decode(z)
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
         """Accuracy: the share of rows whose class, or all of whose labels, are predicted right.
 
         Parameters
@@ -61,7 +63,7 @@ class NetworkClassifierMixin(ClassifierMixin):
         refuse_masked(X=X, y=y, sample_weight=sample_weight)
         return super().score(X, y, sample_weight)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike) -> Floats:
         """Probability of each class.
 
         Parameters
@@ -86,7 +88,7 @@ class NetworkClassifierMixin(ClassifierMixin):
         z, dtype = fitted._raw_outputs(X)
         return fitted._targets.probabilities(z, dtype)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: MatrixLike) -> Floats:
         """Logarithm of the probability of each class.
 
         Parameters

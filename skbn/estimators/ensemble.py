@@ -6,8 +6,10 @@ epoch, by one `TrainingRun`: so they have one checkpoint, one end and one progre
 """
 
 import warnings
+from collections.abc import Sequence
 from contextlib import contextmanager
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
@@ -16,9 +18,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skbn.estimators import jobs, solvers, training_run
+from skbn.estimators.annotations import RandomState
 from skbn.estimators.arguments import checker_of, in_the_name_of, refuse_masked
 from skbn.estimators.call import Call
 from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
+from skbn.estimators.mlp import BaseMLPWithBatchNorm
 from skbn.estimators.pooled_validation import PooledValidation, pooled
 from skbn.estimators.rows import checked_table
 from skbn.estimators.state import check_count
@@ -56,20 +60,20 @@ class BaseMLPEnsembleWithBatchNorm(CallbackSupportMixin, MetaEstimatorMixin, Bas
 
     def __init__(
         self,
-        estimator=None,
+        estimator: BaseMLPWithBatchNorm | None = None,
         *,
-        periodic_embeddings=(None, 1.0, 2.5),
-        n_jobs=None,
-        random_state=None,
-        verbose=False,
-    ):
+        periodic_embeddings: Sequence[float | None] = (None, 1.0, 2.5),
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: bool | int = False,
+    ) -> None:
         self.estimator = estimator
         self.periodic_embeddings = periodic_embeddings
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters of this ensemble, or ``estimator__*`` of its members.
 
         Parameters

@@ -1,10 +1,12 @@
 """The ensemble of perceptrons with batch normalization, for classes."""
 
 from copy import copy
+from typing import Self
 
 import numpy as np
-from sklearn.base import _fit_context
+from numpy.typing import ArrayLike
 
+from skbn.estimators.annotations import Floats, MatrixLike, fit_context
 from skbn.estimators.classification import NetworkClassifierMixin
 from skbn.estimators.ensemble import BaseMLPEnsembleWithBatchNorm, all_rows
 from skbn.estimators.mlp_classifier import MLPWithBatchNormClassifier
@@ -143,8 +145,17 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
         "estimator": [MLPWithBatchNormClassifier, None],
     }
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X: MatrixLike,
+        y: MatrixLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: MatrixLike | None = None,
+        y_val: MatrixLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train the members side by side.
 
         Parameters
@@ -183,18 +194,18 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
         given_validation = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given_validation, incremental=False)
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
         self,
-        X,
-        y,
-        sample_weight=None,
-        classes=None,
+        X: MatrixLike,
+        y: MatrixLike,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
         *,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-    ):
+        X_val: MatrixLike | None = None,
+        y_val: MatrixLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train each member for one epoch on the given rows.
 
         Members go on by themselves: no checkpoint is chosen, and the temperature stays as it is.
@@ -225,7 +236,7 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
         given_validation = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given_validation, incremental=True, classes=classes)
 
-    def predict_members(self, X):
+    def predict_members(self, X: MatrixLike) -> Floats:
         """Probabilities of each member, whose differences tell how sure the ensemble is.
 
         Parameters

@@ -1,8 +1,11 @@
 """The ensemble of perceptrons with batch normalization, for real targets."""
 
-import numpy as np
-from sklearn.base import _fit_context
+from typing import Self
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from skbn.estimators.annotations import Floats, MatrixLike, fit_context
 from skbn.estimators.ensemble import BaseMLPEnsembleWithBatchNorm
 from skbn.estimators.mlp_regressor import MLPWithBatchNormRegressor
 from skbn.estimators.real_targets import RealTargets
@@ -135,8 +138,17 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
         "estimator": [MLPWithBatchNormRegressor, None],
     }
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train the members side by side.
 
         Parameters
@@ -175,10 +187,17 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
         given_validation = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given_validation, incremental=False)
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
-        self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None
-    ):
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train each member for one epoch on the given rows.
 
         Members go on by themselves: no checkpoint is chosen. The range of the targets grows by the
@@ -208,7 +227,7 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
         given_validation = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given_validation, incremental=True)
 
-    def predict_members(self, X):
+    def predict_members(self, X: MatrixLike) -> Floats:
         """Predictions of each member, whose differences tell how sure the ensemble is.
 
         Parameters

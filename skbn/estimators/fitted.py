@@ -8,9 +8,13 @@ A public method looks at the state once, by ``_look()``, and reads everything fr
 another thread may fit the estimator while the method runs.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from skbn.estimators.annotations import Floats
 from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.inputs import check_inputs
 from skbn.estimators.state import check_count, check_numbers, records, refuse_other_format
@@ -49,53 +53,53 @@ class FittedNetwork:
     """
 
     @property
-    def coefs_(self):
+    def coefs_(self) -> list[Floats]:
         return self._view(views.weights, "coefs_", "_parameters")
 
     @coefs_.setter
-    def coefs_(self, arrays):
+    def coefs_(self, arrays: Sequence[ArrayLike]) -> None:
         self.coefs_[:] = arrays
 
     @property
-    def intercepts_(self):
+    def intercepts_(self) -> list[Floats]:
         return self._view(views.biases, "intercepts_", "_parameters")
 
     @intercepts_.setter
-    def intercepts_(self, arrays):
+    def intercepts_(self, arrays: Sequence[ArrayLike]) -> None:
         self.intercepts_[:] = arrays
 
     @property
-    def gammas_(self):
+    def gammas_(self) -> list[Floats]:
         return self._view(views.gammas, "gammas_", "_parameters")
 
     @gammas_.setter
-    def gammas_(self, arrays):
+    def gammas_(self, arrays: Sequence[ArrayLike]) -> None:
         self.gammas_[:] = arrays
 
     @property
-    def betas_(self):
+    def betas_(self) -> list[Floats]:
         return self._view(views.betas, "betas_", "_parameters")
 
     @betas_.setter
-    def betas_(self, arrays):
+    def betas_(self, arrays: Sequence[ArrayLike]) -> None:
         self.betas_[:] = arrays
 
     @property
-    def running_means_(self):
+    def running_means_(self) -> list[Floats]:
         layers = self._view(views.running_means, "running_means_", "_statistics")
         return views.Views(map(self._shown_steps, layers))
 
     @running_means_.setter
-    def running_means_(self, arrays):
+    def running_means_(self, arrays: Sequence[ArrayLike]) -> None:
         self.running_means_[:] = arrays
 
     @property
-    def running_vars_(self):
+    def running_vars_(self) -> list[Floats]:
         layers = self._view(views.running_vars, "running_vars_", "_statistics")
         return views.Views(map(self._shown_steps, layers))
 
     @running_vars_.setter
-    def running_vars_(self, arrays):
+    def running_vars_(self, arrays: Sequence[ArrayLike]) -> None:
         self.running_vars_[:] = arrays
 
     def _view(self, view, name, memory):

@@ -2,11 +2,15 @@
 
 from functools import lru_cache
 from numbers import Real
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import issparse
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from skbn.estimators.annotations import Floats
 from skbn.estimators.base import BaseWithBatchNorm
 from skbn.estimators.columns import column_moments
 from skbn.estimators.conversion import EXPRESSED, from_sklearn, to_sklearn
@@ -156,12 +160,12 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         return network.infer(table, n_threads=n_threads)
 
     @property
-    def input_scale_(self):
+    def input_scale_(self) -> Floats:
         """The trained factor of each input of the first layer, shape (n_in,): a view."""
         return self._view(views.input_scales, "input_scale_", "_parameters")[0]
 
     @property
-    def embedded_columns_(self):
+    def embedded_columns_(self) -> NDArray[np.intp]:
         """The columns that have a periodic embedding."""
         runs = self._view(lambda plan, _: embedded_of(plan), "embedded_columns_", "_parameters")
         return np.concatenate([np.arange(0), *(np.arange(start, start + n) for start, n in runs)])
@@ -175,7 +179,7 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         tags.input_tags.sparse = True
         return tags
 
-    def to_sklearn(self):
+    def to_sklearn(self) -> Any:
         """The same network as scikit-learn's plain one, the normalization folded into it.
 
         Returns
@@ -209,7 +213,7 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         return to_sklearn(fitted, invstd, shift, *fitted._targets.output_affine())
 
     @classmethod
-    def from_sklearn(cls, mlp):
+    def from_sklearn(cls, mlp: MLPClassifier | MLPRegressor) -> Self:
         """This estimator in scikit-learn's mode, with all parameters of `mlp`.
 
         In scikit-learn's mode batch norm and all normalization are off, and the network computes in

@@ -1,8 +1,21 @@
 """The multi-layer perceptron with batch normalization, for real targets."""
 
-from sklearn.base import _fit_context
-from sklearn.utils.metaestimators import available_if
+from typing import Literal, Self
 
+from numpy.typing import ArrayLike
+
+from skbn.estimators.annotations import (
+    Activation,
+    LayerSizes,
+    LearningRate,
+    Loss,
+    MatrixLike,
+    RandomState,
+    Scoring,
+    Solver,
+    available_if,
+    fit_context,
+)
 from skbn.estimators.base import has_partial_fit
 from skbn.estimators.losses import LOSS_CONSTRAINTS
 from skbn.estimators.mlp import PLAIN_PARAMETERS, BaseMLPWithBatchNorm
@@ -342,47 +355,47 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
 
     def __init__(
         self,
-        loss="squared_error",
-        hidden_layer_sizes=(80, 80, 80),
-        activation="silu",
+        loss: Loss = "squared_error",
+        hidden_layer_sizes: LayerSizes = (80, 80, 80),
+        activation: Activation = "silu",
         *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="one_cycle",
-        learning_rate_init="auto",
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping="auto",
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.95,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        n_epochs="auto",
-        scoring=None,
-        batch_norm="before",
-        bn_momentum=0.1,
-        bn_epsilon=1e-5,
-        normalize_input="auto",
-        trained_input_scale=True,
-        periodic_embedding=1.0,
-        normalize_target=True,
-        quantile=0.5,
-        dropout=0.0,
-        weight_decay="auto",
-        max_grad_norm=None,
-        init_scale=1.0,
-        dtype="float32",
-    ):
+        solver: Solver = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: LearningRate = "one_cycle",
+        learning_rate_init: float | Literal["auto"] = "auto",
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: RandomState = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool | Literal["auto"] = "auto",
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.95,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        n_epochs: int | Literal["auto"] = "auto",
+        scoring: Scoring = None,
+        batch_norm: Literal["before", "after"] | None = "before",
+        bn_momentum: float = 0.1,
+        bn_epsilon: float = 1e-5,
+        normalize_input: Literal["auto", "robust", "smooth_clip", "standard"] | None = "auto",
+        trained_input_scale: bool = True,
+        periodic_embedding: float | None = 1.0,
+        normalize_target: bool = True,
+        quantile: float = 0.5,
+        dropout: float = 0.0,
+        weight_decay: float | Literal["auto"] = "auto",
+        max_grad_norm: float | None = None,
+        init_scale: float = 1.0,
+        dtype: Literal["float32", "float64"] | None = "float32",
+    ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -423,8 +436,17 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
         self.init_scale = init_scale
         self.dtype = dtype
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train the network.
 
         Parameters
@@ -465,10 +487,17 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
         return self._fit(X, y, sample_weight, validation, incremental=False)
 
     @available_if(has_partial_fit)
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
-        self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None
-    ):
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train for one epoch on the given rows.
 
         Parameters

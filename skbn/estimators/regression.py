@@ -1,7 +1,9 @@
 """The public methods of regressors on a network: predictions and their score."""
 
+from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 
+from skbn.estimators.annotations import MatrixLike, Result
 from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.real_targets import RealTargets
 
@@ -11,7 +13,7 @@ class NetworkRegressorMixin(RegressorMixin):
 
     _kind_of_targets = RealTargets
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> Result:
         """Predicted targets.
 
         Parameters
@@ -36,7 +38,7 @@ class NetworkRegressorMixin(RegressorMixin):
         z, dtype = fitted._raw_outputs(X)
         return fitted._targets.decode(z, dtype)
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """R2, the coefficient of determination; of several outputs the mean.
 
         Parameters

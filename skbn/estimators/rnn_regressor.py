@@ -1,8 +1,21 @@
 """The recurrent network with batch normalization per time step, for real targets."""
 
-from sklearn.base import _fit_context
-from sklearn.utils.metaestimators import available_if
+from typing import Literal, Self
 
+from numpy.typing import ArrayLike
+
+from skbn.estimators.annotations import (
+    Cell,
+    LayerSizes,
+    LearningRate,
+    Loss,
+    Pooling,
+    RandomState,
+    Scoring,
+    Solver,
+    available_if,
+    fit_context,
+)
 from skbn.estimators.base import has_partial_fit
 from skbn.estimators.losses import LOSS_CONSTRAINTS
 from skbn.estimators.regression import NetworkRegressorMixin
@@ -363,49 +376,49 @@ class RNNWithBatchNormRegressor(NetworkRegressorMixin, BaseRNNWithBatchNorm):
 
     def __init__(
         self,
-        loss="squared_error",
-        hidden_layer_sizes=(100,),
-        cell="lstm",
+        loss: Loss = "squared_error",
+        hidden_layer_sizes: LayerSizes = (100,),
+        cell: Cell = "lstm",
         *,
-        bidirectional="auto",
-        pooling="mean_max",
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="one_cycle",
-        learning_rate_init="auto",
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.95,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        n_epochs="auto",
-        scoring=None,
-        batch_norm="full",
-        time_statistics="per_step",
-        bn_momentum=0.1,
-        bn_epsilon=1e-5,
-        bn_gamma_init=0.1,
-        normalize_input="auto",
-        normalize_target=True,
-        quantile=0.5,
-        dropout=0.0,
-        weight_decay=0.0,
-        max_grad_norm=1.0,
-        init_scale=1.0,
-        dtype="float32",
-    ):
+        bidirectional: bool | Literal["auto"] = "auto",
+        pooling: Pooling = "mean_max",
+        solver: Solver = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: LearningRate = "one_cycle",
+        learning_rate_init: float | Literal["auto"] = "auto",
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: RandomState = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool | Literal["auto"] = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.95,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        n_epochs: int | Literal["auto"] = "auto",
+        scoring: Scoring = None,
+        batch_norm: Literal["full", "input"] | None = "full",
+        time_statistics: Literal["per_step", "shared"] = "per_step",
+        bn_momentum: float = 0.1,
+        bn_epsilon: float = 1e-5,
+        bn_gamma_init: float = 0.1,
+        normalize_input: Literal["auto", "smooth_clip", "standard"] | None = "auto",
+        normalize_target: bool = True,
+        quantile: float = 0.5,
+        dropout: float = 0.0,
+        weight_decay: float = 0.0,
+        max_grad_norm: float | None = 1.0,
+        init_scale: float = 1.0,
+        dtype: Literal["float32", "float64"] | None = "float32",
+    ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
         self.cell = cell
@@ -448,8 +461,17 @@ class RNNWithBatchNormRegressor(NetworkRegressorMixin, BaseRNNWithBatchNorm):
         self.init_scale = init_scale
         self.dtype = dtype
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train the network.
 
         Parameters
@@ -492,10 +514,17 @@ class RNNWithBatchNormRegressor(NetworkRegressorMixin, BaseRNNWithBatchNorm):
         return self._fit(X, y, sample_weight, validation, incremental=False)
 
     @available_if(has_partial_fit)
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
-        self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None
-    ):
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train for one epoch on the given sequences.
 
         Parameters

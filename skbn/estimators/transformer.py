@@ -3,16 +3,19 @@
 import warnings
 from contextlib import contextmanager
 from numbers import Integral, Real
+from typing import Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from sklearn import config_context
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._set_output import _get_output_config, _wrap_data_with_container
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from skbn.estimators.annotations import Floats, Result, fit_context
 from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
 from skbn.estimators.columns import divisor, lost, may_be_too_small, too_small
@@ -164,14 +167,14 @@ class BatchNormTransformer(
     def __init__(
         self,
         *,
-        momentum=None,
-        epsilon=1e-5,
-        gamma=1.0,
-        beta=0.0,
-        batch_size=None,
-        time_statistics="per_step",
-        copy=True,
-    ):
+        momentum: float | None = None,
+        epsilon: float = 1e-5,
+        gamma: ArrayLike = 1.0,
+        beta: ArrayLike = 0.0,
+        batch_size: int | None = None,
+        time_statistics: Literal["per_step", "shared"] = "per_step",
+        copy: bool = True,
+    ) -> None:
         self.momentum = momentum
         self.epsilon = epsilon
         self.gamma = gamma
@@ -180,8 +183,8 @@ class BatchNormTransformer(
         self.time_statistics = time_statistics
         self.copy = copy
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Learn the running averages anew, in mini-batches of `batch_size` rows.
 
         Parameters
@@ -212,8 +215,10 @@ class BatchNormTransformer(
             draft._update(X, sample_weight, first=True, batch_size=draft.batch_size)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Update the running averages with one mini-batch.
 
         Parameters
@@ -243,8 +248,10 @@ class BatchNormTransformer(
             draft._update(X, sample_weight, first=not hasattr(draft, "_moments"))
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit_transform(self, X, y=None, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit_transform(
+        self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None
+    ) -> Result:
         """Normalize a mini-batch by its own statistics, and update the running averages.
 
         This is the forward pass of a batch normalization layer in training.
@@ -283,7 +290,7 @@ class BatchNormTransformer(
             result = draft._affine(rows, mean, scale, draft._tiled(draft.beta_, mean))
         return _wrap_data_with_container("transform", result, X, draft)
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Result:
         """Normalize rows by the running averages.
 
         Parameters
@@ -313,7 +320,7 @@ class BatchNormTransformer(
         result = fitted._affine(rows, mean, scale, fitted._tiled(fitted.beta_, mean))
         return _wrap_data_with_container("transform", result, X, fitted)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> Floats:
         """Undo :meth:`transform`.
 
         Parameters
@@ -346,7 +353,7 @@ class BatchNormTransformer(
         scale = spread / fitted._tiled(fitted.gamma_, mean)
         return fitted._affine(rows, fitted._tiled(fitted.beta_, mean), scale, mean)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[np.object_]:
         """Names of the columns that :meth:`transform` gives: those of its input.
 
         Parameters
@@ -360,7 +367,7 @@ class BatchNormTransformer(
         """
         return super(BatchNormTransformer, self._look()).get_feature_names_out(input_features)
 
-    def merge(self, other):
+    def merge(self, other: "BatchNormTransformer") -> Self:
         """Take in, exactly and in place, what another transformer has seen.
 
         `gamma_` and `beta_` stay as they are, and `other` too.
