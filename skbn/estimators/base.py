@@ -2,14 +2,17 @@
 
 import warnings
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from skbn.estimators import random_sequence, solvers, training_run
+from skbn.estimators.annotations import Floats
 from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.call import Call, Preparation
 from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
@@ -60,6 +63,29 @@ class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
 
     It may extend ``_check_state``, and set the class attributes below.
     """
+
+    # Set by a fit. Type checkers read the types, and nothing reads them at run time.
+    if TYPE_CHECKING:
+        loss_: float
+        loss_curve_: list[float]
+        learning_rate_curve_: list[float]
+        best_loss_: float | None
+        validation_scores_: list[float] | None
+        validation_loss_curve_: list[float] | None
+        validation_epochs_: list[int] | None
+        best_validation_score_: float | None
+        n_iter_: int
+        n_epochs_: int
+        n_outputs_: int
+        n_features_in_: int
+        feature_names_in_: NDArray[np.object_]
+        t_: int
+        batch_size_: int
+        learning_rate_init_: float
+        n_layers_: int
+        out_activation_: str
+        input_mean_: Floats
+        input_var_: Floats
 
     # The parameters that make a network plain (see ``solvers.is_plain``). None: scikit-learn has
     # no such network.

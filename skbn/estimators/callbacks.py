@@ -10,7 +10,7 @@ try:
     from sklearn.callback import CallbackSupportMixin
 except ImportError:  # scikit-learn 1.7 and 1.8
 
-    class CallbackSupportMixin:
+    class CallbackSupportMixin:  # type: ignore[no-redef]
         """In the place of scikit-learn's, without ``set_callbacks``."""
 
 

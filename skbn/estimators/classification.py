@@ -1,6 +1,8 @@
 """The public methods of classifiers on a network: predictions and their score."""
 
-from numpy.typing import ArrayLike
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 
 from skbn.estimators.annotations import Floats, MatrixLike, Result
@@ -10,6 +12,10 @@ from skbn.estimators.class_targets import ClassTargets
 
 class NetworkClassifierMixin(ClassifierMixin):
     """Mixin of classifiers on a network."""
+
+    if TYPE_CHECKING:
+        classes_: NDArray[Any]
+        temperature_: float
 
     _kind_of_targets = ClassTargets
 

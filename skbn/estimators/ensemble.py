@@ -9,9 +9,10 @@ import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
 from numbers import Integral
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -41,6 +42,21 @@ class BaseMLPEnsembleWithBatchNorm(CallbackSupportMixin, MetaEstimatorMixin, Bas
     - ``_target_attributes(targets, rows)``: what predictions need beside the members;
     - ``_check_target_attributes()``, which refuses them where they are damaged.
     """
+
+    # Set by a fit. Type checkers read the types, and nothing reads them at run time.
+    if TYPE_CHECKING:
+        loss_curve_: list[float]
+        learning_rate_curve_: list[float]
+        best_loss_: float | None
+        validation_scores_: list[float] | None
+        validation_loss_curve_: list[float] | None
+        validation_epochs_: list[int] | None
+        best_validation_score_: float | None
+        n_iter_: int
+        n_epochs_: int
+        n_outputs_: int
+        n_features_in_: int
+        feature_names_in_: NDArray[np.object_]
 
     # Attributes of a fit whose names do not end in an underscore.
     _private = (

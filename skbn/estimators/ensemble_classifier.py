@@ -1,7 +1,7 @@
 """The ensemble of perceptrons with batch normalization, for classes."""
 
 from copy import copy
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -137,6 +137,9 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
     >>> clf.predict_members(X_test).shape
     (3, 450, 10)
     """
+
+    if TYPE_CHECKING:
+        estimators_: list[MLPWithBatchNormClassifier]
 
     _kind = MLPWithBatchNormClassifier
 

@@ -1,6 +1,6 @@
 """The ensemble of perceptrons with batch normalization, for real targets."""
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -130,6 +130,9 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
     >>> reg.predict_members(X_test).shape
     (3, 250)
     """
+
+    if TYPE_CHECKING:
+        estimators_: list[MLPWithBatchNormRegressor]
 
     _kind = MLPWithBatchNormRegressor
 

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from skbn.estimators.annotations import Floats
 from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.inputs import check_inputs
 from skbn.estimators.state import check_count, check_numbers, records, refuse_other_format
@@ -53,7 +52,7 @@ class FittedNetwork:
     """
 
     @property
-    def coefs_(self) -> list[Floats]:
+    def coefs_(self) -> views.Views:
         return self._view(views.weights, "coefs_", "_parameters")
 
     @coefs_.setter
@@ -61,7 +60,7 @@ class FittedNetwork:
         self.coefs_[:] = arrays
 
     @property
-    def intercepts_(self) -> list[Floats]:
+    def intercepts_(self) -> views.Views:
         return self._view(views.biases, "intercepts_", "_parameters")
 
     @intercepts_.setter
@@ -69,7 +68,7 @@ class FittedNetwork:
         self.intercepts_[:] = arrays
 
     @property
-    def gammas_(self) -> list[Floats]:
+    def gammas_(self) -> views.Views:
         return self._view(views.gammas, "gammas_", "_parameters")
 
     @gammas_.setter
@@ -77,7 +76,7 @@ class FittedNetwork:
         self.gammas_[:] = arrays
 
     @property
-    def betas_(self) -> list[Floats]:
+    def betas_(self) -> views.Views:
         return self._view(views.betas, "betas_", "_parameters")
 
     @betas_.setter
@@ -85,7 +84,7 @@ class FittedNetwork:
         self.betas_[:] = arrays
 
     @property
-    def running_means_(self) -> list[Floats]:
+    def running_means_(self) -> views.Views:
         layers = self._view(views.running_means, "running_means_", "_statistics")
         return views.Views(map(self._shown_steps, layers))
 
@@ -94,7 +93,7 @@ class FittedNetwork:
         self.running_means_[:] = arrays
 
     @property
-    def running_vars_(self) -> list[Floats]:
+    def running_vars_(self) -> views.Views:
         layers = self._view(views.running_vars, "running_vars_", "_statistics")
         return views.Views(map(self._shown_steps, layers))
 

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 from numbers import Real
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,10 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
     A subclass gives ``_plain_parameters``: the parameters under which its network is the same as
     scikit-learn's.
     """
+
+    if TYPE_CHECKING:
+        input_center_: Floats
+        input_spread_: Floats
 
     _parameter_constraints: dict = {
         **BaseWithBatchNorm._parameter_constraints,

@@ -3,7 +3,7 @@
 import warnings
 from contextlib import contextmanager
 from numbers import Integral, Real
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -153,6 +153,16 @@ class BatchNormTransformer(
     >>> bool(np.allclose(stream.running_var_, transformer.running_var_))
     True
     """
+
+    if TYPE_CHECKING:
+        running_mean_: Floats
+        running_var_: Floats
+        gamma_: Floats
+        beta_: Floats
+        n_samples_seen_: int | float | NDArray[Any] | Any
+        n_batches_seen_: int
+        n_features_in_: int
+        feature_names_in_: NDArray[np.object_]
 
     _parameter_constraints = {
         "momentum": [Interval(Real, 0, 1, closed="right"), None],
@@ -794,4 +804,5 @@ def _affine(X, mean, scale, shift, out):
 
 
 # scikit-learn's wrapper would take the names of the columns from the transformer of a later moment.
-BatchNormTransformer.transform = BatchNormTransformer.transform.__wrapped__
+_wrapped: Any = BatchNormTransformer.transform
+BatchNormTransformer.transform = _wrapped.__wrapped__  # type: ignore[method-assign]

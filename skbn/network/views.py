@@ -3,16 +3,19 @@
 Writing to a view writes to the network.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from skbn.kernels.periodic import COLUMN_PARAMETERS
 from skbn.network.plan import BATCH_NORM, EMBEDDED_COLUMNS, LINEAR
 
 
-class Views(list):
+class Views(list[NDArray[np.floating[Any]]]):
     """Views of a network's memory; an array assigned to an entry is written to the memory."""
 
-    def __setitem__(self, index, value):
+    def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(index, slice):
             chosen, values = self[index], list(value)
             if len(chosen) != len(values):
