@@ -11,11 +11,11 @@ import pytest
 from networks import as_sparse, random_network, random_table
 from processes import environment
 from scipy.sparse import csr_array
-from skbn.kernels.activations import ACTIVATIONS
 from skbn.network.operations.normalization import scratch_of
 
 from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
 from skbn.kernels import layer as layer_kernels
+from skbn.kernels.activations import ACTIVATIONS
 from skbn.network import aligned
 from skbn.network import optimizer as optimizers
 from skbn.network.folding import folded, plain_network

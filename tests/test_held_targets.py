@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from parameters import EXPRESSIBLE
 from scipy.sparse import csr_matrix
-from skbn.kernels.losses import LOSSES
 from sklearn.exceptions import ConvergenceWarning
 
 from skbn import (
@@ -25,6 +24,7 @@ from skbn.estimators.losses import CLASS_LOSSES, IMPORTED_REGRESSION_LOSSES, REG
 from skbn.estimators.mlp import BaseMLPWithBatchNorm
 from skbn.estimators.real_targets import RealTargets
 from skbn.estimators.rnn import BaseRNNWithBatchNorm
+from skbn.kernels.losses import LOSSES
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((40, 3))

@@ -18,7 +18,6 @@ import pytest
 from networks import random_network, random_table
 from parameters import COLUMNS_ALONE
 from scipy.sparse import csc_array, csr_matrix
-from skbn.kernels.activations import ACTIVATIONS
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_classification, make_friedman1
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -30,6 +29,7 @@ from sklearn.preprocessing import StandardScaler
 import skbn
 from skbn import MLPWithBatchNorm, MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
 from skbn.estimators import scoring, solvers
+from skbn.kernels.activations import ACTIVATIONS
 from skbn.network.network import Network
 from skbn.training import epochs
 from skbn.training.validation_record import Evaluation

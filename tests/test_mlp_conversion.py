@@ -11,13 +11,13 @@ import sklearn
 from networks import random_network
 from parameters import EXPRESSIBLE as LIKE_SCIKIT_LEARN
 from scipy.sparse import csr_array
-from skbn.kernels.optimizers import OPTIMIZERS as KINDS
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils.fixes import parse_version
 
 from skbn import MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
 from skbn.estimators import mlp
+from skbn.kernels.optimizers import OPTIMIZERS as KINDS
 from skbn.network import views
 from skbn.network.folding import folds_precisely
 

@@ -4,9 +4,9 @@ import pickle
 
 import numpy as np
 import pytest
-from skbn.kernels.activations import ACTIVATIONS
 from skbn.network.operations.normalization import scratch_of
 
+from skbn.kernels.activations import ACTIVATIONS
 from skbn.network import views
 from skbn.network.network import Network
 from skbn.network.plan import (
