@@ -39,8 +39,8 @@ RECURRENT_WORDS = {
     "hidden_layer_sizes", "solver", "batch_size", "learning_rate_init", "max_iter",
     "n_epochs", "random_state", "early_stopping", "batch_norm", "normalize_input", "dropout",
     "weight_decay", "max_grad_norm", "class_weight",
-    "loss", "classes_", "coefs_", "intercepts_", "gammas_, betas_",
-    "running_means_, running_vars_", "input_mean_, input_var_", "n_features_in_",
+    "loss", "classes_", "coefs_", "intercepts_", "gammas_", "betas_",
+    "running_means_", "running_vars_", "input_mean_", "input_var_", "n_features_in_",
     "feature_names_in_",
 }  # fmt: skip
 

@@ -18,6 +18,7 @@ from skbn.estimators.call import Call, Preparation
 from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
 from skbn.estimators.class_targets import CALIBRATION
 from skbn.estimators.columns import NON_FINITE
+from skbn.estimators.documentation import DocumentationLinkMixin
 from skbn.estimators.fitted import FittedNetwork
 from skbn.estimators.inputs import INPUT_ATTRIBUTES, set_input_map
 from skbn.estimators.memory import initial_plan
@@ -44,7 +45,7 @@ def has_partial_fit(estimator):
     return True
 
 
-class BaseWithBatchNorm(CallbackSupportMixin, FittedNetwork, BaseEstimator):
+class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetwork, BaseEstimator):
     """Base of the estimators on a network; not to be used by itself.
 
     An estimator gives ``_kind_of_targets``, the class of its targets: `ClassTargets` or

@@ -23,6 +23,7 @@ from skbn.estimators.annotations import RandomState
 from skbn.estimators.arguments import checker_of, in_the_name_of, refuse_masked
 from skbn.estimators.call import Call
 from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
+from skbn.estimators.documentation import DocumentationLinkMixin
 from skbn.estimators.mlp import BaseMLPWithBatchNorm
 from skbn.estimators.pooled_validation import PooledValidation, pooled
 from skbn.estimators.rows import checked_table
@@ -32,7 +33,9 @@ from skbn.estimators.transaction import draft_of, published
 from skbn.training.threads import blas_limit
 
 
-class BaseMLPEnsembleWithBatchNorm(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
+class BaseMLPEnsembleWithBatchNorm(
+    DocumentationLinkMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
+):
     """Base of the ensembles; not to be used by itself.
 
     An ensemble gives:

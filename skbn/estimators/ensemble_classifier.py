@@ -70,9 +70,13 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
     best_loss_ : float or None
         Least mean loss of an epoch; None with ``early_stopping=True`` of the members.
 
-    validation_scores_, validation_loss_curve_ : list of float or None
-        Score and mean loss (without the penalty) on the validation rows of all members after the
-        epochs `validation_epochs_`; None without any.
+    validation_scores_ : list of float or None
+        Score on the validation rows of all members after the epochs `validation_epochs_`; None
+        without validation rows.
+
+    validation_loss_curve_ : list of float or None
+        Mean loss (without the penalty) on the validation rows of all members after the epochs
+        `validation_epochs_`; None without validation rows.
 
     validation_epochs_ : list of int or None
         The epochs of these scores, counted from 1.

@@ -125,9 +125,12 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
         'auto' the only row of a class is trained on, and with ``shuffle=False`` the last rows are
         held out.
 
-    beta_1, beta_2 : float, default=0.9, 0.95
-        Decay of the first and second moment estimates of ``solver='adam'``, in [0, 1). That of
-        the squared gradient of ``solver='rmsprop'`` is `beta_2`.
+    beta_1 : float, default=0.9
+        Decay of the first moment estimate of ``solver='adam'``, in [0, 1).
+
+    beta_2 : float, default=0.95
+        Decay of the second moment estimate of ``solver='adam'``, and of the squared gradient of
+        ``solver='rmsprop'``, in [0, 1).
 
     epsilon : float, default=1e-8
         Numerical stability of ``solver='adam'`` and ``'rmsprop'``. Not the epsilon of batch
@@ -235,9 +238,13 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
     learning_rate_curve_ : list of float
         Learning rate at the start of each epoch.
 
-    validation_scores_, validation_loss_curve_ : list of float or None
-        Score and loss (without the penalty) on the validation rows after the epochs
-        `validation_epochs_`; None without any.
+    validation_scores_ : list of float or None
+        Score on the validation rows after the epochs `validation_epochs_`; None without validation
+        rows.
+
+    validation_loss_curve_ : list of float or None
+        Loss (without the penalty) on the validation rows after the epochs `validation_epochs_`;
+        None without validation rows.
 
     validation_epochs_ : list of int or None
         The epochs of these scores, counted from 1: the checkpoints, or every epoch.
@@ -256,17 +263,30 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
         Intercepts of each layer. Those of hidden layers are 0 and read-only with
         ``batch_norm='before'``, where beta does their work.
 
-    gammas_, betas_ : list of ndarray of shape (d,)
-        Trained scale and shift of each normalized hidden layer.
+    gammas_ : list of ndarray of shape (d,)
+        Trained scale of each normalized hidden layer.
 
-    running_means_, running_vars_ : list of ndarray of shape (d,), float64
-        Statistics that predictions are normalized by; the variances are biased.
+    betas_ : list of ndarray of shape (d,)
+        Trained shift of each normalized hidden layer.
 
-    input_center_, input_spread_ : ndarray of shape (`n_features_in_`,), float64
-        Median and distance of the quartiles of the training rows, with 'robust' inputs.
+    running_means_ : list of ndarray of shape (d,), float64
+        Means that predictions are normalized by.
 
-    input_mean_, input_var_ : ndarray of shape (`n_features_in_`,), float64
-        Moments of the training rows, with 'standard' and 'smooth_clip' inputs.
+    running_vars_ : list of ndarray of shape (d,), float64
+        Biased variances that predictions are normalized by.
+
+    input_center_ : ndarray of shape (`n_features_in_`,), float64
+        Median of each column of the training rows, with 'robust' inputs.
+
+    input_spread_ : ndarray of shape (`n_features_in_`,), float64
+        Distance of the quartiles of each column of the training rows, with 'robust' inputs.
+
+    input_mean_ : ndarray of shape (`n_features_in_`,), float64
+        Mean of each column of the training rows, with 'standard' and 'smooth_clip' inputs.
+
+    input_var_ : ndarray of shape (`n_features_in_`,), float64
+        Biased variance of each column of the training rows, with 'standard' and 'smooth_clip'
+        inputs.
 
     input_scale_ : ndarray of shape (n_in,)
         The trained factor of each of the n_in rows of ``coefs_[0]``, which do not contain it; ones
@@ -282,9 +302,11 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where `X` had string names.
 
-    batch_size_, n_epochs_ : int
-        Rows of a mini-batch and epochs at most of the last call, after 'auto'. Not after
-        ``solver='lbfgs'``.
+    batch_size_ : int
+        Rows of a mini-batch in the last call, after 'auto'. Not after ``solver='lbfgs'``.
+
+    n_epochs_ : int
+        Epochs at most of the last call, after 'auto'. Not after ``solver='lbfgs'``.
 
     learning_rate_init_ : float
         The (initial, for 'one_cycle' the highest) learning rate of the last call, after 'auto'. Not

@@ -133,9 +133,12 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
         'auto' the only row of a class is trained on, and with ``shuffle=False`` the last rows are
         held out.
 
-    beta_1, beta_2 : float, default=0.9, 0.95
-        Decay of the first and second moment estimates of ``solver='adam'``, in [0, 1). That of
-        the squared gradient of ``solver='rmsprop'`` is `beta_2`.
+    beta_1 : float, default=0.9
+        Decay of the first moment estimate of ``solver='adam'``, in [0, 1).
+
+    beta_2 : float, default=0.95
+        Decay of the second moment estimate of ``solver='adam'``, and of the squared gradient of
+        ``solver='rmsprop'``, in [0, 1).
 
     epsilon : float, default=1e-8
         Numerical stability of ``solver='adam'`` and ``'rmsprop'``. Not the epsilon of batch
@@ -241,9 +244,13 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
     learning_rate_curve_ : list of float
         Learning rate at the start of each epoch.
 
-    validation_scores_, validation_loss_curve_ : list of float or None
-        Score and loss (without the penalty) on the validation rows after the epochs
-        `validation_epochs_`; None without any.
+    validation_scores_ : list of float or None
+        Score on the validation rows after the epochs `validation_epochs_`; None without validation
+        rows.
+
+    validation_loss_curve_ : list of float or None
+        Loss (without the penalty) on the validation rows after the epochs `validation_epochs_`;
+        None without validation rows.
 
     validation_epochs_ : list of int or None
         The epochs of these scores, counted from 1: the checkpoints, or every epoch.
@@ -268,18 +275,30 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
         where beta does their work; of the state's 0 and read-only, but for the candidate of a
         GRU, shape (units,).
 
-    gammas_, betas_ : list of ndarray of shape (d,)
-        Trained scale and shift: of each layer, in each direction, those of the inputs'
-        contribution, with 'full' those of the state's (whose beta would be redundant: 0 and
-        read-only), and of an LSTM those of its state.
+    gammas_ : list of ndarray of shape (d,)
+        Trained scales. Each layer has one array in each direction for the contribution of the
+        inputs, with ``batch_norm='full'`` one for the contribution of the state, and an LSTM one
+        for its cell state.
 
-    running_means_, running_vars_ : list of ndarray of shape (n_steps, d), float64
-        Statistics that predictions are normalized by, of the same normalizations, step by step; a
-        direction that reads backwards counts from the end. (1, d) where they are shared. The
-        variances are biased.
+    betas_ : list of ndarray of shape (d,)
+        Trained shifts, in the order of `gammas_`. The shift of the contribution of the state would
+        be redundant: it is 0 and read-only.
 
-    input_mean_, input_var_ : ndarray of shape (n_features,), float64
-        Moments of the real steps of the training sequences. Not with ``normalize_input=None``.
+    running_means_ : list of ndarray of shape (n_steps, d), float64
+        Means that predictions are normalized by, in the order of `gammas_`, step by step. A
+        direction that reads backwards counts from the end. The shape is (1, d) where time steps
+        share their statistics.
+
+    running_vars_ : list of ndarray of shape (n_steps, d), float64
+        Biased variances that predictions are normalized by, in the form of `running_means_`.
+
+    input_mean_ : ndarray of shape (n_features,), float64
+        Mean of each feature over the real steps of the training sequences. Not with
+        ``normalize_input=None``.
+
+    input_var_ : ndarray of shape (n_features,), float64
+        Biased variance of each feature over the real steps of the training sequences. Not with
+        ``normalize_input=None``.
 
     n_features_in_ : int
         Features of a time step; for two-dimensional `X` the number of time steps.
@@ -287,9 +306,11 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns of a two-dimensional `X`, where they are strings.
 
-    batch_size_, n_epochs_ : int
-        Rows of a mini-batch and epochs at most of the last call, after 'auto'. Not after
-        ``solver='lbfgs'``.
+    batch_size_ : int
+        Rows of a mini-batch in the last call, after 'auto'. Not after ``solver='lbfgs'``.
+
+    n_epochs_ : int
+        Epochs at most of the last call, after 'auto'. Not after ``solver='lbfgs'``.
 
     learning_rate_init_ : float
         The (initial, for 'one_cycle' the highest) learning rate of the last call, after 'auto'. Not

@@ -19,6 +19,7 @@ from skbn.estimators.annotations import Floats, Result, fit_context
 from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.callbacks import CallbackSupportMixin, FitCallbacks
 from skbn.estimators.columns import divisor, lost, may_be_too_small, too_small
+from skbn.estimators.documentation import DocumentationLinkMixin
 from skbn.estimators.row_parts import a_part_for_each_thread, side_by_side
 from skbn.estimators.rows import weights_need_no_check
 from skbn.estimators.running_moments import RunningMoments, as_matrices
@@ -31,7 +32,11 @@ FLOATS = (np.float64, np.float32, np.float16)
 
 
 class BatchNormTransformer(
-    CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+    DocumentationLinkMixin,
+    CallbackSupportMixin,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Normalize columns by running averages of their mean and variance.
 
