@@ -6,6 +6,7 @@ import inspect
 import re
 import subprocess
 import sys
+import textwrap
 import typing
 from pathlib import Path
 from types import UnionType
@@ -77,7 +78,7 @@ def declared(cls):
         if not base.__module__.startswith("skbn."):
             continue
         names |= {name for name, value in vars(base).items() if isinstance(value, property)}
-        for statement in ast.parse(inspect.getsource(base)).body[0].body:
+        for statement in ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body:
             if isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING":
                 names |= {part.target.id for part in statement.body}
     return {name for name in names if not name.startswith("_")}
