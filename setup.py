@@ -1,13 +1,17 @@
-"""Build of the Cython extensions; all metadata is in pyproject.toml.
+"""The build of the Cython extensions. All metadata is in pyproject.toml.
 
-``SKBN_DEBUG=1`` builds with Cython's bounds, ``None``, wraparound and overflow
-checks on and without optimization: the same suite then runs on checked kernels.
+Three environment variables change the build.
 
-``SKBN_SANITIZE=1`` builds with GCC's address and undefined-behaviour sanitizers, which see what the
-loops over pointers do. Their libraries must be loaded before Python: docs/contributing.rst.
+``SKBN_DEBUG=1`` switches Cython's checks on (bounds, ``None``, overflow) and the optimization of
+the compiler off. The same tests then run on checked kernels.
 
-``SKBN_SIMD`` set to ``baseline``, ``avx2`` or ``avx512`` builds for that level alone, where a
-build has several otherwise (GCC on x86-64 Linux) and the processor chooses.
+``SKBN_SANITIZE=1`` builds with GCC's address and undefined-behaviour sanitizers, which watch the
+loops over pointers. The libraries of the sanitizers must be loaded before Python:
+docs/contributing.rst says how.
+
+``SKBN_SIMD=baseline``, ``SKBN_SIMD=avx2`` or ``SKBN_SIMD=avx512`` builds the loops for one
+instruction set. Without this variable GCC on x86-64 Linux builds the loops for all three
+instruction sets, and the processor chooses one at run time.
 """
 
 import os
@@ -24,7 +28,7 @@ from setuptools.errors import CompileError, PlatformError
 DEBUG = os.environ.get("SKBN_DEBUG", "0") not in ("", "0")
 
 SANITIZE = os.environ.get("SKBN_SANITIZE", "0") not in ("", "0")
-# The first finding ends the process: none is lost in the output of the tests.
+# The first finding ends the process, so no finding is lost in the output of the tests.
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"] if SANITIZE else []
 
 LEVELS = {
@@ -58,7 +62,7 @@ HELP = (
 
 
 class BuildExtensions(build_ext):
-    """``build_ext`` on all cores that says in words what is missing to compile."""
+    """``build_ext`` on all cores, with errors that say what is missing to compile."""
 
     def finalize_options(self):
         super().finalize_options()
@@ -91,15 +95,18 @@ def compile_arguments():
         return ["/Od", "/DSKBN_DEBUG"] if DEBUG else ["/O2"]
     if DEBUG:
         return ["-O1", "-g", "-DSKBN_DEBUG", *SANITIZERS, *LEVELS[level]]
-    # Neither errno nor the floating point exception flags are ever read: without the one sqrt
-    # vectorizes, without the other comparisons do. NaN and infinity keep their meaning.
+    # No code reads errno or the flags of floating point exceptions. Without errno the compiler
+    # vectorizes sqrt, and without the flags comparisons. NaN and infinity keep their meaning.
     # Debug information would double the time and the size of the build.
     optimized = ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math"]
     return [*optimized, *SANITIZERS, *LEVELS[level]]
 
 
 def extensions():
-    """The extensions, cythonized; all anew where they were built with other settings."""
+    """The extensions, translated to C.
+
+    All extensions are built anew if the last build had other settings.
+    """
     settings = repr((DIRECTIVES, compile_arguments()))
     stamp = Path("build", "settings")
     changed = not stamp.is_file() or stamp.read_text() != settings

@@ -1,16 +1,25 @@
-"""A checkout whose extensions are not built: what to do about it.
+"""The error of a checkout whose extensions are not built, which says what to do.
 
-Nothing is imported here that has to be built, and nothing is looked at while all imports succeed.
+This file imports nothing that has to be built. The folder is searched only after an import has
+failed.
 """
 
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 
-def unbuilt_modules(package):
-    """The modules of a package folder that have a Cython source and no extension for this Python.
+def unbuilt_modules(package: Path) -> list[str]:
+    """Names of the modules that have a Cython source, and no extension for this Python.
 
-    An installed package has none, for it has no Cython sources.
+    Parameters
+    ----------
+    package : pathlib.Path
+        The folder of a package. An installed package has no Cython sources, so its list is empty.
+
+    Returns
+    -------
+    names : list of str
+        Such as "skbn.kernels.blas".
     """
     return [
         ".".join(source.relative_to(package.parent).with_suffix("").parts)
@@ -19,8 +28,20 @@ def unbuilt_modules(package):
     ]
 
 
-def explain(error):
-    """Raise an error that says what to do, if `error` comes of extensions that are not built."""
+def explain(error: ImportError) -> None:
+    """Raise an error that says what to do, if `error` has its cause in missing extensions.
+
+    Parameters
+    ----------
+    error : ImportError
+        The error of an import.
+
+    Raises
+    ------
+    ImportError
+        If a module of this package was not found, and an extension is not built. The function
+        returns after any other `error`.
+    """
     package = Path(__file__).resolve().parent
     is_ours = (error.name or "").split(".")[0] == package.name
     unbuilt = unbuilt_modules(package) if is_ours else []

@@ -1,4 +1,4 @@
-"""The version of skbn, and those of everything it runs on."""
+"""The version of skbn, and a report of the versions of all that skbn runs on."""
 
 from importlib.metadata import PackageNotFoundError, version
 
@@ -7,18 +7,20 @@ import sklearn
 from skbn.kernels import _simd
 
 try:
-    __version__ = version("skbn")
-except PackageNotFoundError:  # built in place, not installed
+    __version__: str = version("skbn")
+except PackageNotFoundError:  # The extensions are built in place, and skbn is not installed.
     __version__ = "unknown"
 
 
-def show_versions():
-    """Print what a report of a problem should hold.
+def show_versions() -> None:
+    """Print the versions that a report of a problem should contain.
 
-    The version of skbn, the instruction set of its loops, and whether it is a debug build, which
-    is many times slower; then what :func:`sklearn.show_versions` prints: system, Python,
-    dependencies, and the BLAS libraries with their threads (that of SciPy does the products of
-    the networks).
+    The first lines are the version of skbn, the instruction set that its compiled loops use, and
+    whether this is a debug build. A debug build checks more and is many times slower.
+
+    The other lines come from :func:`sklearn.show_versions`: the system, Python, the versions of
+    the dependencies, and the BLAS libraries with their numbers of threads. skbn multiplies
+    matrices by the BLAS of SciPy.
 
     Examples
     --------
