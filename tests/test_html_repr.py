@@ -107,6 +107,8 @@ def test_every_parameter_has_a_tooltip_from_our_docstring(cls):
     for name in inspect.signature(cls).parameters:
         begin = f"{page_of(cls)}#:~:text={name},-"
         (link,) = [link for link in found if html.unescape(link).startswith(begin)]
+        # A browser finds no text with several blanks in a row, since pages show one.
+        assert "  " not in unquote(html.unescape(link))
         head, _, text = html.unescape(found[link]).partition("<br><br>")
         assert head.startswith(f"{name}: ")
         assert re.sub(r"\s+", " ", head.partition(": ")[2].replace("`", "")) == re.sub(

@@ -39,9 +39,9 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
     hidden_layer_sizes : array-like of shape (n_layers - 2,), default=(80, 80, 80)
         Units of each hidden layer.
 
-    activation : {'identity', 'logistic', 'tanh', 'relu', 'silu', 'gelu', 'mish', \
-            'leaky_relu'}, default='silu'
-        Activation function of the hidden layers. 'silu' is ``x * logistic(x)``, 'gelu' the
+    activation : str, default='silu'
+        Activation function of the hidden layers: 'identity', 'logistic', 'tanh', 'relu', 'silu',
+        'gelu', 'mish' or 'leaky_relu'. 'silu' is ``x * logistic(x)``, 'gelu' the
         exact ``x * Phi(x)``, 'mish' ``x * tanh(log(1 + exp(x)))``: smooth relatives of 'relu'
         that leave no unit dead. 'leaky_relu' has the slope 0.01 below zero.
 
@@ -59,9 +59,9 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
         32 and at most 128; in scikit-learn's mode ``min(200, n_samples)``. A last mini-batch of
         one row joins the one before it under batch norm. With batch norm at least 2.
 
-    learning_rate : {'constant', 'invscaling', 'adaptive', 'cosine', 'one_cycle'}, \
-            default='one_cycle'
-        Schedule of the learning rate. For ``solver='sgd'``: 'invscaling',
+    learning_rate : str, default='one_cycle'
+        Schedule of the learning rate: 'constant', 'invscaling', 'adaptive', 'cosine' or
+        'one_cycle'. For ``solver='sgd'``: 'invscaling',
         ``learning_rate_init / (t + 1) ** power_t`` after t rows; 'adaptive', divided by 5 each
         time the loss stops improving. For Adam and RMSProp too: 'cosine', from
         `learning_rate_init` to 0 along half a cosine, which often ends at a better score than a

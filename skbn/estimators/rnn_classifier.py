@@ -67,9 +67,9 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
         under batch norm. With batch norm at least 2; but in 'full' the noise of each step's
         statistics goes on to the next, so of fewer than 8 it learns little or nothing.
 
-    learning_rate : {'constant', 'invscaling', 'adaptive', 'cosine', 'one_cycle'}, \
-            default='one_cycle'
-        Schedule of the learning rate. For ``solver='sgd'``: 'invscaling',
+    learning_rate : str, default='one_cycle'
+        Schedule of the learning rate: 'constant', 'invscaling', 'adaptive', 'cosine' or
+        'one_cycle'. For ``solver='sgd'``: 'invscaling',
         ``learning_rate_init / (t + 1) ** power_t`` after t rows; 'adaptive', divided by 5 each
         time the loss stops improving. For Adam and RMSProp too: 'cosine', from
         `learning_rate_init` to 0 along half a cosine, which often ends at a better score than a
