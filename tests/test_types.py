@@ -15,6 +15,7 @@ import pytest
 from sklearn.utils._param_validation import StrOptions
 
 import skbn
+from skbn.kernels.activations import ACTIVATIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = [cls for cls in map(skbn.__dict__.get, skbn.__all__) if isinstance(cls, type)]
@@ -117,6 +118,12 @@ def test_stubs_agree_with_the_extensions(stub):
     assert {name for name in constants if not name.startswith("_")} == {
         name for name in vars(module) if name.isupper() and not name.startswith("_")
     }
+
+
+def test_the_stub_allows_the_activations_that_there_are():
+    tree = ast.parse((ROOT / "skbn" / "kernels" / "activations.pyi").read_text(encoding="utf-8"))
+    strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    assert {value for value in strings if isinstance(value, str)} == ACTIVATIONS.keys()
 
 
 # A comment is the error of its line, or begins the type that is revealed.
