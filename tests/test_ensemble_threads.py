@@ -290,6 +290,10 @@ class TestCtrlC:
         with pytest.warns(UserWarning, match="Training interrupted"):
             fitted.fit(X, y)
         assert len(fitted.loss_curve_) == 2
+        # The first member has the rate of the third epoch, and the ensemble has not its loss.
+        rates = fitted.estimators_[0].learning_rate_curve_
+        assert len(rates) == 3
+        assert fitted.learning_rate_curve_ == rates[:2]
         assert fitted.score(X, y) > 0.3
 
     def test_in_the_preparation_the_ensemble_is_as_it_was(self, monkeypatch):

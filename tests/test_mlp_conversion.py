@@ -471,3 +471,19 @@ def test_a_loss_that_scikit_learn_lacks_concerns_training_alone():
     ours._loss = "huber"
     with pytest.raises(ValueError, match="huber"):
         ours.to_sklearn()
+
+
+def test_curves_go_on_after_from_sklearn():
+    X, y = data_for("binary")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        scored = MLPClassifier(early_stopping=True, max_iter=4, random_state=0).fit(X, y)
+        unscored = MLPClassifier(max_iter=2, random_state=0).fit(X, y)
+    ours = MLPWithBatchNormClassifier.from_sklearn(scored)
+    assert ours.validation_epochs_ == [1, 2, 3, 4]
+    assert ours.learning_rate_curve_ == []
+    ours.partial_fit(X, y, X_val=X, y_val=y)
+    assert ours.validation_epochs_ == [1, 2, 3, 4, 5]
+    assert len(ours.validation_scores_) == len(ours.loss_curve_) == 5
+    assert ours.learning_rate_curve_ == [0.001]
+    assert MLPWithBatchNormClassifier.from_sklearn(unscored).validation_epochs_ is None

@@ -147,7 +147,7 @@ def at_each_line(old, new, call):
     [
         (cls, pair, method)
         for cls, pair in CASES
-        for method in ("predict", "predict_proba", "predict_log_proba")
+        for method in ("predict", "predict_proba", "predict_log_proba", "hidden_activations")
         if hasattr(cls, method)
     ],
 )

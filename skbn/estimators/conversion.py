@@ -154,9 +154,13 @@ def from_sklearn(cls, plain, plain_parameters):
         if hasattr(plain, name):
             setattr(estimator, name, copy(getattr(plain, name)))
     if hasattr(plain, "loss_curve_"):  # not after L-BFGS
-        # scikit-learn records neither of both.
+        # scikit-learn records neither of both. It scores after every epoch.
         estimator.learning_rate_curve_ = []
         estimator.validation_loss_curve_ = None
+        n_epochs, scores = len(plain.loss_curve_), getattr(plain, "validation_scores_", None)
+        estimator.validation_epochs_ = None
+        if scores:
+            estimator.validation_epochs_ = list(range(n_epochs - len(scores) + 1, n_epochs + 1))
     estimator._is_plain = True
     estimator._input_kind = None
     estimator._random_sequence = estimator._split_place = None

@@ -364,12 +364,13 @@ def record_of(members, losses_before):
     n = len(losses_before)
     # Ctrl-C may have come between the records of two members.
     curves = zip(*(member.loss_curve_[n:] for member in members), strict=False)
+    losses = [*losses_before, *(float(np.mean(losses)) for losses in curves)]
     return {
         "estimators_": members,
         "n_outputs_": members[0].n_outputs_,
         "n_iter_": members[0].n_iter_,
-        "loss_curve_": [*losses_before, *(float(np.mean(losses)) for losses in curves)],
-        "learning_rate_curve_": list(members[0].learning_rate_curve_),
+        "loss_curve_": losses,
+        "learning_rate_curve_": members[0].learning_rate_curve_[: len(losses)],
     }
 
 

@@ -57,7 +57,7 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
         Mean over the members of their training losses in each epoch.
 
     learning_rate_curve_ : list of float
-        Learning rate at the start of each epoch.
+        Learning rate of the first mini-batch of each epoch, in the first member.
 
     best_loss_ : float or None
         Least mean loss of an epoch; None with ``early_stopping=True`` of the members.

@@ -10,10 +10,11 @@ from scipy.sparse import issparse
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skbn.estimators.annotations import Floats
+from skbn.estimators.annotations import Floats, MatrixLike
 from skbn.estimators.base import BaseWithBatchNorm
 from skbn.estimators.columns import column_moments
 from skbn.estimators.conversion import EXPRESSED, from_sklearn, to_sklearn
+from skbn.estimators.hidden_layers import outputs_of_layer
 from skbn.estimators.inputs import INPUT_KINDS, input_normalization, input_table
 from skbn.estimators.periodic import draw_embedding, embedded_columns
 from skbn.estimators.rows import checked_table
@@ -182,6 +183,40 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+    def hidden_activations(self, X: MatrixLike, layer: int = -1) -> Floats:
+        """Outputs of a hidden layer, as the network computes them for a prediction.
+
+        A layer ends with its activation, or with its batch norm under ``batch_norm="after"``.
+        Batch norm uses the running statistics, and dropout drops nothing. For the last hidden
+        layer, ``hidden_activations(X) @ coefs_[-1] + intercepts_[-1]`` are the raw outputs of the
+        network up to rounding.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows, in the form that ``fit`` takes.
+        layer : int, default=-1
+            Number of the hidden layer, counted from 0; a negative number counts from the last
+            hidden layer.
+
+        Returns
+        -------
+        activations : ndarray of shape (n_samples, n_units)
+            In the dtype of the network, which is the dtype of ``coefs_``.
+
+        Raises
+        ------
+        IndexError
+            If the network has no such hidden layer.
+        TypeError
+            If `layer` is not an integer.
+        ValueError
+            If `X` is not what was fitted on, or if an activation is not a finite number.
+        NotFittedError
+            If nothing was fitted before.
+        """
+        return outputs_of_layer(self._look(), X, layer)
 
     def to_sklearn(self) -> Any:
         """The same network as scikit-learn's plain one, the normalization folded into it.

@@ -238,7 +238,8 @@ class MLPWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPWithBatchNorm):
         after ``solver='lbfgs'``, which has no epochs.
 
     learning_rate_curve_ : list of float
-        Learning rate at the start of each epoch.
+        Learning rate of the first mini-batch of each epoch. 'cosine' and 'one_cycle' change the
+        rate within an epoch, too.
 
     validation_scores_ : list of float or None
         Score on the validation rows after the epochs `validation_epochs_`; None without validation

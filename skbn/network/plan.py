@@ -316,6 +316,21 @@ def n_layers_of(plan):
     return 1 + np.count_nonzero(plan["kind"] == LINEAR)
 
 
+def hidden_layers_of(plan):
+    """Where `Network.infer` stops for each hidden layer of a multi-layer perceptron.
+
+    Returns
+    -------
+    inputs, outputs : list of int
+        So many operations give the inputs of the activation of a layer, and so many its outputs.
+        Dropout, which does nothing at inference, is not counted.
+    """
+    inputs = [int(position) for position in np.flatnonzero(plan["kind"] == ACTIVATION)]
+    # The operation behind the activation is a linear map, dropout, or a batch norm.
+    outputs = [position + 1 + int(plan["kind"][position + 1] == BATCH_NORM) for position in inputs]
+    return inputs, outputs
+
+
 def placement_of(plan):
     """Where hidden layers are normalized: "before", "after" or None, as in `feed_forward`."""
     normalized = np.flatnonzero(plan["kind"] == BATCH_NORM)
