@@ -1,6 +1,10 @@
 """Batch normalization for scikit-learn."""
 
 try:
+    from skbn.displays.activation_drift import ActivationDriftDisplay
+    from skbn.displays.activation_recorder import ActivationRecorder
+    from skbn.displays.sensitivity import SensitivityDisplay
+    from skbn.displays.training_curve import TrainingCurveDisplay
     from skbn.estimators.ensemble_classifier import MLPEnsembleWithBatchNormClassifier
     from skbn.estimators.ensemble_regressor import MLPEnsembleWithBatchNormRegressor
     from skbn.estimators.mlp_classifier import MLPWithBatchNormClassifier
@@ -19,6 +23,8 @@ except ImportError as error:
 MLPWithBatchNorm = MLPWithBatchNormClassifier
 
 __all__ = [
+    "ActivationDriftDisplay",
+    "ActivationRecorder",
     "BatchNormTransformer",
     "MLPEnsembleWithBatchNormClassifier",
     "MLPEnsembleWithBatchNormRegressor",
@@ -27,6 +33,8 @@ __all__ = [
     "MLPWithBatchNormRegressor",
     "RNNWithBatchNormClassifier",
     "RNNWithBatchNormRegressor",
+    "SensitivityDisplay",
+    "TrainingCurveDisplay",
     "__version__",
     "show_versions",
 ]

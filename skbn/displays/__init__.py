@@ -1,0 +1,16 @@
+"""Pictures of trained networks, in the manner of scikit-learn's displays."""
+
+from skbn.displays.activation_drift import ActivationDriftDisplay
+from skbn.displays.activation_recorder import ActivationRecord, ActivationRecorder
+from skbn.displays.sensitivity import SensitivityCurve, SensitivityDisplay
+from skbn.displays.training_curve import TrainingCurveDisplay, TrainingCurves
+
+__all__ = [
+    "ActivationDriftDisplay",
+    "ActivationRecord",
+    "ActivationRecorder",
+    "SensitivityCurve",
+    "SensitivityDisplay",
+    "TrainingCurveDisplay",
+    "TrainingCurves",
+]

@@ -1,0 +1,337 @@
+"""How the inputs of activations change while a network is trained."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import clone, is_classifier
+from sklearn.utils import check_random_state, check_scalar, resample
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils.multiclass import unique_labels
+from sklearn.utils.validation import _num_samples
+
+from skbn.displays.activation_recorder import ActivationRecord, ActivationRecorder
+from skbn.displays.panels import axes_of, panels_for
+from skbn.estimators.mlp import BaseMLPWithBatchNorm
+
+# Rows that `from_estimator` looks at: quantiles of more rows look the same.
+MOST_ROWS = 2000
+
+# The lines of the quantiles, in the order of ``activation_recorder.QUANTILES``.
+STYLES = (
+    {"label": "15 %", "linestyle": ":", "linewidth": 1.2},
+    {"label": "median", "linestyle": "-"},
+    {"label": "85 %", "linestyle": "--", "linewidth": 1.2},
+)
+
+
+class ActivationDriftDisplay:
+    """Inputs of activations over the epochs of a training, a column for each training.
+
+    The upper panels show one unit each: the median of the inputs of its activation over fixed
+    rows, and the band from the 15 % to the 85 % quantile. Ioffe and Szegedy (2015) call the drift
+    of these inputs internal covariate shift. The lowest panel shows each hidden layer: the mean of
+    the inputs of its activation over rows and units, and the band of one standard deviation around
+    the mean.
+
+    Panels in one row of a new figure share their axis, so that columns can be compared.
+
+    Use :meth:`from_recorder` or :meth:`from_estimator` to make a display.
+
+    Parameters
+    ----------
+    records : dict of str or None to ActivationRecord
+        What was recorded of each training, by the title of its column.
+
+    Attributes
+    ----------
+    ax_ : ndarray of Axes, of shape (n_units + 1,) or (n_units + 1, n_trainings)
+        The panels.
+
+    figure_ : matplotlib.figure.Figure
+        The figure of the panels.
+
+    quantile_lines_ : list of list of matplotlib.lines.Line2D
+        Of each training the lines of the 15, 50 and 85 % quantiles, unit by unit.
+
+    layer_lines_ : list of list of matplotlib.lines.Line2D
+        Of each training the lines of the means, layer by layer.
+
+    See Also
+    --------
+    ActivationRecorder : Records the inputs of activations.
+    TrainingCurveDisplay : Loss, score and learning rate over epochs.
+
+    References
+    ----------
+    Ioffe and Szegedy (2015), "Batch normalization: accelerating deep network training by reducing
+    internal covariate shift", figure 1 (b, c).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skbn import ActivationDriftDisplay, MLPWithBatchNormClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> mlp = MLPWithBatchNormClassifier((30, 30), activation="logistic", random_state=0)
+    >>> display = ActivationDriftDisplay.from_estimator(mlp, X, y, n_epochs=5)
+    >>> display.ax_.shape
+    (2, 2)
+    >>> display.figure_.savefig("drift.png")  # doctest: +SKIP
+    """
+
+    def __init__(self, *, records):
+        self.records = records
+
+    @classmethod
+    def from_recorder(cls, recorder, *, ax=None, line_kw=None, band_kw=None):
+        """Draw what recorders have recorded.
+
+        Parameters
+        ----------
+
+        recorder : ActivationRecorder, ActivationRecord, or dict of str to one of them
+            A dict has a column for each entry, its key as the title. Of a recorder the last
+            training is drawn; other trainings are in its `records_`.
+
+        ax : array of matplotlib.axes.Axes, default=None
+            The Axes to draw on, for a dict of shape (n_units + 1, n_trainings); ``None``: a new
+            figure.
+
+        line_kw, band_kw : dict, default=None
+            Keywords for :meth:`matplotlib.axes.Axes.plot` and
+            :meth:`matplotlib.axes.Axes.fill_between`.
+
+        Returns
+        -------
+
+        display : ActivationDriftDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If `recorder` is something else.
+        ValueError
+            If nothing was recorded, or if the numbers of units differ.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_recorder")
+        recorders = recorder if isinstance(recorder, dict) else {None: recorder}
+        records = {name: _record_of(given, name) for name, given in recorders.items()}
+        return cls(records=records).plot(ax, line_kw=line_kw, band_kw=band_kw)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y,
+        *,
+        n_epochs=20,
+        layer=-1,
+        units=(0,),
+        ax=None,
+        line_kw=None,
+        band_kw=None,
+    ):
+        """Train two clones of a perceptron, with and without batch norm, and draw both.
+
+        The clones differ in `batch_norm` alone: one has the value of `estimator`, or ``"before"``
+        where that is None; the other one has None. Both have the same `random_state`, so both
+        begin with the same weights.
+
+        Each clone is trained by `n_epochs` calls of ``partial_fit`` on all rows. So the learning
+        rate is constant: `learning_rate_init`, of which 'auto' is 0.001. No rows are held out, and
+        predictions are by running averages. To see the training of ``fit``, with its schedule and
+        its held-out rows, give an :class:`ActivationRecorder` to ``set_callbacks``.
+
+        Parameters
+        ----------
+
+        estimator : MLPWithBatchNormClassifier or MLPWithBatchNormRegressor
+            The network; it is cloned, and need not be fitted.
+
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. The inputs of activations are recorded on these rows too, of more than
+            2000 rows on 2000 drawn ones.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+
+        n_epochs : int, default=20
+            Epochs of each training.
+
+        layer : int, default=-1
+            Number of the hidden layer of the units; negative numbers count from the last one.
+
+        units : int or sequence of int, default=(0,)
+            Numbers of the units, a panel for each.
+
+        ax : array of matplotlib.axes.Axes, default=None
+            The Axes to draw on, of shape (n_units + 1, 2); ``None``: a new figure.
+
+        line_kw, band_kw : dict, default=None
+            Keywords for :meth:`matplotlib.axes.Axes.plot` and
+            :meth:`matplotlib.axes.Axes.fill_between`.
+
+        Returns
+        -------
+
+        display : ActivationDriftDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        IndexError
+            If the network has no such layer or unit.
+        TypeError
+            If `estimator` is no perceptron of this package, for example a pipeline. Of a pipeline
+            give the last step, and `X` as the steps before transform it.
+        ValueError
+            As ``partial_fit``.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        if not isinstance(estimator, BaseMLPWithBatchNorm):
+            raise TypeError(
+                f"{cls.__name__}.from_estimator takes a MLPWithBatchNormClassifier or a "
+                f"MLPWithBatchNormRegressor, got {type(estimator).__name__}. Of a Pipeline give "
+                "the last step, and X as the steps before transform it."
+            )
+        check_scalar(n_epochs, "n_epochs", Integral, min_val=1)
+        seed = estimator.random_state
+        if not isinstance(seed, Integral):
+            # A generator would give the second clone other numbers.
+            seed = check_random_state(seed).randint(np.iinfo(np.int32).max)
+        rows = X
+        if _num_samples(X) > MOST_ROWS:
+            rows = resample(X, replace=False, n_samples=MOST_ROWS, random_state=seed)
+        classes = {"classes": unique_labels(y)} if is_classifier(estimator) else {}
+        records = {}
+        for name, batch_norm in (
+            ("with batch norm", estimator.batch_norm or "before"),
+            ("without batch norm", None),
+        ):
+            network = clone(estimator).set_params(batch_norm=batch_norm, random_state=seed)
+            recorder = ActivationRecorder(rows, layer=layer, units=units)
+            for _ in range(n_epochs):
+                recorder.record(network.partial_fit(X, y, **classes))
+            records[name] = recorder.records_[-1]
+        return cls(records=records).plot(ax, line_kw=line_kw, band_kw=band_kw)
+
+    def plot(self, ax=None, *, line_kw=None, band_kw=None):
+        """Draw the inputs of the activations.
+
+        Parameters
+        ----------
+
+        ax : array of matplotlib.axes.Axes, default=None
+            The Axes to draw on, of shape (n_units + 1, n_trainings); ``None``: a new figure.
+
+        line_kw, band_kw : dict, default=None
+            Keywords for :meth:`matplotlib.axes.Axes.plot` and
+            :meth:`matplotlib.axes.Axes.fill_between`.
+
+        Returns
+        -------
+
+        display : ActivationDriftDisplay
+            This display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If the numbers of units differ, or if `ax` has another number of Axes.
+        """
+        records = list(self.records.values())
+        if len({len(record.units) for record in records}) != 1:
+            counts = {name: len(record.units) for name, record in self.records.items()}
+            raise ValueError(f"The trainings need one number of recorded units, got {counts}.")
+        n_units = len(records[0].units)
+        panels = panels_for(self, ax, n_units + 1, len(records), sharex="col", sharey="row")
+        line_kw, band_kw = line_kw or {}, {"alpha": 0.2, "linewidth": 0.0} | (band_kw or {})
+        self.quantile_lines_, self.layer_lines_ = [], []
+        for column, (name, record) in enumerate(self.records.items()):
+            is_first = column == 0
+            lines = []
+            for number, unit in enumerate(record.units):
+                panel = panels[number, column]
+                lines += _draw_unit(panel, record, number, line_kw, band_kw)
+                if is_first or (record.layer, unit) != (records[0].layer, records[0].units[number]):
+                    panel.set_ylabel(
+                        f"Input of the activation,\nunit {unit} of layer {record.layer}"
+                    )
+            self.quantile_lines_.append(lines)
+            panel = panels[n_units, column]
+            self.layer_lines_.append(_draw_layers(panel, record, line_kw, band_kw))
+            if is_first:
+                panels[0, column].legend()
+                panel.set_ylabel("Inputs of activations,\nmean ± standard deviation")
+            if is_first or len(record.means[0]) != len(records[0].means[0]):
+                panel.legend()
+            if name is not None:
+                panels[0, column].set_title(name)
+            panel.set_xlabel("Epoch")
+        self.ax_ = axes_of(panels)
+        self.figure_ = panels[0, 0].figure
+        return self
+
+
+def _record_of(given, name):
+    """The record to draw: the last one of a recorder that has a look at a network."""
+    whose = "The recorder" if name is None else f"The recorder {name!r}"
+    if isinstance(given, ActivationRecord):
+        records = [given]
+    elif isinstance(given, ActivationRecorder):
+        records = given.records_
+    else:
+        raise TypeError(
+            f"An ActivationRecorder is needed, an ActivationRecord or a dict of them, "
+            f"got {type(given).__name__}."
+        )
+    records = [record for record in records if record.epochs]
+    if not records:
+        raise ValueError(
+            f"{whose} has recorded nothing: set it by mlp.set_callbacks(recorder) before fit "
+            "(scikit-learn 1.9 or later), or call recorder.record(mlp) after each partial_fit."
+        )
+    return records[-1]
+
+
+def _marker(epochs):
+    # A line through one point is not seen.
+    return {"marker": "o"} if len(epochs) == 1 else {}
+
+
+def _draw_unit(panel, record, number, line_kw, band_kw):
+    quantiles = np.array([of[number] for of in record.quantiles])
+    style = _marker(record.epochs) | line_kw
+    lines = []
+    for values, of_quantile in zip(quantiles.T, STYLES, strict=True):
+        lines += panel.plot(record.epochs, values, **of_quantile | style)
+        style = {"color": lines[0].get_color()} | style
+    colored = {"color": lines[0].get_color()} | band_kw
+    panel.fill_between(record.epochs, quantiles[:, 0], quantiles[:, 2], **colored)
+    _whole_epochs(panel)
+    return lines
+
+
+def _draw_layers(panel, record, line_kw, band_kw):
+    means, stds = np.array(record.means), np.array(record.stds)
+    lines = []
+    for layer in range(means.shape[1]):
+        mean, std = means[:, layer], stds[:, layer]
+        style = _marker(record.epochs) | {"label": f"layer {layer}"} | line_kw
+        (line,) = panel.plot(record.epochs, mean, **style)
+        colored = {"color": line.get_color()} | band_kw
+        panel.fill_between(record.epochs, mean - std, mean + std, **colored)
+        lines.append(line)
+    _whole_epochs(panel)
+    return lines
+
+
+def _whole_epochs(panel):
+    from matplotlib.ticker import MaxNLocator
+
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))

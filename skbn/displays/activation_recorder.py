@@ -1,0 +1,252 @@
+"""A callback that records the inputs of activations while a network is trained."""
+
+import weakref
+from dataclasses import dataclass, field
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import check_scalar
+
+from skbn.estimators.hidden_layers import inputs_of_activations, number_of_layer
+from skbn.estimators.mlp import BaseMLPWithBatchNorm
+
+# The quantiles of figure 1 of Ioffe and Szegedy (2015).
+QUANTILES = (0.15, 0.5, 0.85)
+
+
+@dataclass
+class ActivationRecord:
+    """What an :class:`ActivationRecorder` has recorded of one training.
+
+    Attributes
+    ----------
+    layer : int
+        Number of the hidden layer of the units, counted from 0.
+
+    units : tuple of int
+        Numbers of the units, counted from 0.
+
+    epochs : list of int
+        The epochs after which the network was looked at, counted from 1.
+
+    rows_seen : list of int
+        Training rows seen by then, ``t_``: a row counts once an epoch.
+
+    quantiles : list of ndarray of shape (n_units, 3)
+        At each look the 15, 50 and 85 % quantiles of the inputs of the activation of each unit.
+
+    means, stds : list of ndarray of shape (n_layers,)
+        At each look the mean and the standard deviation of the inputs of the activation of each
+        hidden layer, over all rows and units.
+    """
+
+    layer: int
+    units: tuple
+    epochs: list = field(default_factory=list)
+    rows_seen: list = field(default_factory=list)
+    quantiles: list = field(default_factory=list)
+    means: list = field(default_factory=list)
+    stds: list = field(default_factory=list)
+
+
+class ActivationRecorder:
+    """Records the inputs of the activations of a perceptron while it is trained.
+
+    The inputs of an activation are the outputs of batch norm under ``batch_norm="before"``, and
+    the outputs of the linear map otherwise. The rows `X` go through the network as in a
+    prediction: batch norm uses running statistics, and dropout drops nothing. During ``fit`` the
+    statistics are exact, as at the end of ``fit``: the statistics are computed anew at the end of
+    each epoch, which takes about the time of a prediction of all training rows. Where several
+    epochs lie between two looks (`every`), scikit-learn still asks for the network of each epoch.
+
+    From scikit-learn 1.9 on, a recorder is a callback: ``mlp.set_callbacks(recorder)`` before
+    ``fit``. :meth:`record` looks at a network by hand, after a call of ``partial_fit``, in every
+    version of scikit-learn.
+
+    Each call of ``fit`` begins a record in `records_`. Clones share their callbacks, so the fits of
+    a grid search have a record each in one recorder. The records that other processes make
+    (``n_jobs`` with joblib's default backend) stay in these processes. A pickled recorder keeps
+    its records and `X`; after loading, :meth:`record` begins another record.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        The rows to look at; some hundreds suffice. A network in a
+        :class:`~sklearn.pipeline.Pipeline` sees rows that earlier steps have transformed, so `X`
+        must be transformed rows.
+
+    layer : int, default=-1
+        Number of the hidden layer of the units; negative numbers count from the last one.
+
+    units : int or sequence of int, default=(0,)
+        Numbers of the units of that layer whose quantiles are recorded.
+
+    every : int, default=1
+        Epochs from one look of the callback to the next.
+
+    Attributes
+    ----------
+    records_ : list of ActivationRecord
+        One record for each training, in the order of their beginnings.
+
+    See Also
+    --------
+    ActivationDriftDisplay : Draws what was recorded.
+
+    References
+    ----------
+    Ioffe and Szegedy (2015), "Batch normalization: accelerating deep network training by reducing
+    internal covariate shift", figure 1 (b, c).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skbn import ActivationRecorder, MLPWithBatchNormClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> recorder = ActivationRecorder(X[:200], units=(0, 1))
+    >>> mlp = MLPWithBatchNormClassifier(random_state=0)
+    >>> for _ in range(3):
+    ...     recorder.record(mlp.partial_fit(X, y, classes=range(10)))
+    >>> recorder.records_[-1].epochs
+    [1, 2, 3]
+    >>> recorder.records_[-1].quantiles[0].shape
+    (2, 3)
+    """
+
+    def __init__(self, X, *, layer=-1, units=(0,), every=1):
+        check_scalar(layer, "layer", Integral)
+        check_scalar(every, "every", Integral, min_val=1)
+        units = tuple(units) if np.iterable(units) else (units,)
+        for unit in units:
+            check_scalar(unit, "a unit", Integral, min_val=0)
+        if not units:
+            raise ValueError("units has no unit: give one at least.")
+        self.X = X
+        self.layer = layer
+        self.units = tuple(int(unit) for unit in units)
+        self.every = every
+        self.records_ = []
+        self._begin()
+
+    def _begin(self):
+        # Which estimator a record belongs to, and which fit that is going on.
+        self._owned, self._fits = [], {}
+
+    def record(self, estimator):
+        """Look at a fitted network, and add what is seen to its record.
+
+        The record of the same estimator goes on, whether ``fit`` or this method began it. An
+        estimator that was fitted anew begins a record.
+
+        Parameters
+        ----------
+
+        estimator : MLPWithBatchNormClassifier or MLPWithBatchNormRegressor
+            A fitted network.
+
+        Raises
+        ------
+        IndexError
+            If the network has no such layer or unit.
+        NotFittedError
+            If nothing was fitted before.
+        TypeError
+            If `estimator` is no perceptron of this package.
+        ValueError
+            If the network does not take the rows `X`.
+        """
+        _check_kind(estimator)
+        fitted = estimator._look()
+        looked = self._look(fitted)
+        owned = [record for owner, record in self._owned if owner() is estimator]
+        if not owned or not _goes_on(owned[-1], fitted, looked):
+            owned.append(self._new_record(estimator))
+        _add(owned[-1], fitted, looked)
+
+    # The hooks of a callback (scikit-learn 1.9 and later).
+
+    def setup(self, estimator, context):
+        """Begin a record; scikit-learn calls this method at the beginning of a fit."""
+        _check_kind(estimator)
+        # `id` is no other context's as long as this one is kept.
+        self._fits[id(context)] = context, self._new_record(estimator)
+
+    def on_fit_task_begin(self, estimator, context):
+        """Nothing; scikit-learn calls this method at the beginning of a fit and of an epoch."""
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+        """Look at the network; scikit-learn calls this method at the end of an epoch and a fit."""
+        if context.task_name != "epoch" or (context.task_id + 1) % self.every:
+            return
+        _, record = self._fits[id(context.parent)]
+        fitted = fitted_estimator._look()
+        _add(record, fitted, self._look(fitted))
+
+    def teardown(self, estimator, context):
+        """Note that a fit is over; scikit-learn calls this method at the end of a fit."""
+        self._fits.pop(id(context), None)
+
+    def _new_record(self, estimator):
+        # Fits in several threads may begin at once.
+        record = ActivationRecord(self.layer, self.units)
+        self._owned.append((weakref.ref(estimator), record))
+        self.records_.append(record)
+        return record
+
+    def _look(self, fitted):
+        """Number of the layer, quantiles of the units, means and standard deviations of layers."""
+        chosen = None
+        means, stds = [], []
+        n_layers = len(fitted.coefs_) - 1
+        layer = number_of_layer(self.layer, n_layers)
+        for number, inputs in enumerate(inputs_of_activations(fitted, self.X)):
+            means.append(inputs.mean(dtype=np.float64))
+            stds.append(inputs.std(dtype=np.float64))
+            if number == layer:
+                chosen = inputs
+        n_units = chosen.shape[1]
+        if max(self.units) >= n_units:
+            raise IndexError(
+                f"unit {max(self.units)} is not there: layer {layer} has {n_units} units "
+                f"(0 to {n_units - 1})."
+            )
+        columns = chosen[:, self.units].astype(np.float64)
+        return layer, np.quantile(columns, QUANTILES, axis=0).T, np.array(means), np.array(stds)
+
+    def __getstate__(self):
+        # Neither weak references nor a fit that is going on can be stored.
+        return {name: value for name, value in vars(self).items() if name[0] != "_"}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self._begin()
+
+
+def _check_kind(estimator):
+    if not isinstance(estimator, BaseMLPWithBatchNorm):
+        raise TypeError(
+            "ActivationRecorder looks at a MLPWithBatchNormClassifier or a "
+            f"MLPWithBatchNormRegressor, got {type(estimator).__name__}. In a Pipeline, set the "
+            "callback on the last step; of an ensemble, record one member of estimators_ by hand."
+        )
+
+
+def _goes_on(record, fitted, looked):
+    """Whether a fitted network is a later state of the network of a record."""
+    return not record.epochs or (
+        _n_epochs(fitted) > record.epochs[-1] and len(record.means[-1]) == len(looked[2])
+    )
+
+
+def _add(record, fitted, looked):
+    record.layer, quantiles, means, stds = looked
+    record.quantiles.append(quantiles)
+    record.means.append(means)
+    record.stds.append(stds)
+    record.rows_seen.append(int(fitted.t_))
+    record.epochs.append(_n_epochs(fitted))
+
+
+def _n_epochs(fitted):
+    # All epochs of the network, those of earlier calls included. L-BFGS has iterations.
+    return len(getattr(fitted, "loss_curve_", ())) or int(fitted.n_iter_)

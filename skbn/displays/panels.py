@@ -1,0 +1,76 @@
+"""What the displays share: the Axes of their panels, and the choice of a logarithmic axis.
+
+matplotlib is imported when a picture is drawn.
+"""
+
+import numpy as np
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+# Width and height of a panel in inches.
+PANEL = (4.8, 3.4)
+
+
+def panels_for(caller, ax, n_rows=1, n_columns=1, *, sharex=False, sharey=False):
+    """The Axes to draw on: the given Axes, or the Axes of a new figure.
+
+    Parameters
+    ----------
+    caller : object
+        The display; an error names its class.
+
+    ax : Axes, array of Axes or None
+    n_rows, n_columns : int, default=1
+        How many panels there are.
+
+    sharex, sharey : bool or str, default=False
+        As :func:`matplotlib.pyplot.subplots` takes them, for a new figure.
+
+    Returns
+    -------
+    panels : ndarray of shape (n_rows, n_columns)
+        One Axes for each panel.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError
+        If `ax` has another number of Axes.
+    """
+    check_matplotlib_support(f"{type(caller).__name__}.plot")
+    import matplotlib.pyplot as plt
+
+    if ax is None:
+        size = (PANEL[0] * n_columns, PANEL[1] * n_rows)
+        _, panels = plt.subplots(
+            n_rows,
+            n_columns,
+            squeeze=False,
+            sharex=sharex,
+            sharey=sharey,
+            # The style says how large a figure with one panel is.
+            figsize=None if n_rows == n_columns == 1 else size,
+            layout="constrained",
+        )
+        return panels
+    panels = np.asarray(ax, dtype=object).ravel()
+    if len(panels) != n_rows * n_columns:
+        raise ValueError(
+            f"{type(caller).__name__} draws {n_rows * n_columns} panel(s), but ax has "
+            f"{len(panels)} Axes: give the second value of plt.subplots({n_rows}, {n_columns}), "
+            "or ax=None for a new figure."
+        )
+    return panels.reshape(n_rows, n_columns)
+
+
+def axes_of(panels):
+    """The attribute ``ax_`` of a display: an Axes, or an array of several Axes."""
+    panels = np.squeeze(panels)
+    return panels.item() if panels.ndim == 0 else panels
+
+
+def spans(values, factor):
+    """Whether numbers are positive and the largest is more than `factor` times the smallest."""
+    values = np.asarray(values, dtype=float)
+    values = values[np.isfinite(values)]
+    return values.size > 0 and values.min() > 0.0 and values.max() > factor * values.min()

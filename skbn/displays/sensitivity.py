@@ -1,0 +1,395 @@
+"""The scores of a search over one parameter, with and without batch norm."""
+
+from dataclasses import dataclass
+from numbers import Real
+
+import numpy as np
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils.validation import check_is_fitted
+
+from skbn.displays.panels import axes_of, panels_for, spans
+
+# A logarithmic axis where the values span more than this factor.
+LOG_FACTOR = 20.0
+
+# Marks of candidates that diverged, a shape and a height for each line: marks at one value of the
+# parameter stay apart. Heights are shares of the height of the axes.
+MARKERS = ("X", "P", "v", "D", "s", "^", "*", "o")
+LOWEST, NEXT = 0.03, 0.06
+
+# The name under which a mark is found among the lines of an Axes.
+MARK = "skbn: diverged"
+
+
+@dataclass
+class SensitivityCurve:
+    """The scores of one line.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_values,)
+        Values of the parameter, in ascending order.
+
+    means, stds : ndarray of shape (n_values,)
+        Mean and standard deviation of the scores over the folds; NaN where a score is not finite.
+    """
+
+    values: np.ndarray
+    means: np.ndarray
+    stds: np.ndarray
+
+    @property
+    def diverged(self):
+        """The values of the parameter at which a score is not finite, an ndarray."""
+        return self.values[~np.isfinite(self.means)]
+
+
+class SensitivityDisplay:
+    """Scores of a fitted search over the values of one parameter, a line for each model.
+
+    A line is the mean of the scores over the folds, and the band around it is one standard
+    deviation over the folds. A value at which a fold has no finite score has no point on the line:
+    training diverged there, and ``error_score=numpy.nan``, the default of the searches, has put NaN
+    in the place of the score. Such a value has a mark at the lower edge, in the colour of its line.
+    Each line has its own shape of mark at its own height, so marks at one value stay apart. The
+    height of a mark is no score.
+
+    Use :meth:`from_search` to make a display.
+
+    Parameters
+    ----------
+    curves : dict of str or None to SensitivityCurve
+        The scores of each line, by its label. ``None`` is the label of a single line.
+
+    param_name : str
+        Name of the parameter, the label of the horizontal axis.
+
+    score_name : str, default="Score"
+        What the score is, the label of the vertical axis.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        The Axes with the lines.
+
+    figure_ : matplotlib.figure.Figure
+        The figure of the Axes.
+
+    lines_ : list of matplotlib.lines.Line2D
+        The means.
+
+    bands_ : list of matplotlib.collections.PolyCollection
+        The bands.
+
+    marks_ : list of matplotlib.lines.Line2D or None
+        Of each line the marks of the values that diverged; ``None`` without any.
+
+    See Also
+    --------
+    TrainingCurveDisplay : Loss, score and learning rate over epochs.
+    sklearn.model_selection.ValidationCurveDisplay : Scores of one model over one parameter.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from skbn import MLPWithBatchNormClassifier, SensitivityDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> search = GridSearchCV(
+    ...     MLPWithBatchNormClassifier((10,), n_epochs=10, random_state=0),
+    ...     {"learning_rate_init": [0.001, 0.01, 0.1, 1.0], "batch_norm": ["before", None]},
+    ...     cv=3,
+    ... ).fit(X, y)
+    >>> display = SensitivityDisplay.from_search(search)
+    >>> [line.get_label() for line in display.lines_]
+    ['with batch norm', 'without batch norm']
+    >>> display.figure_.savefig("sensitivity.png")  # doctest: +SKIP
+    """
+
+    def __init__(self, *, curves, param_name, score_name="Score"):
+        self.curves = curves
+        self.param_name = param_name
+        self.score_name = score_name
+
+    @classmethod
+    def from_search(
+        cls,
+        search,
+        *,
+        param_name=None,
+        group_by=None,
+        metric=None,
+        ax=None,
+        line_kw=None,
+        band_kw=None,
+    ):
+        """Draw the scores of a fitted search.
+
+        Parameters
+        ----------
+
+        search : GridSearchCV, RandomizedSearchCV or another search with ``cv_results_``
+            A fitted search. Of a halving search each candidate counts with its last iteration,
+            which had the most rows; candidates that were dropped early had fewer.
+
+        param_name : str, default=None
+            The numeric parameter of the horizontal axis, for example ``"learning_rate_init"`` or
+            ``"mlp__learning_rate_init"``. ``None``: the numeric parameter with the most distinct
+            values, the first of several.
+
+        group_by : str or list of str, default=None
+            The parameters with a line for each of their values. ``None``: the other parameter
+            that varies; of several the one that is named ``batch_norm``. An empty list draws one
+            line. Candidates that differ in further parameters alone are one point, the mean over
+            the folds of all of them, and so is the band.
+
+        metric : str, default=None
+            Name of the score in a search with several; ``None``: the metric of `refit`.
+
+        ax : matplotlib.axes.Axes, default=None
+            The Axes to draw on; ``None``: a new figure.
+
+        line_kw, band_kw : dict, default=None
+            Keywords for :meth:`matplotlib.axes.Axes.plot` and
+            :meth:`matplotlib.axes.Axes.fill_between`.
+
+        Returns
+        -------
+
+        display : SensitivityDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        NotFittedError
+            If the search is not fitted.
+        ValueError
+            If there is no numeric parameter, or if it is not clear what to draw; the message says
+            which argument decides.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_search")
+        check_is_fitted(search, "cv_results_")
+        candidates = search.cv_results_["params"]
+        metric = _metric_of(search, metric)
+        names = list(dict.fromkeys(name for candidate in candidates for name in candidate))
+        param_name = _numeric_parameter(candidates, names, param_name)
+        groups = _groups(candidates, names, param_name, group_by)
+        folds = _fold_scores(search.cv_results_, metric)
+        chosen = _last_iterations(search.cv_results_)
+        curves = {
+            label: _curve([n for n in numbers if n in chosen], candidates, param_name, folds)
+            for label, numbers in groups.items()
+        }
+        display = cls(curves=curves, param_name=param_name, score_name=_score_name(search, metric))
+        return display.plot(ax, line_kw=line_kw, band_kw=band_kw)
+
+    def plot(self, ax=None, *, line_kw=None, band_kw=None):
+        """Draw the scores.
+
+        Parameters
+        ----------
+
+        ax : matplotlib.axes.Axes, default=None
+            The Axes to draw on; ``None``: a new figure.
+
+        line_kw, band_kw : dict, default=None
+            Keywords for :meth:`matplotlib.axes.Axes.plot` and
+            :meth:`matplotlib.axes.Axes.fill_between`.
+
+        Returns
+        -------
+
+        display : SensitivityDisplay
+            This display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        panels = panels_for(self, ax)
+        panel = panels[0, 0]
+        band_kw = {"alpha": 0.2, "linewidth": 0.0} | (band_kw or {})
+        self.lines_, self.bands_, self.marks_ = [], [], []
+        # Marks of another display on the same Axes.
+        n_before = sum(line.get_gid() == MARK for line in panel.lines)
+        for number, (label, curve) in enumerate(self.curves.items()):
+            style = {"label": label or "", "marker": "o", "markersize": 4} | (line_kw or {})
+            (line,) = panel.plot(curve.values, curve.means, **style)
+            low, high = curve.means - curve.stds, curve.means + curve.stds
+            colored = {"color": line.get_color()} | band_kw
+            self.lines_.append(line)
+            self.bands_.append(panel.fill_between(curve.values, low, high, **colored))
+            place = n_before + number
+            self.marks_.append(_mark(panel, curve, label, line.get_color(), place))
+        if spans(np.concatenate([curve.values for curve in self.curves.values()]), LOG_FACTOR):
+            panel.set_xscale("log")
+        panel.set_xlabel(self.param_name)
+        panel.set_ylabel(self.score_name)
+        if panel.get_legend_handles_labels()[1]:
+            panel.legend()
+        self.ax_ = axes_of(panels)
+        self.figure_ = panel.figure
+        return self
+
+
+def _mark(panel, curve, label, color, place):
+    if not len(curve.diverged):
+        return None
+    (marks,) = panel.plot(
+        curve.diverged,
+        np.full(len(curve.diverged), LOWEST + NEXT * place),
+        transform=panel.get_xaxis_transform(),
+        color=color,
+        marker=MARKERS[place % len(MARKERS)],
+        markersize=8,
+        markeredgecolor="none",
+        linestyle="none",
+        label="diverged" if label is None else f"{label}: diverged",
+        gid=MARK,
+        zorder=3.0,
+    )
+    return marks
+
+
+def _metric_of(search, metric):
+    """The name of the metric in the keys of ``cv_results_``."""
+    prefix = "mean_test_"
+    known = [key.removeprefix(prefix) for key in search.cv_results_ if key.startswith(prefix)]
+    if metric is None:
+        metric = "score"
+        if known != ["score"] and isinstance(search.refit, str):
+            metric = search.refit
+    if metric not in known:
+        raise ValueError(f"The search has the metrics {', '.join(known)}: give one as metric.")
+    return metric
+
+
+def _score_name(search, metric):
+    name = metric
+    if metric == "score":
+        if not isinstance(search.scoring, str):
+            return "Score"
+        name = search.scoring
+    words = name.removeprefix("neg_").replace("_", " ")
+    return f"Negative {words}" if name.startswith("neg_") else words.capitalize()
+
+
+def _is_number(value):
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+
+
+def _distinct(candidates, name):
+    """The values of a parameter as text, in the order of the candidates, without repetition."""
+    return list(dict.fromkeys(str(of[name]) for of in candidates if name in of))
+
+
+def _numeric_parameter(candidates, names, param_name):
+    if param_name is not None and param_name not in names:
+        raise ValueError(f"The search has the parameters {', '.join(names)}, not {param_name!r}.")
+    numeric = {
+        name: len(_distinct(candidates, name))
+        for name in names
+        if all(_is_number(of[name]) for of in candidates if name in of)
+    }
+    if param_name is None:
+        if not numeric:
+            raise ValueError(
+                f"The search varies {', '.join(names)}, none of which has numbers alone: there is "
+                "nothing for the horizontal axis."
+            )
+        return max(numeric, key=numeric.get)
+    if param_name not in numeric:
+        raise ValueError(
+            f"The values of {param_name!r} are not all numbers: there is no axis for them."
+        )
+    return param_name
+
+
+def _is_batch_norm(name):
+    return name.split("__")[-1] == "batch_norm"
+
+
+def _groups(candidates, names, param_name, group_by):
+    """Numbers of the candidates of each line, by the label of the line."""
+    if group_by is None:
+        others = [
+            name for name in names if name != param_name and len(_distinct(candidates, name)) > 1
+        ]
+        group_by = others if len(others) < 2 else [name for name in others if _is_batch_norm(name)]
+        if len(others) > 1 and len(group_by) != 1:
+            raise ValueError(
+                f"Beside {param_name} the search varies {', '.join(others)}: give one or some of "
+                "them as group_by, or an empty list for one line."
+            )
+    group_by = [group_by] if isinstance(group_by, str) else list(group_by)
+    for name in group_by:
+        if name not in names or name == param_name:
+            others = [other for other in names if other != param_name]
+            raise ValueError(
+                f"group_by has {name!r}, which is none of the other parameters of the search: "
+                f"{', '.join(others)}."
+            )
+    groups = {}
+    for number, candidate in enumerate(candidates):
+        if param_name in candidate:
+            key = tuple(candidate.get(name, "not set") for name in group_by)
+            groups.setdefault(tuple(map(_sortable, group_by, key)), (key, []))[1].append(number)
+    labels = {name: _distinct(candidates, name) for name in group_by}
+    order = list(groups)
+    if all(isinstance(part, float) for key in order for part in key):
+        order.sort()
+    return {
+        ", ".join(map(_label, group_by, groups[key][0], (labels[n] for n in group_by))) or None: (
+            groups[key][1]
+        )
+        for key in order
+    }
+
+
+def _sortable(name, value):
+    """A value as a number, by which lines are in order, or else as text."""
+    if _is_batch_norm(name):
+        # The line with batch norm comes first, whatever the order of the candidates.
+        return {"before": 0.0, "full": 0.0, "after": 1.0, "input": 1.0, None: 2.0}.get(value, 3.0)
+    return float(value) if _is_number(value) else str(value)
+
+
+def _label(name, value, distinct):
+    """The part of a label that one parameter gives."""
+    if not _is_batch_norm(name):
+        return f"{name.split('__')[-1]} = {value}"
+    if value is None:
+        return "without batch norm"
+    return "with batch norm" + (f" ({value})" if len(set(distinct) - {"None"}) > 1 else "")
+
+
+def _fold_scores(results, metric):
+    """Scores of shape (n_candidates, n_folds)."""
+    folds = []
+    while f"split{len(folds)}_test_{metric}" in results:
+        folds.append(results[f"split{len(folds)}_test_{metric}"])
+    return np.array(folds, dtype=float).T
+
+
+def _last_iterations(results):
+    """Numbers of the candidates that count: in a halving search their last iterations."""
+    if "iter" not in results:
+        return set(range(len(results["params"])))
+    last = {}
+    for number in np.argsort(results["iter"], kind="stable"):
+        last[str(sorted(results["params"][number].items()))] = int(number)
+    return set(last.values())
+
+
+def _curve(numbers, candidates, param_name, folds):
+    values = np.array([float(candidates[number][param_name]) for number in numbers])
+    scores = folds[numbers]
+    distinct = np.unique(values)
+    # A fold without a finite score makes its point NaN.
+    scores = np.where(np.isfinite(scores), scores, np.nan)
+    points = [scores[values == value] for value in distinct]
+    means = np.array([point.mean() for point in points])
+    stds = np.array([point.std() for point in points])
+    return SensitivityCurve(distinct, means, stds)

@@ -1,0 +1,412 @@
+"""Loss, score and learning rate over the epochs of a training."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils.validation import check_is_fitted
+
+from skbn.displays.panels import axes_of, panels_for, spans
+
+QUANTITIES = ("loss", "score", "learning_rate")
+
+# A logarithmic axis for learning rates: the typical rate of a model, the median over its epochs,
+# is so many times below the highest rate of all models. One cycle of the rate stays linear.
+LOG_FACTOR = 10.0
+
+# Lines of the members of an ensemble, beside the line of their mean.
+MEMBERS = {"alpha": 0.35, "linewidth": 0.8}
+
+# Epochs of which each one has a marker.
+FEW_EPOCHS = 30
+
+
+@dataclass
+class TrainingCurves:
+    """The curves of one training. A curve that a model has not is ``None``.
+
+    Attributes
+    ----------
+    loss : ndarray of shape (n_epochs,)
+        Training loss of each epoch.
+
+    validation_epochs : ndarray of shape (n_scores,) or None, default=None
+        The epochs, counted from 1, after which the validation rows were scored.
+
+    validation_loss : ndarray of shape (n_losses,) or None, default=None
+        Loss on the validation rows. It belongs to the last of `validation_epochs`.
+
+    validation_score : ndarray of shape (n_scores,) or None, default=None
+        Score on the validation rows.
+
+    score_name : str or None, default=None
+        What the score is, for the label of the axis.
+
+    learning_rate : ndarray of shape (n_rates,) or None, default=None
+        Learning rate of each epoch, of the last epochs where there are fewer rates than losses.
+
+    member_losses : tuple of ndarray, default=()
+        Training loss of each member of an ensemble.
+    """
+
+    loss: np.ndarray
+    validation_epochs: np.ndarray | None = None
+    validation_loss: np.ndarray | None = None
+    validation_score: np.ndarray | None = None
+    score_name: str | None = None
+    learning_rate: np.ndarray | None = None
+    member_losses: tuple = ()
+
+    @classmethod
+    def of(cls, estimator, name=None):
+        """The curves of a fitted estimator.
+
+        Parameters
+        ----------
+
+        estimator : estimator
+            A fitted network, a pipeline that ends with one, or a fitted search of networks.
+
+        name : str, default=None
+            For errors; ``None``: the name of the class.
+
+        Raises
+        ------
+        NotFittedError
+            If nothing was fitted before.
+        ValueError
+            If the estimator has no ``loss_curve_``.
+        """
+        network = network_of(estimator)
+        name = type(network).__name__ if name is None else name
+        if not len(getattr(network, "loss_curve_", ())):
+            raise ValueError(
+                f"{name} has no loss_curve_ of an epoch, so there is no curve to draw. "
+                "solver='lbfgs' has no epochs; scikit-learn's and skbn's networks with another "
+                "solver have the curve."
+            )
+        loss = _array(network.loss_curve_)
+        score = _array(getattr(network, "validation_scores_", None))
+        epochs = _array(getattr(network, "validation_epochs_", None))
+        if score is not None and (epochs is None or len(epochs) != len(score)):
+            # scikit-learn scores each epoch.
+            epochs = len(loss) + np.arange(1 - len(score), 1)
+        return cls(
+            loss=loss,
+            validation_epochs=epochs,
+            validation_loss=_array(getattr(network, "validation_loss_curve_", None)),
+            validation_score=score,
+            score_name=_score_name(network),
+            learning_rate=_array(getattr(network, "learning_rate_curve_", None)),
+            member_losses=tuple(
+                _array(member.loss_curve_) for member in getattr(network, "estimators_", ())
+            ),
+        )
+
+
+class TrainingCurveDisplay:
+    """Curves of a training: loss, score and learning rate over the epochs.
+
+    A solid line is the training loss, and a dashed line with markers is the loss on validation
+    rows at ``validation_epochs_``. The training loss has the L2 penalty in it, is the mean over the
+    mini-batches of an epoch, and sees the network with dropout and with batch statistics. The
+    validation loss is without the penalty, is taken after the epoch, and sees the network as it
+    predicts. So the validation loss can lie below the training loss.
+
+    Use :meth:`from_estimator` or :meth:`from_estimators` to make a display.
+
+    Parameters
+    ----------
+    curves : dict of str or None to TrainingCurves
+        The curves of each model, by its name. ``None`` is the name of a single model.
+
+    quantity : {"loss", "score", "learning_rate"} or list of them, default="loss"
+        What is drawn, one panel for each quantity.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes or ndarray of Axes
+        The panels: an array where there are several.
+
+    figure_ : matplotlib.figure.Figure
+        The figure of the panels.
+
+    lines_ : dict of str to list of matplotlib.lines.Line2D
+        The lines of each quantity, model by model: of "loss" the training loss and, where there is
+        one, the validation loss.
+
+    See Also
+    --------
+    ActivationDriftDisplay : How the inputs of activations change during training.
+    sklearn.model_selection.LearningCurveDisplay : Scores over the number of training rows.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skbn import MLPWithBatchNormClassifier, TrainingCurveDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = MLPWithBatchNormClassifier(n_epochs=10, random_state=0).fit(X, y)
+    >>> display = TrainingCurveDisplay.from_estimator(clf, quantity=["loss", "learning_rate"])
+    >>> len(display.lines_["loss"])
+    2
+    >>> display.figure_.savefig("curves.png")  # doctest: +SKIP
+    """
+
+    def __init__(self, *, curves, quantity="loss"):
+        self.curves = curves
+        self.quantity = quantity
+
+    @classmethod
+    def from_estimator(cls, estimator, *, quantity="loss", name=None, ax=None, line_kw=None):
+        """Draw the curves of one model.
+
+        Parameters
+        ----------
+
+        estimator : estimator
+            A fitted network or ensemble, also scikit-learn's
+            :class:`~sklearn.neural_network.MLPClassifier`. The last step of a
+            :class:`~sklearn.pipeline.Pipeline`, the `best_estimator_` of a search and the
+            `regressor_` of a :class:`~sklearn.compose.TransformedTargetRegressor` are looked up.
+
+        quantity : {"loss", "score", "learning_rate"} or list of them, default="loss"
+            What is drawn: the training loss and the validation loss, the score on validation rows,
+            or the learning rate. A list draws one panel for each quantity.
+
+        name : str, default=None
+            Name of the model in the legend.
+
+        ax : matplotlib.axes.Axes or array of Axes, default=None
+            The Axes to draw on, as many as quantities; ``None``: a new figure.
+
+        line_kw : dict, default=None
+            Keywords for :meth:`matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+
+        display : TrainingCurveDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        NotFittedError
+            If nothing was fitted before.
+        ValueError
+            If the model has no such curve; the message says what to do.
+        """
+        return cls.from_estimators({name: estimator}, quantity=quantity, ax=ax, line_kw=line_kw)
+
+    @classmethod
+    def from_estimators(cls, estimators, *, quantity="loss", ax=None, line_kw=None):
+        """Draw the curves of several models in one picture, a colour for each model.
+
+        Parameters
+        ----------
+
+        estimators : dict of str to estimator
+            The fitted models by their names, as :meth:`from_estimator` takes each.
+
+        quantity : {"loss", "score", "learning_rate"} or list of them, default="loss"
+            What is drawn, one panel for each quantity.
+
+        ax : matplotlib.axes.Axes or array of Axes, default=None
+            The Axes to draw on, as many as quantities; ``None``: a new figure.
+
+        line_kw : dict, default=None
+            Keywords for :meth:`matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+
+        display : TrainingCurveDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        NotFittedError
+            If nothing was fitted before.
+        ValueError
+            If a model has no such curve; the message says what to do.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimators")
+        curves = {name: TrainingCurves.of(model, name) for name, model in estimators.items()}
+        return cls(curves=curves, quantity=quantity).plot(ax, line_kw=line_kw)
+
+    def plot(self, ax=None, *, quantity=None, line_kw=None):
+        """Draw the curves.
+
+        Parameters
+        ----------
+
+        ax : matplotlib.axes.Axes or array of Axes, default=None
+            The Axes to draw on, as many as quantities; ``None``: a new figure.
+
+        quantity : {"loss", "score", "learning_rate"} or list of them, default=None
+            What is drawn; ``None``: the `quantity` of the display.
+
+        line_kw : dict, default=None
+            Keywords for :meth:`matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+
+        display : TrainingCurveDisplay
+            This display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If a model has no such curve, or if `ax` has another number of Axes.
+        """
+        quantities = self._quantities(self.quantity if quantity is None else quantity)
+        panels = panels_for(self, ax, 1, len(quantities))
+        draw = {"loss": _draw_losses, "score": _draw_scores, "learning_rate": _draw_rates}
+        self.lines_ = {}
+        for panel, shown in zip(panels[0], quantities, strict=True):
+            self.lines_[shown] = draw[shown](panel, self.curves, line_kw or {})
+            _finish(panel, self.curves)
+        self.ax_ = axes_of(panels)
+        self.figure_ = panels[0, 0].figure
+        return self
+
+    def _quantities(self, quantity):
+        quantities = [quantity] if isinstance(quantity, str) else list(quantity)
+        for shown in quantities:
+            if shown not in QUANTITIES:
+                raise ValueError(f"quantity must be one or some of {QUANTITIES}, got {shown!r}.")
+        if not quantities or not self.curves:
+            raise ValueError("There is nothing to draw: give a quantity and a model at least.")
+        for name, curves in self.curves.items():
+            whose = "The model" if name is None else f"The model {name!r}"
+            if "score" in quantities and curves.validation_score is None:
+                raise ValueError(
+                    f"{whose} has no validation_scores_: give X_val and y_val to fit, or fit with "
+                    "early_stopping=True (in skbn early_stopping='auto', too, where the table has "
+                    "rows enough)."
+                )
+            if "learning_rate" in quantities and curves.learning_rate is None:
+                raise ValueError(
+                    f"{whose} has no learning_rate_curve_: the networks of skbn record learning "
+                    "rates, scikit-learn's do not."
+                )
+        return quantities
+
+
+def network_of(estimator):
+    """The network in a fitted pipeline, search or regressor of transformed targets.
+
+    Raises
+    ------
+    NotFittedError
+        If the search is not fitted.
+    ValueError
+        If the search has kept no estimator.
+    """
+    while True:
+        if hasattr(estimator, "steps"):
+            estimator = estimator.steps[-1][1]
+        elif hasattr(estimator, "refit"):  # every search has it
+            check_is_fitted(estimator, "cv_results_")
+            if not hasattr(estimator, "best_estimator_"):
+                raise ValueError("The search has no best_estimator_: it was run with refit=False.")
+            estimator = estimator.best_estimator_
+        elif hasattr(estimator, "regressor_"):
+            estimator = estimator.regressor_
+        else:
+            check_is_fitted(estimator)
+            return estimator
+
+
+def _array(curve):
+    return None if curve is None or len(curve) == 0 else np.asarray(curve, dtype=float)
+
+
+def _score_name(network):
+    """What validation scores are, as far as the parameters of a network say."""
+    scoring = getattr(network, "scoring", None)
+    if scoring == "loss":
+        return "minus the loss"
+    return scoring if isinstance(scoring, str) else None
+
+
+def _label(name, what):
+    return what if name is None else f"{name}, {what}"
+
+
+def _draw_losses(panel, curves, line_kw):
+    lines = []
+    for name, of in curves.items():
+        several = len(curves) > 1
+        epochs = np.arange(1, len(of.loss) + 1)
+        label = name if several else _label(name, "training")
+        (line,) = panel.plot(epochs, of.loss, **{"label": label, "linestyle": "-"} | line_kw)
+        lines.append(line)
+        for losses in of.member_losses:
+            # Ctrl-C may have left a member one epoch ahead of the others.
+            member = dict(MEMBERS, color=line.get_color(), zorder=line.get_zorder() - 0.5)
+            panel.plot(np.arange(1, len(losses) + 1), losses, **member)
+        if of.validation_loss is None:
+            continue
+        n = len(of.validation_loss)
+        epochs = of.validation_epochs[-n:]
+        style = _dashed(line, n) | ({} if several else {"label": _label(name, "validation")})
+        lines.extend(panel.plot(epochs, of.validation_loss, **style | _without_label(line_kw)))
+    if len(curves) > 1 and any(of.validation_loss is not None for of in curves.values()):
+        # One entry of the legend for the dashed lines of all models.
+        entry = "dashed: validation"
+        if entry not in [line.get_label() for line in panel.lines]:
+            panel.plot([], [], color="gray", linestyle="--", marker="o", markersize=3, label=entry)
+    panel.set_ylabel("Loss")
+    return lines
+
+
+def _dashed(line, n):
+    marker = {"marker": "o", "markersize": 3} if n <= FEW_EPOCHS else {}
+    return marker | {"color": line.get_color(), "linestyle": "--"}
+
+
+def _without_label(line_kw):
+    # A style for all lines, but a dashed line stays dashed.
+    return {key: value for key, value in line_kw.items() if key not in ("label", "linestyle", "ls")}
+
+
+def _draw_scores(panel, curves, line_kw):
+    lines = []
+    for name, of in curves.items():
+        n = len(of.validation_score)
+        marker = {"marker": "o", "markersize": 3} if n <= FEW_EPOCHS else {}
+        style = marker | {"label": _label(name, "validation") if len(curves) == 1 else name}
+        style |= {"linestyle": "--"} | line_kw
+        lines.extend(panel.plot(of.validation_epochs, of.validation_score, **style))
+    names = {of.score_name for of in curves.values()}
+    name = names.pop() if len(names) == 1 else None
+    panel.set_ylabel("Validation score" + (f" ({name})" if name else ""))
+    return lines
+
+
+def _draw_rates(panel, curves, line_kw):
+    lines = []
+    for name, of in curves.items():
+        n = len(of.learning_rate)
+        epochs = len(of.loss) + np.arange(1 - n, 1)
+        lines.extend(panel.plot(epochs, of.learning_rate, **{"label": name or ""} | line_kw))
+    typical = [np.median(of.learning_rate) for of in curves.values()]
+    highest = max(of.learning_rate.max() for of in curves.values())
+    if spans([*typical, highest], LOG_FACTOR):
+        panel.set_yscale("log")
+    panel.set_ylabel("Learning rate")
+    return lines
+
+
+def _finish(panel, curves):
+    from matplotlib.ticker import MaxNLocator
+
+    panel.set_xlabel("Epoch")
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if panel.get_legend_handles_labels()[1]:
+        panel.legend()
