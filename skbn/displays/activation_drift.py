@@ -242,9 +242,12 @@ class ActivationDriftDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError
-            If the numbers of units differ, or if `ax` has another number of Axes.
+            If there is no record, if the numbers of units differ, or if `ax` has another number of
+            Axes.
         """
         records = list(self.records.values())
+        if not records:
+            raise ValueError("There is nothing to draw: give a recorder at least.")
         if len({len(record.units) for record in records}) != 1:
             counts = {name: len(record.units) for name, record in self.records.items()}
             raise ValueError(f"The trainings need one number of recorded units, got {counts}.")

@@ -13,7 +13,7 @@ from skbn.displays.panels import axes_of, panels_for, spans
 LOG_FACTOR = 20.0
 
 # Marks of candidates that diverged, a shape and a height for each line: marks at one value of the
-# parameter stay apart. Heights are shares of the height of the axes.
+# parameter stay apart. Heights are shares of the height of the Axes, below the scores.
 MARKERS = ("X", "P", "v", "D", "s", "^", "*", "o")
 LOWEST, NEXT = 0.03, 0.06
 
@@ -51,8 +51,8 @@ class SensitivityDisplay:
     deviation over the folds. A value at which a fold has no finite score has no point on the line:
     training diverged there, and ``error_score=numpy.nan``, the default of the searches, has put NaN
     in the place of the score. Such a value has a mark at the lower edge, in the colour of its line.
-    Each line has its own shape of mark at its own height, so marks at one value stay apart. The
-    height of a mark is no score.
+    Each line has its own shape of mark at its own height below all scores, so marks at one value
+    stay apart. The height of a mark is no score.
 
     Use :meth:`from_search` to make a display.
 
@@ -174,6 +174,9 @@ class SensitivityDisplay:
         metric = _metric_of(search, metric)
         names = list(dict.fromkeys(name for candidate in candidates for name in candidate))
         param_name = _numeric_parameter(candidates, names, param_name)
+        # In a list of grids a candidate may leave a parameter as the estimator has it.
+        defaults = search.estimator.get_params()
+        candidates = [{name: defaults[name] for name in names} | of for of in candidates]
         groups = _groups(candidates, names, param_name, group_by)
         folds = _fold_scores(search.cv_results_, metric)
         chosen = _last_iterations(search.cv_results_)
@@ -223,6 +226,7 @@ class SensitivityDisplay:
             self.bands_.append(panel.fill_between(curve.values, low, high, **colored))
             place = n_before + number
             self.marks_.append(_mark(panel, curve, label, line.get_color(), place))
+        _make_room(panel, n_before + len(self.curves))
         if spans(np.concatenate([curve.values for curve in self.curves.values()]), LOG_FACTOR):
             panel.set_xscale("log")
         panel.set_xlabel(self.param_name)
@@ -251,6 +255,16 @@ def _mark(panel, curve, label, color, place):
         zorder=3.0,
     )
     return marks
+
+
+def _make_room(panel, n_places):
+    """Lower the limit of the vertical axis, so that no score lies where the marks are."""
+    low, high = panel.dataLim.intervaly  # of the scores: heights of marks do not count
+    is_marked = any(line.get_gid() == MARK for line in panel.lines)
+    if is_marked and panel.get_autoscaley_on() and np.isfinite([low, high]).all():
+        share = LOWEST + NEXT * n_places
+        # A later display on these Axes scales the axis again.
+        panel.set_ylim(low - max(high - low, 1e-6) * share / (1.0 - share), auto=None)
 
 
 def _metric_of(search, metric):
@@ -333,8 +347,8 @@ def _groups(candidates, names, param_name, group_by):
             )
     groups = {}
     for number, candidate in enumerate(candidates):
-        if param_name in candidate:
-            key = tuple(candidate.get(name, "not set") for name in group_by)
+        if _is_number(candidate[param_name]):
+            key = tuple(candidate[name] for name in group_by)
             groups.setdefault(tuple(map(_sortable, group_by, key)), (key, []))[1].append(number)
     labels = {name: _distinct(candidates, name) for name in group_by}
     order = list(groups)

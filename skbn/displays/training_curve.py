@@ -113,6 +113,9 @@ class TrainingCurveDisplay:
     validation loss is without the penalty, is taken after the epoch, and sees the network as it
     predicts. So the validation loss can lie below the training loss.
 
+    A score is what the model's parameter `scoring` says. By default it is minus the loss where
+    ``early_stopping="auto"`` chooses among checkpoints, otherwise the accuracy or R².
+
     Use :meth:`from_estimator` or :meth:`from_estimators` to make a display.
 
     Parameters
