@@ -55,9 +55,9 @@ class ActivationRecorder:
     The inputs of an activation are the outputs of batch norm under ``batch_norm="before"``, and
     the outputs of the linear map otherwise. The rows `X` go through the network as in a
     prediction: batch norm uses running statistics, and dropout drops nothing. During ``fit`` the
-    statistics are exact, as at the end of ``fit``: the statistics are computed anew at the end of
-    each epoch, which takes about the time of a prediction of all training rows. Where several
-    epochs lie between two looks (`every`), scikit-learn still asks for the network of each epoch.
+    statistics are exact, as at the end of ``fit``. They are computed anew at the end of each epoch,
+    which takes about the time of a prediction of all training rows. scikit-learn hands over the
+    network of every epoch, also of the epochs that `every` skips.
 
     From scikit-learn 1.9 on, a recorder is a callback: ``mlp.set_callbacks(recorder)`` before
     ``fit``. :meth:`record` looks at a network by hand, after a call of ``partial_fit``, in every
