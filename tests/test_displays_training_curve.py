@@ -287,6 +287,10 @@ def test_styles():
     display = TrainingCurveDisplay.from_estimator(clf, line_kw={"linewidth": 3, "color": "k"})
     assert [line.get_linewidth() for line in drawn(display.ax_)] == [3, 3]
     assert [line.get_color() for line in drawn(display.ax_)] == ["k", "k"]
+    # What tells training from validation stays.
+    display = TrainingCurveDisplay.from_estimator(clf, line_kw={"linestyle": ":", "label": "a"})
+    assert [line.get_linestyle() for line in drawn(display.ax_)] == [":", "--"]
+    assert legend(display.ax_) == ["a", "validation"]
     with plt.style.context("dark_background"):
         display = TrainingCurveDisplay.from_estimator(clf)
     assert same_color(display.figure_.get_facecolor(), "black")
