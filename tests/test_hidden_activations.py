@@ -1,5 +1,6 @@
 """The hidden layers of a fitted perceptron, against their formulas in NumPy and float64."""
 
+import doctest
 import pickle
 import tracemalloc
 import warnings
@@ -18,6 +19,7 @@ from skbn import (
     MLPWithBatchNormRegressor,
     RNNWithBatchNormClassifier,
 )
+from skbn.estimators import mlp as of_perceptrons
 from skbn.estimators.hidden_layers import inputs_of_activations
 from skbn.network import views
 
@@ -251,3 +253,8 @@ def test_features_for_another_model():
 
 def test_a_network_of_another_solver():
     check(fitted(solver="lbfgs", weight_decay=0.0, max_iter=5), data()[0])
+
+
+def test_the_example():
+    result = doctest.testmod(of_perceptrons)
+    assert (result.failed, result.attempted) == (0, 6)

@@ -215,6 +215,17 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
             If `X` is not what was fitted on, or if an activation is not a finite number.
         NotFittedError
             If nothing was fitted before.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from skbn import MLPWithBatchNormClassifier
+        >>> X, y = load_digits(return_X_y=True)
+        >>> mlp = MLPWithBatchNormClassifier((80, 10), n_epochs=5, random_state=0).fit(X, y)
+        >>> mlp.hidden_activations(X).shape
+        (1797, 10)
+        >>> mlp.hidden_activations(X, layer=0).shape
+        (1797, 80)
         """
         return outputs_of_layer(self._look(), X, layer)
 
