@@ -28,7 +28,7 @@ from skbn import (
     MLPWithBatchNormRegressor,
     RNNWithBatchNormClassifier,
 )
-from skbn.displays import ActivationRecord
+from skbn.displays import ActivationRecord, activation_drift
 
 HAS_CALLBACKS = parse_version(sklearn.__version__) >= parse_version("1.9")
 RNG = np.random.default_rng(0)
@@ -458,16 +458,26 @@ class TestFromEstimator:
             display = ActivationDriftDisplay.from_estimator(mlp, X, y, n_epochs=2)
             assert display.ax_.shape == (2, 2)
 
-    def test_many_rows_are_drawn_from(self):
-        many = np.tile(X, (20, 1))
-        display = ActivationDriftDisplay.from_estimator(
-            network(), pd.DataFrame(many, columns=list("abcd")), np.tile(Y, 20), n_epochs=1
-        )
-        mlp = network().partial_fit(many, np.tile(Y, 20), classes=[0, 1])
-        inputs = activation_inputs(mlp, X)[1][:, 0]
-        expected = np.quantile(inputs, [0.15, 0.5, 0.85])
+    @pytest.mark.parametrize(("n", "n_seen"), [(2000, 2000), (4000, 2000)])
+    def test_many_rows_are_drawn_from(self, n, n_seen, monkeypatch):
+        seen = []
+
+        class Spy(ActivationRecorder):
+            def __init__(self, X, **options):
+                seen.append(X)
+                super().__init__(X, **options)
+
+        monkeypatch.setattr(activation_drift, "ActivationRecorder", Spy)
+        many = pd.DataFrame(np.tile(X, (n // 200, 1)), columns=list("abcd"))
+        labels = np.tile(Y, n // 200)
+        display = ActivationDriftDisplay.from_estimator(network(), many, labels, n_epochs=1)
+        # Each row is taken once, and both networks see the same rows.
+        assert len(seen[0].index.unique()) == len(seen[0]) == n_seen
+        assert seen[1] is seen[0]
+        mlp = network().partial_fit(many, labels, classes=[0, 1])
+        inputs = activation_inputs(mlp, seen[0].to_numpy())[1][:, 0]
         found = display.records["with batch norm"].quantiles[0][0]
-        np.testing.assert_allclose(found, expected, atol=0.15)
+        np.testing.assert_allclose(found, np.quantile(inputs, [0.15, 0.5, 0.85]), atol=1e-4)
 
     def test_what_does_not_fit(self):
         from_estimator = ActivationDriftDisplay.from_estimator

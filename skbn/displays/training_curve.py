@@ -363,7 +363,7 @@ def _draw_losses(panel, curves, line_kw):
         # One entry of the legend for the dashed lines of all models.
         entry = "dashed: validation"
         if entry not in [line.get_label() for line in panel.lines]:
-            panel.plot([], [], color="gray", linestyle="--", marker="o", markersize=3, label=entry)
+            panel.plot([], [], color="gray", linestyle="--", label=entry)
     panel.set_ylabel("Loss")
     return lines
 
