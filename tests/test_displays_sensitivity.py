@@ -140,9 +140,9 @@ def test_marks_stay_apart():
         np.testing.assert_allclose(inside[:, 1], inside[0, 1])
         heights.append(places[0, 1])
     assert abs(heights[0] - heights[1]) > without.get_markersize() * display.figure_.dpi / 72
-    # Below every score.
-    scores = np.concatenate([line.get_ydata() for line in display.lines_])
-    lowest = display.ax_.transData.transform([1.0, np.nanmin(scores)])[1]
+    # Below every line and band.
+    lowest = min(low for number in (0, 1) for low, _ in band(display, number).values())
+    lowest = display.ax_.transData.transform([1.0, lowest])[1]
     assert max(heights) < lowest
     assert legend(display) == [
         "with batch norm",
