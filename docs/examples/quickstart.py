@@ -1,18 +1,22 @@
 """
-=============================================
-Quickstart: learning rates that train, or not
-=============================================
+==================================================
+Quickstart: a first look, on digits or on your CSV
+==================================================
 
-A first look at skbn: batch normalization makes the learning rate matter less::
+Batch normalization makes the learning rate matter less. Run the script on scikit-learn's digits,
+or on a CSV file with a header::
 
-    python quickstart.py                              # scikit-learn's digits
-    python quickstart.py houses.csv --target price    # any CSV file of numbers
+    python docs/examples/quickstart.py
+    python docs/examples/quickstart.py houses.csv --target price
 
-The same network is cross-validated with and without batch normalization over learning
-rates that span several decades. A table on the terminal and a figure show the result.
+The script cross-validates one network with and without batch normalization, at learning rates
+that span several decades. A table on the terminal and a figure show the scores. Then it
+cross-validates the estimator with its default parameters beside two simple models, and prints
+the code that fits the estimator.
 
 A target of fractions, or of more than 20 different floats, makes it a regression. Any other
-target holds classes, which may be strings. Every other column must be numeric, without gaps.
+target holds classes, which may be strings. ``csv_tables.py``, in the same directory, reads the
+file: it fills gaps, encodes categories, and names the columns that it leaves out.
 """
 
 import argparse
@@ -20,22 +24,23 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from csv_tables import BadInput, Table, last_line, load_table, shortened
 from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
-from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
-from sklearn.pipeline import Pipeline
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_validate
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skbn import BatchNormTransformer, MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
 
-LEARNING_RATES = [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0]
+LEARNING_RATES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0]
 BATCH_NORM = {None: "without batch norm", "before": "with batch norm"}
 SCORE = {"classification": "accuracy", "regression": "R2"}
 UNIT = {"accuracy": "fraction of the rows", "R2": "fraction of the variance"}
-
-
-class BadInput(Exception):
-    """What is wrong with the input, in one line."""
+MANY_ROWS = 50_000
 
 
 def main(argv=None):
@@ -43,17 +48,20 @@ def main(argv=None):
     parser = argument_parser()
     arguments = parser.parse_args(argv)
     try:
-        X, y, task = load_data(arguments)
-        arguments.figure = checked_figure(arguments.figure)
+        check_arguments(arguments)
+        figure = checked_figure(arguments.figure)
+        table = read_table(arguments)
         name = arguments.csv or "digits"
-        target = "a number" if task == "regression" else f"{len(np.unique(y))} classes"
-        print(f"{name}: {X.shape[0]} rows, {X.shape[1]} features, the target is {target}")
-        search = search_learning_rates(X, y, task, arguments)
-        print_table(search, SCORE[task])
-        draw_figure(search, SCORE[task], name, arguments.figure)
+        describe(name, table)
+        folds = make_folds(table.task, arguments.folds)
+        search = search_learning_rates(table, folds, arguments)
+        print_search(search, SCORE[table.task])
+        draw_figure(search, SCORE[table.task], name, figure)
+        compare_defaults(table, folds, arguments.jobs)
     except BadInput as error:
         parser.exit(2, f"{parser.prog}: error: {error}\n")
-    print(f"figure written to {arguments.figure}")
+    print_code(table.task, arguments)
+    print(f"\nfigure written to {figure}")
 
 
 def argument_parser():
@@ -67,49 +75,112 @@ def argument_parser():
         "--task", choices=list(SCORE), help="what the target is (default: by its values)"
     )
     parser.add_argument(
+        "--drop", metavar="NAME", nargs="+", default=[], help="columns to leave out"
+    )
+    parser.add_argument(
+        "--rows", metavar="N", type=int, help="use a random sample of N rows (default: all)"
+    )
+    parser.add_argument(
         "--figure", metavar="FILE", default="quickstart.png", help="default: %(default)s"
     )
     parser.add_argument(
         "--learning-rates", metavar="RATE", type=float, nargs="+", default=LEARNING_RATES
     )
-    parser.add_argument("--folds", type=int, default=5, help="default: %(default)s")
+    parser.add_argument("--folds", type=int, default=3, help="default: %(default)s")
     parser.add_argument("--max-iter", type=int, default=20, help="epochs, default: %(default)s")
     parser.add_argument("--jobs", type=int, default=2, help="processes, default: %(default)s")
     return parser
 
 
+# The data ----------------------------------------------------------------------------------
+
+
+def read_table(arguments):
+    """The digits or the CSV file, without classes that are too rare for the folds."""
+    if arguments.csv is None:
+        X, y = load_digits(return_X_y=True)
+        return Table(X, y, "classification", "passthrough", [])
+    table = load_table(
+        arguments.csv, arguments.target, arguments.task, arguments.drop, arguments.rows
+    )
+    values, counts = np.unique(table.y, return_counts=True)
+    if len(values) < 2:
+        raise BadInput(f"the target has one value only, {values[0]!s}")
+    if table.task == "regression" and len(table.y) < 2 * arguments.folds:
+        raise BadInput(f"{len(table.y)} rows are too few for {arguments.folds} folds of 2 rows")
+    if table.task == "classification" and counts.min() < arguments.folds:
+        leave_out_rare_classes(table, values, counts, arguments.folds)
+    return table
+
+
+def leave_out_rare_classes(table, values, counts, folds):
+    """Keep the classes that have a row for every fold."""
+    common = counts >= folds
+    is_number = table.y.dtype.kind in "iuf"
+    if common.sum() < 2 or counts[common].sum() < 0.5 * len(table.y):
+        hint = "; is this a --task regression?" if is_number else ""
+        raise BadInput(
+            f"{(~common).sum()} of {len(values)} classes have fewer rows than there are folds,"
+            f" {folds}{hint}"
+        )
+    kept = np.isin(table.y, values[common])
+    table.notes.append(
+        f"left out: {(~kept).sum()} row(s) of the classes {shortened(values[~common], 6)},"
+        f" which have fewer rows than there are folds, {folds}"
+    )
+    table.X, table.y = table.X[kept], table.y[kept]
+
+
+def describe(name, table):
+    """Print what there is to learn from, and what is not used."""
+    n_classes = len(np.unique(table.y))
+    target = "a number" if table.task == "regression" else f"{n_classes} classes"
+    print(f"{name}: {table.X.shape[0]} rows, {table.X.shape[1]} features, the target is {target}")
+    for note in table.notes:
+        print(f"  {note}")
+    if table.task == "classification" and table.y.dtype.kind in "iuf" and n_classes > 20:
+        print("  hint: --task regression takes the whole numbers of the target as a quantity")
+    if len(table.y) > MANY_ROWS:
+        print("  hint: so many rows take a while; --rows 20000 looks at a random sample")
+
+
 # The search --------------------------------------------------------------------------------
 
 
-def search_learning_rates(X, y, task, arguments):
+def make_folds(task, n_folds):
+    kind = StratifiedKFold if task == "classification" else KFold
+    return kind(n_folds, shuffle=True, random_state=0)
+
+
+def search_learning_rates(table, folds, arguments):
     """Cross-validate every learning rate, with and without batch normalization."""
     estimator = {
         "classification": MLPWithBatchNormClassifier,
         "regression": MLPWithBatchNormRegressor,
-    }[task]
+    }[table.task]
     pipeline = Pipeline(
         [
+            ("columns", table.columns),
             ("normalize", BatchNormTransformer()),
             (
                 "mlp",
                 estimator(
                     hidden_layer_sizes=(64, 64, 64),
                     solver="sgd",
-                    batch_size=min(64, len(X) // 2),
+                    batch_size=min(64, len(table.y) // 2),
                     n_epochs=arguments.max_iter,
                     random_state=0,
                 ),
             ),
         ]
     )
-    folds = StratifiedKFold if task == "classification" else KFold
     search = GridSearchCV(
         pipeline,
         {
             "mlp__batch_norm": list(BATCH_NORM),
             "mlp__learning_rate_init": sorted(set(arguments.learning_rates)),
         },
-        cv=folds(arguments.folds, shuffle=True, random_state=0),
+        cv=folds,
         n_jobs=arguments.jobs,  # joblib shares the threads of the BLAS among its processes
         refit=False,
     )
@@ -121,7 +192,7 @@ def search_learning_rates(X, y, task, arguments):
         warnings.simplefilter("ignore", FitFailedWarning)
         warnings.filterwarnings("ignore", "One or more of the test scores are non-finite")
         try:
-            search.fit(X, y)
+            search.fit(table.X, table.y)
         except ValueError as error:
             raise BadInput(f"no fit succeeded: {last_line(error)}") from error
     return search
@@ -137,9 +208,6 @@ def show_progress(search):
         pass
 
 
-# The result --------------------------------------------------------------------------------
-
-
 def results_of(search, batch_norm):
     """Learning rates, means and deviations of the score, and fit times, as four arrays."""
     results = search.cv_results_
@@ -149,7 +217,7 @@ def results_of(search, batch_norm):
     return [rates[chosen], *(results[column][chosen] for column in columns)]
 
 
-def print_table(search, score):
+def print_search(search, score):
     """Print mean test score and fit time of every learning rate."""
     print(f"\n{'':14}" + "".join(f"{title:>26}" for title in BATCH_NORM.values()))
     print(f"{'learning rate':14}" + f"{score:>14}{'fit time':>12}" * len(BATCH_NORM))
@@ -175,6 +243,9 @@ def format_score(score):
     return f"{score:.4f}" if abs(score) < 1000 else f"{score:.2e}"
 
 
+# The figure --------------------------------------------------------------------------------
+
+
 def draw_figure(search, score, name, file):
     """Draw the score over the learning rate and write it to a file."""
     figure = Figure(figsize=(7, 4.5), layout="constrained")
@@ -196,119 +267,111 @@ def draw_figure(search, score, name, file):
     axes.legend()
     axes.grid(alpha=0.3)
     try:
-        figure.savefig(file, dpi=150)
+        figure.savefig(file, dpi=100)
     except OSError as error:
         raise BadInput(f"cannot write {file}: {error.strerror or error}") from error
 
 
-# The data ----------------------------------------------------------------------------------
+# The estimator with its defaults ------------------------------------------------------------
 
 
-def load_data(arguments):
-    """Features, target and task: of the digits, or of the CSV file that was named."""
+def compare_defaults(table, folds, jobs):
+    """Cross-validate the default estimator beside two simple models."""
+    if table.task == "classification":
+        models = {
+            "the most frequent class": DummyClassifier(),
+            "logistic regression": make_pipeline(
+                StandardScaler(), LogisticRegression(max_iter=1000)
+            ),
+            "MLPWithBatchNormClassifier()": MLPWithBatchNormClassifier(random_state=0),
+        }
+    else:
+        models = {
+            "the mean": DummyRegressor(),
+            "ridge regression": make_pipeline(StandardScaler(), Ridge()),
+            "MLPWithBatchNormRegressor()": MLPWithBatchNormRegressor(random_state=0),
+        }
+    print(f"\n{'model':32}{SCORE[table.task]:>14}{'fit time':>12}")
+    for title, model in models.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            try:
+                result = cross_validate(
+                    Pipeline([("columns", table.columns), ("model", model)]),
+                    table.X,
+                    table.y,
+                    cv=folds,
+                    n_jobs=jobs,
+                )
+            except ValueError as error:
+                raise BadInput(f"{title} cannot be fitted: {last_line(error)}") from error
+        score = format_score(result["test_score"].mean())
+        print(f"{title:32}{score:>14}{result['fit_time'].mean():>10.2f} s")
+
+
+def print_code(task, arguments):
+    """Print the code that fits the default estimator to all rows."""
+    name = {
+        "classification": "MLPWithBatchNormClassifier",
+        "regression": "MLPWithBatchNormRegressor",
+    }[task]
+    print(f"\nTo fit the estimator to all rows:\n\nfrom skbn import {name}")
+    if arguments.csv is None:
+        print("from sklearn.datasets import load_digits\n")
+        print("X, y = load_digits(return_X_y=True)")
+        print(f"model = {name}().fit(X, y)")
+        return
+    call = f"{arguments.csv!r}, {arguments.target!r}"
+    for option in ("task", "drop", "rows"):
+        if value := getattr(arguments, option):
+            call += f", {option}={value!r}"
+    print("from sklearn.pipeline import make_pipeline")
+    print("from csv_tables import load_table  # docs/examples/csv_tables.py\n")
+    print(f"table = load_table({call})")
+    print(f"model = make_pipeline(table.columns, {name}()).fit(table.X, table.y)")
+
+
+# The arguments ------------------------------------------------------------------------------
+
+
+def check_arguments(arguments):
+    """Refuse arguments that cannot work, before anything is read."""
     if arguments.folds < 2:
         raise BadInput(f"--folds must be 2 or more, got {arguments.folds}")
     if arguments.max_iter < 1:
         raise BadInput(f"--max-iter must be 1 or more, got {arguments.max_iter}")
+    if arguments.rows is not None and arguments.rows < 1:
+        raise BadInput(f"--rows must be 1 or more, got {arguments.rows}")
     if not all(0 < rate < np.inf for rate in arguments.learning_rates):
         raise BadInput("--learning-rates must be positive numbers")
-    if arguments.csv is None:
-        if arguments.target is not None or arguments.task is not None:
-            raise BadInput("--target and --task are for a CSV file, and none was named")
-        X, y = load_digits(return_X_y=True)
-        task = "classification"
-    else:
-        X, y, task = load_csv(arguments.csv, arguments.target, arguments.task)
-    check_folds(y, task, arguments.folds)
-    return X, y, task
-
-
-def load_csv(path, target, task=None):
-    """Features, target and task of a CSV file, or what is wrong with it."""
-    import pandas as pd
-
-    if target is None:
+    of_csv = {name: getattr(arguments, name) for name in ("target", "task", "drop", "rows")}
+    given = [f"--{name}" for name, value in of_csv.items() if value]
+    if arguments.csv is None and given:
+        raise BadInput(f"{', '.join(given)} need a CSV file, and none was named")
+    if arguments.csv is not None and arguments.target is None:
         raise BadInput("name the column to predict: --target NAME")
-    try:
-        with warnings.catch_warnings():
-            # Rows longer than the header would be cut, or shift the columns.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(path, low_memory=False, index_col=False)
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
-    except pd.errors.ParserWarning as error:
-        raise BadInput(f"cannot read {path}: rows have more fields than the header") from error
-    except ValueError as error:  # empty, not text, rows of different lengths
-        raise BadInput(f"cannot read {path}: {last_line(error)}") from error
-    if target not in table.columns:
-        names = ", ".join(str(name) for name in table.columns[:10])
-        more = ", ..." if len(table.columns) > 10 else ""
-        raise BadInput(f"{path} has no column {target!r}; it has {names}{more}")
-    if len(table) == 0:
-        raise BadInput(f"{path} has a header and no rows")
-    y = table.pop(target)
-    if table.shape[1] == 0:
-        raise BadInput(f"{path} has no column beside the target {target!r}")
-    for name in table.columns:
-        if not pd.api.types.is_numeric_dtype(table[name]):
-            raise BadInput(f"column {name!r} is not numeric; encode it or leave it out")
-        if table[name].isna().any():
-            raise BadInput(f"column {name!r} has {table[name].isna().sum()} missing value(s)")
-        if not np.isfinite(table[name]).all():
-            raise BadInput(f"column {name!r} has infinite values")
-    if y.isna().any():
-        raise BadInput(f"the target {target!r} has {y.isna().sum()} missing value(s)")
-    is_numeric = pd.api.types.is_numeric_dtype(y)
-    is_float = pd.api.types.is_float_dtype(y)
-    if is_float and not np.isfinite(y).all():
-        raise BadInput(f"the target {target!r} has infinite values")
-    has_fractions = is_float and (y % 1 != 0).any()
-    if task is None:
-        many = is_float and y.nunique() > 20
-        task = "regression" if has_fractions or many else "classification"
-    if task == "regression" and not is_numeric:
-        raise BadInput(f"the target {target!r} is not numeric, which a regression needs")
-    if task == "classification" and has_fractions:
-        raise BadInput(f"the target {target!r} has fractions, which are no classes")
-    if task == "regression":
-        y = y.astype(float)
-    elif not is_numeric:
-        y = y.astype(str)
-    return table.to_numpy(dtype=float), y.to_numpy(), task
-
-
-def check_folds(y, task, folds):
-    """Refuse a target that cannot be split into so many folds."""
-    values, counts = np.unique(y, return_counts=True)
-    if len(values) < 2:
-        raise BadInput(f"the target has one value only, {values[0]!s}")
-    if task == "regression" and len(y) < 2 * folds:
-        raise BadInput(f"{len(y)} rows are too few for {folds} folds of 2 rows")
-    if task == "classification" and counts.min() < folds:
-        rarest = values[counts.argmin()]
-        hint = "" if y.dtype.kind in "OUSb" else ", or is this a --task regression?"
-        raise BadInput(
-            f"class {rarest!s} has {counts.min()} row(s), too few for {folds} folds{hint}"
-        )
 
 
 def checked_figure(file):
     """The figure's full name; finds out before the search that it cannot be written."""
     path = Path(file)
-    if not path.parent.is_dir():
-        raise BadInput(f"cannot write {file}: there is no directory {path.parent}")
     if path.is_dir():
         raise BadInput(f"cannot write {file}: it is a directory")
+    if not path.parent.is_dir():
+        raise BadInput(f"cannot write {file}: there is no directory {path.parent}")
     if not path.suffix:
         path = path.with_name(path.name + ".png")
     formats = Figure().canvas.get_supported_filetypes()
-    if path.suffix and path.suffix[1:].lower() not in formats:
+    if path.suffix[1:].lower() not in formats:
         raise BadInput(f"cannot write {file}: the formats are {', '.join(sorted(formats))}")
+    is_new = not path.exists()
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise BadInput(f"cannot write {file}: {error.strerror or error}") from error
+    if is_new:
+        path.unlink()
     return str(path)
-
-
-def last_line(error):
-    return (str(error).strip() or type(error).__name__).splitlines()[-1]
 
 
 if __name__ == "__main__":
