@@ -42,8 +42,7 @@ NUMBER_AS_TEXT = re.compile(
     r"[-+(]?\s*([$€£¥]|USD|EUR|GBP|CHF)?\s*[-+]?(\d{1,3}([., '\u00a0\u202f]\d{3})+([.,]\d+)?"
     r"|\d+([.,]\d+)?)\s*([%$€£¥)kKmM]|USD|EUR|GBP|CHF)?"
 )
-IDENTIFIER = re.compile(r"(.*[\W_])?(p?id|uuid|guid|key)|.*[a-z](ID|Id)", re.DOTALL)
-LOWER_IDENTIFIER = re.compile(r"(.*[\W_])?(p?id|uuid|guid|key)", re.IGNORECASE | re.DOTALL)
+IDENTIFIER = re.compile(r"(?i:(.*[\W_])?(p?id|uuid|guid|key))|.*[a-z](ID|Id)", re.DOTALL)
 
 
 class BadInput(Exception):
@@ -233,9 +232,8 @@ def sort_columns(frame, path):
         notes.append(f"gaps are filled and marked: {shortened(gaps, 6)}")
     if odd:
         notes.append(f"counted as gaps among numbers: {shortened(odd, 6)}")
-    kinds = [(len(numbers), "numbers"), (len(categories), "categories")]
     if categories:
-        notes.insert(0, "columns: " + ", ".join(f"{n} {kind}" for n, kind in kinds if n))
+        notes.insert(0, f"columns: {len(numbers)} of numbers, {len(categories)} of categories")
     columns = make_column_transformer(
         (
             SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
@@ -302,13 +300,14 @@ def is_text(column):
 
 def is_identifier(name, column):
     """Whether whole numbers are names rather than quantities."""
-    named = IDENTIFIER.fullmatch(str(name)) or LOWER_IDENTIFIER.fullmatch(str(name))
-    return bool(named) and not is_text(column) and bool((column.dropna() % 1 == 0).all())
+    if is_text(column) or column.dtype == bool or not IDENTIFIER.fullmatch(str(name)):
+        return False
+    return bool((column.dropna() % 1 == 0).all())
 
 
 def is_row_number(column):
     """Whether a column counts the rows from 0 or 1."""
-    if is_text(column) or len(column) < 3 or column.isna().any():
+    if is_text(column) or len(column) < 10 or column.isna().any():
         return False
     return any((column.to_numpy() == np.arange(len(column)) + start).all() for start in (0, 1))
 
@@ -341,7 +340,8 @@ def read_target(y, task=None):
     name = y.name
     if len(y) == 0:
         raise BadInput(f"the target {name!r} has no values")
-    if is_text(y) and y.nunique() > FEW and matching(y, NUMBER_AS_TEXT):
+    written = is_text(y) and y.nunique() > FEW and matching(y, NUMBER_AS_TEXT)
+    if written and task != "classification":
         raise BadInput(f"the target {name!r} has numbers written as {some(y)[0]!r}, not plainly")
     is_float = pd.api.types.is_float_dtype(y)
     has_fractions = is_float and (y % 1 != 0).any()

@@ -34,7 +34,12 @@ from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skbn import BatchNormTransformer, MLPWithBatchNormClassifier, MLPWithBatchNormRegressor
+from skbn import (
+    BatchNormTransformer,
+    MLPWithBatchNormClassifier,
+    MLPWithBatchNormRegressor,
+    SensitivityDisplay,
+)
 
 LEARNING_RATES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0]
 BATCH_NORM = {None: "without batch norm", "before": "with batch norm"}
@@ -250,21 +255,17 @@ def draw_figure(search, score, name, file):
     """Draw the score over the learning rate and write it to a file."""
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    for batch_norm, label in BATCH_NORM.items():
-        rates, means, deviations, _ = results_of(search, batch_norm)
-        (line,) = axes.plot(rates, means, marker="o", label=label)
-        axes.fill_between(
-            rates, means - deviations, means + deviations, alpha=0.2, color=line.get_color()
-        )
-        if (lost := rates[~np.isfinite(means)]).size:
-            axes.plot(lost, 0 * lost, "x", color=line.get_color(), label=f"{label}: diverged")
+    SensitivityDisplay.from_search(
+        search, param_name="mlp__learning_rate_init", group_by="mlp__batch_norm", ax=axes
+    )
     n_folds = search.cv.get_n_splits()
-    axes.set_xscale("log")
-    axes.set_ylim(-0.05, 1.05)  # R2 may be any number below 0
-    axes.set_xlabel("learning rate of SGD (dimensionless)")
-    axes.set_ylabel(f"test {score} ({UNIT[score]})\nmean ± standard deviation over {n_folds} folds")
-    axes.set_title(Path(name).name)
-    axes.legend()
+    axes.set(
+        title=Path(name).name,
+        xlabel="learning rate of SGD (dimensionless)",
+        ylabel=f"test {score} ({UNIT[score]})\nmean ± standard deviation over {n_folds} folds",
+        xscale="log",
+        ylim=(-0.05, 1.05),  # R2 may be any number below 0
+    )
     axes.grid(alpha=0.3)
     try:
         figure.savefig(file, dpi=100)
@@ -295,6 +296,7 @@ def compare_defaults(table, folds, jobs):
     for title, model in models.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.simplefilter("ignore", FitFailedWarning)
             try:
                 result = cross_validate(
                     Pipeline([("columns", table.columns), ("model", model)]),
@@ -347,7 +349,7 @@ def check_arguments(arguments):
     of_csv = {name: getattr(arguments, name) for name in ("target", "task", "drop", "rows")}
     given = [f"--{name}" for name, value in of_csv.items() if value]
     if arguments.csv is None and given:
-        raise BadInput(f"{', '.join(given)} need a CSV file, and none was named")
+        raise BadInput(f"name a CSV file with {', '.join(given)}")
     if arguments.csv is not None and arguments.target is None:
         raise BadInput("name the column to predict: --target NAME")
 
@@ -355,22 +357,22 @@ def check_arguments(arguments):
 def checked_figure(file):
     """The figure's full name; finds out before the search that it cannot be written."""
     path = Path(file)
-    if path.is_dir():
-        raise BadInput(f"cannot write {file}: it is a directory")
-    if not path.parent.is_dir():
-        raise BadInput(f"cannot write {file}: there is no directory {path.parent}")
     if not path.suffix:
-        path = path.with_name(path.name + ".png")
+        path = path.with_name(path.name + ".png") if path.name else path
     formats = Figure().canvas.get_supported_filetypes()
-    if path.suffix[1:].lower() not in formats:
-        raise BadInput(f"cannot write {file}: the formats are {', '.join(sorted(formats))}")
-    is_new = not path.exists()
     try:
+        if Path(file).is_dir():
+            raise BadInput(f"cannot write {file}: it is a directory")
+        if not path.parent.is_dir():
+            raise BadInput(f"cannot write {file}: there is no directory {path.parent}")
+        if path.suffix[1:].lower() not in formats:
+            raise BadInput(f"cannot write {file}: the formats are {', '.join(sorted(formats))}")
+        is_new = not path.exists()
         path.open("ab").close()
+        if is_new:
+            path.unlink()
     except OSError as error:
         raise BadInput(f"cannot write {file}: {error.strerror or error}") from error
-    if is_new:
-        path.unlink()
     return str(path)
 
 
