@@ -58,6 +58,8 @@ def main(argv=None):
         table = read_table(arguments)
         name = arguments.csv or "digits"
         describe(name, table)
+        if arguments.jobs is None:  # processes take seconds to start, which few rows are not worth
+            arguments.jobs = 1 if len(table.y) < 10_000 else 2
         folds = make_folds(table.task, arguments.folds)
         search = search_learning_rates(table, folds, arguments)
         print_search(search, SCORE[table.task])
@@ -93,7 +95,7 @@ def argument_parser():
     )
     parser.add_argument("--folds", type=int, default=3, help="default: %(default)s")
     parser.add_argument("--max-iter", type=int, default=20, help="epochs, default: %(default)s")
-    parser.add_argument("--jobs", type=int, default=2, help="processes, default: %(default)s")
+    parser.add_argument("--jobs", type=int, help="processes (default: 1, or 2 for 10000 rows)")
     return parser
 
 
