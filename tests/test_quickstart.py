@@ -149,10 +149,10 @@ def test_every_kind_of_column(quickstart, capsys, tmp_path, write_csv):
     assert "  columns: 3 of numbers, 1 of categories\n" in out
     (line,) = (line for line in out.splitlines() if "left out" in line)
     assert line == (
-        "  left out: row numbers 'Unnamed: 0'; identifiers 'customer_id', 'code';"
-        " dates and times 'sold', 'seen'; free text 'remark';"
-        f" numbers written as '{mixed()['fee'][0]}' 'fee';"
-        " one value only 'country'; no values 'empty'"
+        "  left out: 'Unnamed: 0' (row numbers); 'customer_id', 'code' (identifiers);"
+        " 'sold', 'seen' (dates and times); 'remark' (free text);"
+        f" 'fee' (numbers written as '{mixed()['fee'][0]}');"
+        " 'country' (one value only); 'empty' (no values)"
     )
     assert "  gaps are filled and marked: size (9), town (7)\n" in out
 
@@ -222,7 +222,7 @@ def test_compressed_file_with_trailing_separators_and_blanks(quickstart, tmp_pat
     table = quickstart.load_table(str(path), "t")
     assert list(table.X.columns) == ["a", "level"]
     assert set(table.X["level"]) == {"low"}
-    assert "left out: no values 'Unnamed: 3'" in table.notes
+    assert "left out: 'Unnamed: 3' (no values)" in table.notes
     assert table.notes[-1] == "1 row(s) without a value of 't' are left out"
 
 
@@ -234,6 +234,14 @@ def test_words_among_numbers_and_infinite_numbers_are_gaps(quickstart, write_csv
     assert found.X.isna().sum().tolist() == [1, 1]
     assert "counted as gaps among numbers: a (infinite), b ('unknown')" in found.notes
     assert np.isfinite(found.columns.fit_transform(found.X)).all()
+
+
+def test_numbers_beyond_64_bits(quickstart, write_csv):
+    big = 10**25
+    table = quickstart.load_table(
+        write_csv(numbers() | {"a": [i * i % 59 * big for i in range(60)]}), "price"
+    )
+    np.testing.assert_allclose(table.X["a"], [i * i % 59 * 1e25 for i in range(60)])
 
 
 def test_more_categories_than_columns_share_one(quickstart, write_csv):
@@ -405,7 +413,7 @@ def refused(quickstart, capsys, argv, message):
         ({"price": [f"${i}" for i in range(60)]}, "has numbers written as '$0', not plainly"),
         (
             {"a": ["x"] * 60, "b": range(60)},
-            "has no column that can be used; one value only 'a'; row numbers 'b'",
+            "has no column that can be used: 'a' (one value only); 'b' (row numbers)",
         ),
     ],
 )
@@ -421,6 +429,7 @@ def test_bad_columns(quickstart, capsys, write_csv, change, message):
         ("a,price\n", "has a header and no rows"),
         ("price\n1\n2\n", "no column beside the target"),
         ("a,b\n1,2\n", "no column 'price'; it has a, b"),
+        ("7,-2.5\n1,2\n", "no column 'price'; a header is missing: the first line is 7, -2.5"),
         ("a,price\n1,2\n1,2,3,4\n", "Expected 2 fields"),
         ('a,price\n1,"2\n', "EOF inside string"),
         ("a,price\n1,2,3\n4,5,6\n", "rows have more fields than the header"),

@@ -122,7 +122,9 @@ def check_names(path, frame, names):
         for name in unknown
         for near in difflib.get_close_matches(name.lower(), lower, n=1)
     ]
-    if close:
+    if all(re.fullmatch(r"[-+.\d]+", str(name)) for name in frame.columns):
+        hint = f"a header is missing: the first line is {shortened(frame.columns, 10)}"
+    elif close:
         hint = f"did you mean {', '.join(map(repr, close))}?"
     else:
         hint = f"it has {shortened(frame.columns, 10)}"
@@ -224,16 +226,18 @@ def sort_columns(frame, path):
             categories[name] = texts.where(column.notna(), np.nan)
         else:
             numbers[name] = column.astype(float)
-    parts = [f"{reason} {shortened(map(repr, names), 6)}" for reason, names in left_out.items()]
+    parts = [f"{shortened(map(repr, names), 6)} ({reason})" for reason, names in left_out.items()]
     if not numbers and not categories:
-        raise BadInput(f"{path} has no column that can be used; {'; '.join(parts)}")
+        raise BadInput(f"{path} has no column that can be used: {'; '.join(parts)}")
     notes = [f"left out: {'; '.join(parts)}"] if parts else []
     if gaps:
         notes.append(f"gaps are filled and marked: {shortened(gaps, 6)}")
     if odd:
         notes.append(f"counted as gaps among numbers: {shortened(odd, 6)}")
     if categories:
-        notes.insert(0, f"columns: {len(numbers)} of numbers, {len(categories)} of categories")
+        kinds = {"numbers": numbers, "categories": categories}
+        found = [f"{len(names)} of {kind}" for kind, names in kinds.items() if names]
+        notes.insert(0, f"columns: {', '.join(found)}")
     columns = make_column_transformer(
         (
             SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
@@ -257,9 +261,7 @@ def tidied(column):
     import pandas as pd
 
     if is_text(column):
-        if column.dtype == object and column.map(type).eq(bool).any():
-            return column, ""
-        column = column.str.strip().replace("", None)
+        column = column.map(str, na_action="ignore").str.strip().replace("", None)
         read = pd.to_numeric(column, errors="coerce")
         words = column[read.isna() & column.notna()]
         if read.nunique() > FEW and len(words) <= 0.1 * column.notna().sum():
