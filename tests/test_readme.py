@@ -48,7 +48,7 @@ def test_the_search_shows_that_batch_norm_bears_more_learning_rates(capsys):
         scores[params["batch_norm"]].append(score)
     assert min(scores["before"]) > 0.8
     # At two of the four rates the plain network is usable.
-    assert sorted(scores[None])[0] < 0.5
+    assert sorted(scores[None])[1] < 0.5
     assert sorted(scores[None])[2] > 0.9
 
 

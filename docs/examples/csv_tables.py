@@ -28,6 +28,7 @@ from sklearn.preprocessing import OneHotEncoder
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 GAPS = ["?", "-", "."]  # beside the words that pandas takes for gaps: NA, NaN, null, ...
 FEW = 20  # a column of more different values may be an identifier or a badly written number
+HUGE = 1e30  # the network computes in float32
 MANY_CLASSES = 100  # more whole numbers than these are hardly classes
 MAX_CATEGORIES = 50  # columns of 0 and 1 per category column; the rarest categories share one
 
@@ -260,16 +261,17 @@ def tidied(column):
     """The column with odd values as gaps, and these values in words."""
     import pandas as pd
 
+    words = ""
     if is_text(column):
         column = column.map(str, na_action="ignore").str.strip().replace("", None)
         read = pd.to_numeric(column, errors="coerce")
-        words = column[read.isna() & column.notna()]
-        if read.nunique() > FEW and len(words) <= 0.1 * column.notna().sum():
-            return read, shortened(sorted(map(repr, words.unique())), 3)
-        return column, ""
-    if pd.api.types.is_float_dtype(column) and np.isinf(column).any():
-        return column.replace([np.inf, -np.inf], np.nan), "infinite"
-    return column, ""
+        no_numbers = column[read.isna() & column.notna()]
+        if read.nunique() <= FEW or len(no_numbers) > 0.1 * column.notna().sum():
+            return column, ""
+        column, words = read, shortened(sorted(map(repr, no_numbers.unique())), 3)
+    if pd.api.types.is_float_dtype(column) and (column.abs() > HUGE).any():
+        column, words = column.mask(column.abs() > HUGE), words or f"infinite, or above {HUGE:g}"
+    return column, words
 
 
 def reason_to_leave_out(name, column):
