@@ -188,7 +188,7 @@ def test_nothing_is_learned_from_the_rows_of_other_folds(quickstart, write_csv):
 @pytest.mark.parametrize("separator", [";", "\t", "|", ","])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
 def test_separators_and_encodings(quickstart, tmp_path, separator, encoding):
-    rows = [["größe, m²" if separator == ";" else "größe", "Ort", "preis"]]
+    rows = [["größe, m², netto €" if separator == ";" else "größe €", "Ort", "preis"]]
     rows += [[f"{0.5 + i}", ["Köln", "Łódź" if "utf" in encoding else "Paris"][i % 2], f"{i}.25"]
              for i in np.random.RandomState(0).permutation(30)]  # fmt: skip
     path = tmp_path / "table.csv"
@@ -254,6 +254,13 @@ def test_more_categories_than_columns_share_one(quickstart, write_csv):
     assert table.columns.fit_transform(table.X).shape == (420, 1 + 50)
 
 
+def test_rare_categories_share_a_column(quickstart, write_csv):
+    towns = ["Aix"] * 30 + ["Bonn"] * 22 + ["Cork"] * 4 + ["Dole"] * 4
+    table = quickstart.load_table(write_csv(numbers() | {"a": towns}), "price")
+    found = table.columns.fit_transform(table.X)
+    np.testing.assert_array_equal(found[:, 1:].sum(axis=0), [30, 22, 8])
+
+
 def test_whole_numbers_named_as_identifiers_are_categories_when_few(quickstart, write_csv):
     table = numbers() | {
         "shop_id": [3, 5, 8] * 20,
@@ -269,8 +276,8 @@ def test_dropped_columns(quickstart, capsys, write_csv):
     path = write_csv(numbers() | {"c": ["x", "y"] * 30})
     assert list(quickstart.load_table(path, "price", drop=["a", "c"]).X.columns) == ["b"]
     refused(quickstart, capsys, [path, "--target", "price", "--drop", "price"], "names the target")
-    argv = [path, "--target", "Prise", "--drop", "a", "q", "z"]
-    refused(quickstart, capsys, argv, "no column 'Prise', 'q', 'z'; did you mean 'price'?")
+    argv = [path, "--target", "PRISE", "--drop", "a", "q", "z"]
+    refused(quickstart, capsys, argv, "no column 'PRISE', 'q', 'z'; did you mean 'price'?")
 
 
 def test_a_sample_of_the_rows(quickstart, capsys, tmp_path, write_csv):
@@ -296,10 +303,10 @@ def test_many_rows_bring_a_hint(quickstart, capsys, tmp_path, write_csv, monkeyp
 
 
 def test_rare_classes_and_gaps_in_the_target(quickstart, capsys, tmp_path, write_csv):
-    kinds = ["p", "q"] * 28 + ["rare", "", "?", "rarer"]
+    kinds = ["p", "q"] * 27 + ["rare", "", "?", "rarer", "two", "two"]
     path = write_csv(numbers() | {"price": kinds})
     out, _ = run(quickstart, capsys, tmp_path, path, "--target", "price")
-    assert "56 rows, 2 features, the target is 2 classes" in out
+    assert "56 rows, 2 features, the target is 3 classes" in out
     assert "  2 row(s) without a value of 'price' are left out\n" in out
     assert "  left out: 2 row(s) of the classes rare, rarer, which have fewer rows" in out
 
