@@ -155,6 +155,11 @@ def imbalance(n_seeds=6, n_train=3000):
         print_row(name, scores)
 
 
+def imbalance_of_more_rows():
+    """The same from 15,000 training rows."""
+    imbalance(n_seeds=2, n_train=15000)
+
+
 class Behind:
     """A model of a stream behind a normalizer."""
 
@@ -252,6 +257,25 @@ def parameters():
         print_row(f"batch_norm=None, learning_rate_init={rate}", scores)
 
 
+def seeds(n_seeds=8):
+    """R2 of the test rows of the guide's page on parameters: least, greatest, of eight seeds."""
+    X_train, X_test, y_train, y_test = train_test_split(
+        *make_friedman1(600, noise=2.0, random_state=0), random_state=0
+    )
+    models = {
+        "network": MLPWithBatchNormRegressor(),
+        "n_epochs=10": MLPWithBatchNormRegressor(n_epochs=10),
+        "early_stopping=True": MLPWithBatchNormRegressor(early_stopping=True),
+        "ensemble": MLPEnsembleWithBatchNormRegressor(),
+    }
+    for name, model in models.items():
+        scores = [
+            model.set_params(random_state=seed).fit(X_train, y_train).score(X_test, y_test)
+            for seed in range(n_seeds)
+        ]
+        print(f"{name:62s} {min(scores):.3f} {max(scores):.3f}", flush=True)
+
+
 def choosing():
     """Accuracy or R2 of five folds of tables that ship with scikit-learn."""
     classifiers = {
@@ -282,7 +306,16 @@ def print_row(name, scores):
 
 TABLES = {
     table.__name__: table
-    for table in (calibration, imbalance, streams, small_batches, parameters, choosing)
+    for table in (
+        calibration,
+        imbalance,
+        imbalance_of_more_rows,
+        streams,
+        small_batches,
+        parameters,
+        seeds,
+        choosing,
+    )
 }
 
 
