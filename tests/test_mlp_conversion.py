@@ -163,9 +163,12 @@ def test_a_row_has_one_prediction_whatever_the_number_of_rows(
     together = regressor.predict(X)
     # Where means are far from 0 the folded weights' rounding would show: 7 % of the spread at 1e6.
     assert bool(calls) == (offset < 1e3)
+    # Some BLAS add up in another order where rows are few. The product of the first layer is then
+    # rounded otherwise, in float32 by the size of its terms.
+    tolerance = 2e-5 + 5.0 * np.finfo(np.float32).eps * offset
     for n_rows in (1, 199):
         np.testing.assert_allclose(
-            regressor.predict(X[:n_rows]), together[:n_rows], rtol=0.0, atol=2e-5 * y.std()
+            regressor.predict(X[:n_rows]), together[:n_rows], rtol=0.0, atol=tolerance * y.std()
         )
 
 
