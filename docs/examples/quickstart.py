@@ -266,8 +266,9 @@ def draw_figure(search, score, name, file):
         xlabel="learning rate of SGD (dimensionless)",
         ylabel=f"test {score} ({UNIT[score]})\nmean ± standard deviation over {n_folds} folds",
         xscale="log",
-        ylim=(-0.05, 1.05),  # R2 may be any number below 0
     )
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, -0.05), min(high, 1.05))  # R2 may be any number below 0
     axes.grid(alpha=0.3)
     try:
         figure.savefig(file, dpi=100)
