@@ -81,7 +81,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"/(plot_\w+|quickstart)\.py$",
-    "ignore_pattern": r"/csv_tables\.py$",  # the quickstart imports it
+    "ignore_pattern": r"^csv_tables\.py$",  # the quickstart imports it
     "within_subsection_order": "gallery.Order",
     "image_scrapers": ("matplotlib", "gallery.scrape_files"),
     "reset_modules": ("matplotlib", "gallery.warnings_are_errors"),
