@@ -283,6 +283,17 @@ class TestLoading:
         with pytest.raises(ValueError, match=f"damaged: _input_kind is {kind!r}"):
             pickle.loads(stored)
 
+    @each_network
+    def test_targets_that_are_gone(self, cls):
+        model, X = fitted(cls)
+        for name in model._targets.attributes():
+            damaged = copy.copy(model)
+            delattr(damaged, name)
+            with pytest.raises(ValueError, match=f"damaged: it has no {name}"):
+                damaged.predict(X)
+            with pytest.raises(ValueError, match=f"damaged: it has no {name}"):
+                pickle.loads(pickle.dumps(damaged))
+
     @pytest.mark.parametrize("cls", [MLPWithBatchNormClassifier, RNNWithBatchNormClassifier])
     @pytest.mark.parametrize("name", ["temperature_", "_prior_outputs"])
     @pytest.mark.parametrize("is_gone", [False, True])

@@ -275,7 +275,7 @@ class ActivationDriftDisplay:
                 panel.legend()
             if name is not None:
                 panels[0, column].set_title(name)
-            panel.set_xlabel("Epoch")
+            panel.set_xlabel("Epoch, or call of partial_fit")
         self.ax_ = axes_of(panels)
         self.figure_ = panels[0, 0].figure
         return self

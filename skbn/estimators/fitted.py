@@ -180,7 +180,10 @@ class FittedNetwork:
     @property
     def _targets(self):
         """The targets that the network was trained on, from the attributes of this estimator."""
-        return self._kind_of_targets.held_by(self)
+        try:
+            return self._kind_of_targets.held_by(self)
+        except AttributeError as error:
+            raise ValueError(f"The fitted state is damaged: it has no {error.name}.") from error
 
     def _fitted_network(self, every_number=False):
         """The network, with as many outputs as the targets need.
