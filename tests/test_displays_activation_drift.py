@@ -348,7 +348,9 @@ class TestDisplay:
             "Input of the activation, unit 4 of layer 1",
             "Inputs of activations, mean ± standard deviation",
         ]
-        assert [panel.get_xlabel() for panel in display.ax_[-1]] == ["Epoch, or call of partial_fit"] * 2
+        assert [panel.get_xlabel() for panel in display.ax_[-1]] == [
+            "Epoch, or call of partial_fit"
+        ] * 2
         texts = display.ax_[-1, 0].get_legend().get_texts()
         assert [text.get_text() for text in texts] == ["layer 0", "layer 1"]
         texts = display.ax_[0, 0].get_legend().get_texts()
