@@ -15,11 +15,12 @@ checks shapes, allocates memory and calls a pointer function. The array function
 - ``batchnorm``: the paper's batch norm, forward, backward and at inference; the array functions
   of ``moments`` and ``merging`` too.
 - ``affine``: the affine map of the columns of a table.
-- ``normalized_sum``: sums of parts that are normalized each by itself.
+- ``normalized_sum``: sums of parts; each part has its own normalization.
 - ``activations``: identity, logistic, tanh, relu, silu, gelu.
 - ``periodic``: the periodic embedding of numeric columns.
 - ``cells``: recurrent cells, one time step of an LSTM or a GRU.
-- ``fused_cells``: recurrent cells of normalized parts, with the sums of their batch norms.
+- ``fused_cells``: recurrent cells that normalize the parts of their pre-activations; sums of these
+  batch norms.
 - ``sequences``: sequences of different length packed without padding.
 - ``dropout``: elements dropped at random.
 - ``losses``: softmax and logistic log loss, squared and absolute error, Poisson deviance, of raw

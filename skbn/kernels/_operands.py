@@ -1,4 +1,4 @@
-"""Checks and casts of the arguments of array functions, which kernels can then walk."""
+"""Checks and casts of the arguments of array functions. Kernels can walk the results."""
 
 import sys
 
@@ -118,13 +118,13 @@ def as_sorted_lengths(lengths):
     if (np.diff(lengths) > 0).any():
         raise ValueError("lengths must be sorted, the longest first")
     if lengths.size * int(lengths[0]) > sys.maxsize:
-        # Their sum might overflow, and look like the sum of short ones.
+        # The sum of huge lengths might overflow and look like the sum of short lengths.
         raise ValueError(f"{lengths.size} sequences of up to {lengths[0]} steps are too many")
     return lengths, int(lengths.sum())
 
 
 def check_packed(name, x, n_rows):
-    """Refuse what is no matrix of packed steps with so many rows."""
+    """Refuse an array that is not a matrix of packed steps with the given number of rows."""
     if x.ndim != 2 or x.shape[1] == 0:
         raise ValueError(f"{name} must have shape (n, d) with d >= 1, got {x.shape}")
     if x.shape[0] != n_rows:

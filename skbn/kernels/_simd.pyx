@@ -1,7 +1,7 @@
 """How the kernels were compiled.
 
-Which instruction set those loops use that are compiled for several (``simd.h``), and whether it
-is a debug build.
+Some loops are compiled for several instruction sets (``simd.h``). This file tells which set these
+loops use, and whether this is a debug build.
 """
 
 cdef extern from *:
@@ -56,17 +56,17 @@ def level():
 
 
 def is_built_for_one_level():
-    """Whether each loop has one version, and nothing is chosen."""
+    """Whether each loop has one version, so that there is no choice at run time."""
     return not _chooses()
 
 
 def is_debug_build():
-    """Whether all was compiled with Cython's checks, and without optimization."""
+    """Whether all files were compiled with Cython's checks and without optimization."""
     return _is_debug_build()
 
 
 def supported():
-    """The levels that this processor has, by the names of ``SKBN_SIMD``."""
+    """The levels that this processor supports, as names that ``SKBN_SIMD`` takes."""
     names = ["baseline"]
     if _is_supported(3):
         names.append("avx2")

@@ -1,6 +1,6 @@
 from cython cimport floating
 
-# Codes of the activations that other files ask for. The registry in activations.pyx has all.
+# Codes of the activations that other files ask for. The registry in activations.pyx has all codes.
 cdef enum:
     TANH = 2
     RELU = 3

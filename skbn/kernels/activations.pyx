@@ -1,9 +1,9 @@
 """Activations, element by element: forward from the input, backward from input or output.
 
-Where the derivative is a function of the output y alone, ``y`` may overwrite ``x``: identity
-1, logistic y (1 - y), tanh 1 - y^2, relu [y > 0], leaky_relu [y > 0] + 0.01 [y <= 0]. With s the
-logistic function, P and p the normal distribution and its density, and t = tanh(log(1 + e^x)), the
-other derivatives need ``x``:
+Some derivatives are functions of the output y alone: identity 1, logistic y (1 - y), tanh 1 - y^2,
+relu [y > 0], leaky_relu [y > 0] + 0.01 [y <= 0]. For these activations ``y`` may overwrite ``x``.
+The other derivatives need ``x``. With s the logistic function, P and p the normal distribution and
+its density, and t = tanh(log(1 + e^x)), they are
 
     silu  y = x s(x),  y' = s(x) (1 + x (1 - s(x)))
     gelu  y = x P(x),  y' = P(x) + x p(x)
@@ -95,9 +95,9 @@ cdef extern from *:
     """
 
 
-# Each may work in place (y is x, dx is dy). The compiler checks once whether two operands
-# overlap and takes its slow loop where they do, so where that is usual it is said with one
-# pointer.
+# Each function may work in place (y is x, dx is dy). The compiler checks once whether two operands
+# overlap. If they overlap, the compiler takes its slow loop. So functions that usually work in
+# place have a branch with one pointer.
 
 cdef void identity_forward(floating* y, const floating* x, Py_ssize_t size) noexcept nogil:
     if y != x:
@@ -172,7 +172,7 @@ _register("tanh", True, tanh_forward, tanh_forward, tanh_backward, tanh_backward
 cdef void relu_forward "skbn_relu_forward"(
     floating* y, const floating* x, Py_ssize_t size,
 ) noexcept nogil:
-    # Written so that a NaN stays one: it must reach the loss, where it is noticed.
+    # The comparison keeps NaN: a NaN must reach the loss, where the training notices it.
     cdef Py_ssize_t i
     if y == x:
         for i in range(size):
@@ -185,7 +185,7 @@ cdef void relu_forward "skbn_relu_forward"(
 cdef void relu_backward "skbn_relu_backward"(
     floating* dx, const floating* dy, const floating* y, Py_ssize_t size,
 ) noexcept nogil:
-    # A product, not a choice: a branch on random signs costs ten times the arithmetic.
+    # This is a product and not a branch. A branch on random signs costs ten times the arithmetic.
     cdef Py_ssize_t i
     if dx == dy:
         for i in range(size):
@@ -298,7 +298,7 @@ _register("leaky_relu", True, leaky_relu_forward, leaky_relu_forward, leaky_relu
 
 
 cdef inline floating _normal(floating x, floating* bell) noexcept nogil:
-    # P(x), from the tail on the side of x; `bell` is exp(-x^2 / 2).
+    # P(x), computed from the tail on the side of x. `bell` is exp(-x^2 / 2).
     cdef floating magnitude = x if x >= 0 else -x
     cdef floating tail = normal_tail(magnitude, bell)
     return 1 - tail if x >= 0 else tail

@@ -1,20 +1,23 @@
 """Recurrent cells, one time step: from pre-activations to the next state, and back.
 
-Long short-term memory, gates i, f, g, o (the order of PyTorch), s the logistic function:
+A long short-term memory has the gates i, f, g, o, in the order of PyTorch. With s the logistic
+function,
 
     c = s(f) c_previous + s(i) tanh(g),    h = s(o) tanh(N(c))
 
-where N is a batch normalization or nothing; so the state and the output are computed apart.
+where N is a batch normalization or the identity. Separate functions compute the state and the
+output, because N stands between them.
 
-Gated recurrent unit, gates r, z, n, with u the recurrent part of n's pre-activation a + r u:
+A gated recurrent unit has the gates r, z, n. The pre-activation of n is a + s(r) u, where u is the
+recurrent part:
 
     h = (1 - s(z)) n + s(z) h_previous,    n = tanh(a + s(r) u)
 
-The plain cell, h = tanh(z), is the activation of that name.
+The plain cell, h = tanh(z), is the activation tanh of ``skbn.kernels.activations``.
 
-Shapes: ``gates`` (n, 4 d) or (n, 3 d), a row's gates side by side; everything else (n, d).
-A forward pass replaces the pre-activations in ``gates`` by the gates, a backward pass these by
-the gradients of the pre-activations: a time step's gates need one buffer.
+Shapes: ``gates`` (n, 4 d) or (n, 3 d), with the gates of a row side by side; everything else (n,
+d). A forward pass replaces the pre-activations in ``gates`` by the gates. A backward pass replaces
+the gates by the gradients of the pre-activations. So the gates of a time step need one buffer.
 
 References
 ----------
@@ -84,7 +87,7 @@ cdef void lstm_forward "skbn_lstm_forward"(
 cdef void lstm_output_forward "skbn_lstm_output_forward"(
     floating* h, floating* tanh_c, const floating* gates, Py_ssize_t n, Py_ssize_t d,
 ) noexcept nogil:
-    """tanh_c, on entry N(c), becomes its tangent; h = o tanh_c."""
+    """tanh_c holds N(c) on entry, and tanh(N(c)) on return; h = o tanh_c."""
     cdef Py_ssize_t i, j
     cdef const floating* o
     for i in range(n * d):
@@ -100,8 +103,8 @@ cdef void lstm_output_backward "skbn_lstm_output_backward"(
 ) noexcept nogil:
     """From dh to the gradients of N(c) and of o's pre-activation.
 
-    `dc` holds tanh_c on entry, and dN(c) = dh o (1 - tanh_c^2) then; in `gates` o becomes
-    dz_o = dh tanh_c o (1 - o).
+    `dc` holds tanh_c on entry, and dN(c) = dh o (1 - tanh_c^2) on return. In `gates`, dz_o = dh
+    tanh_c o (1 - o) replaces o.
     """
     cdef Py_ssize_t i, j
     cdef floating tangent, gate
@@ -122,8 +125,8 @@ cdef void lstm_backward "skbn_lstm_backward"(
 ) noexcept nogil:
     """From dc to dc_previous = dc f, in place, and the gradients of the pre-activations.
 
-    dz_i = dc g i (1 - i), dz_f = dc c_previous f (1 - f), dz_g = dc i (1 - g^2), in place of
-    the gates. `c_previous` may be NULL, which is 0.
+    dz_i = dc g i (1 - i), dz_f = dc c_previous f (1 - f) and dz_g = dc i (1 - g^2) replace the
+    gates. `c_previous` may be NULL, which is 0.
     """
     cdef Py_ssize_t k, j
     cdef floating i, f, g, change
@@ -186,11 +189,11 @@ cdef void gru_backward "skbn_gru_backward"(
     floating* dh, floating* gates, floating* u, const floating* h_previous,
     Py_ssize_t n, Py_ssize_t d,
 ) noexcept nogil:
-    """From dh to dh z, the direct part of dh_previous, and the gradients of what went in.
+    """From dh to dh z, the direct part of dh_previous, and to the gradients of the inputs.
 
-    With da = dh (1 - z) (1 - n^2): dz_r = da u r (1 - r), dz_z = dh (h_previous - n) z (1 - z)
-    and **du = da r** take the places of r, z and n in `gates`, so that these are the gradients
-    of the recurrent parts of the three; da takes that of u. `h_previous` may be NULL, which is 0.
+    With da = dh (1 - z) (1 - n^2), the gradients dz_r = da u r (1 - r), dz_z = dh (h_previous - n)
+    z (1 - z) and **du = da r** replace r, z and n in `gates`. So `gates` holds the gradients of the
+    recurrent parts of r, z and n. The gradient da replaces u. `h_previous` may be NULL, which is 0.
     """
     cdef Py_ssize_t i, j
     cdef floating r, z, candidate, previous, da
@@ -215,7 +218,7 @@ cdef void gru_backward "skbn_gru_backward"(
 
 
 def _as_step(name, gates, n_gates, optional=(), **states):
-    # Copies, of one dtype, since the kernels work in place; None stays where it is optional.
+    # Copies of one dtype, because the kernels work in place. An optional operand may be None.
     gates = np.array(as_floating(name, gates), order="C")
     if gates.ndim != 2 or gates.shape[1] % n_gates or 0 in gates.shape:
         raise ValueError(f"{name} must have shape (n, {n_gates} d), got {gates.shape}")
@@ -270,7 +273,7 @@ def lstm_output(gates, c):
     gates : ndarray of shape (n, 4 * d)
         As from ``lstm``.
     c : array-like of shape (n, d)
-        Its state, normalized or not.
+        The state of the memory, normalized or not.
 
     Returns
     -------
@@ -305,14 +308,15 @@ def lstm_output_gradient(dh, gates, tanh_c):
     gates : ndarray of shape (n, 4 * d)
         As given to ``lstm_output``.
     tanh_c : array-like of shape (n, d)
-        What ``lstm_output`` returned.
+        The `tanh_c` that ``lstm_output`` returned.
 
     Returns
     -------
     dc : ndarray of shape (n, d)
         Gradient with respect to the state that was given.
     gates : ndarray of shape (n, 4 * d)
-        With the gradient of o's pre-activation in its place, as ``lstm_gradient`` takes it.
+        The gates, with the gradient of the pre-activation of o in the place of o, as
+        ``lstm_gradient`` takes them.
 
     Raises
     ------
@@ -337,9 +341,10 @@ def lstm_gradient(dc, gates, c_previous=None):
     Parameters
     ----------
     dc : array-like of shape (n, d)
-        Gradient of the loss with respect to `c`: of this step's output and of the next step.
+        Gradient of the loss with respect to `c`: the part of the output of this step plus the part
+        of the next step.
     gates : ndarray of shape (n, 4 * d)
-        What ``lstm_output_gradient`` returned.
+        The `gates` that ``lstm_output_gradient`` returned.
     c_previous : array-like of shape (n, d), default=None
         As given to ``lstm``.
 
@@ -347,7 +352,7 @@ def lstm_gradient(dc, gates, c_previous=None):
     -------
     dz : ndarray of shape (n, 4 * d)
     dc_previous : ndarray of shape (n, d)
-        `dc` itself where there is no state before.
+        `dc` itself if there is no state before.
 
     Raises
     ------
@@ -374,9 +379,10 @@ def gru(z, u, h_previous=None):
     Parameters
     ----------
     z : ndarray of shape (n, 3 * d)
-        Pre-activations of r and z, and the input's part of n's; float32 or float64.
+        Pre-activations of r and z, and the input's part of the pre-activation of n; float32 or
+        float64.
     u : array-like of shape (n, d)
-        The recurrent part of n's pre-activation.
+        The recurrent part of the pre-activation of n.
     h_previous : array-like of shape (n, d), default=None
         The state before. ``None``: 0.
 
@@ -413,18 +419,18 @@ def gru_gradient(dh, gates, u, h_previous=None):
     dh : array-like of shape (n, d)
         Gradient of the loss with respect to `h`.
     gates : ndarray of shape (n, 3 * d)
-        What ``gru`` returned.
+        The `gates` that ``gru`` returned.
     u, h_previous : array-like of shape (n, d)
         As given to ``gru``.
 
     Returns
     -------
     dz : ndarray of shape (n, 3 * d)
-        Of r and z, and of `u` in the place of n.
+        Gradients of the pre-activations of r and z, and the gradient of `u` in the place of n.
     da : ndarray of shape (n, d)
-        Of the input's part of n.
+        Gradient of the input's part of the pre-activation of n.
     dh_previous : ndarray of shape (n, d)
-        The direct part, without what comes through `z` and `u`.
+        The direct part of the gradient, without the parts that come through `z` and `u`.
 
     Raises
     ------

@@ -1,8 +1,9 @@
-"""Dropout with counter-based random numbers: nothing is stored, nothing has an order.
+"""Dropout with counter-based random numbers: no mask is stored, and no order matters.
 
-Whether an element is kept is a hash of (seed, step, operation, element). Forward and backward
-compute it anew, whatever the blocks and threads. The hash is the output function of
-SplitMix64 over the element's place in the sequence that the key begins.
+A hash of (seed, step, operation, element) decides whether an element is kept. The forward and the
+backward pass compute the same hash, for any blocks and any threads. Seed, step and operation give a
+key, where a sequence of SplitMix64 begins. The hash is the output function of SplitMix64 at the
+place of the element in this sequence.
 
 References
 ----------
@@ -22,7 +23,7 @@ from skbn.kernels._operands import as_floating
 cdef uint64_t GOLDEN = 0x9E3779B97F4A7C15ULL
 
 
-# Modulo 2^64 is what is meant: a debug build must not take it for a mistake.
+# The arithmetic is modulo 2^64, so a debug build must not check for overflow.
 @cython.overflowcheck(False)
 cdef inline uint64_t _mixed(uint64_t z) noexcept nogil:
     z = (z ^ (z >> 30)) * <uint64_t> 0xBF58476D1CE4E5B9ULL
@@ -32,7 +33,7 @@ cdef inline uint64_t _mixed(uint64_t z) noexcept nogil:
 
 @cython.overflowcheck(False)
 cdef uint64_t dropout_key(uint64_t seed, uint64_t step, uint64_t operation) noexcept nogil:
-    """One number from the three that tell masks apart."""
+    """One number from the three numbers that distinguish masks."""
     return _mixed(_mixed(_mixed(seed + GOLDEN) + step * GOLDEN) + (operation + 1) * GOLDEN)
 
 
@@ -40,10 +41,11 @@ cdef uint64_t dropout_key(uint64_t seed, uint64_t step, uint64_t operation) noex
 cdef void dropout_apply(
     floating* y, const floating* x, Py_ssize_t size, double rate, uint64_t key,
 ) noexcept nogil:
-    """y = x / (1 - rate) where kept, 0 where dropped; y may be x. Its own backward pass."""
+    """y = x / (1 - rate) for kept elements, 0 for the others; y may be x. Also the backward pass.
+    """
     cdef Py_ssize_t i
     cdef floating scale = <floating> (1.0 / (1.0 - rate))
-    # 2^64 rate: at most 2^64 - 2^11 for the largest double below 1, so it fits.
+    # For the largest double below 1, 2^64 rate is 2^64 - 2^11, so the number fits.
     cdef uint64_t bound = <uint64_t> (rate * 18446744073709551616.0)
     for i in range(size):
         y[i] = x[i] * (
@@ -57,12 +59,12 @@ def apply(x, double rate, long long seed, long long step, int operation):
     Parameters
     ----------
     x : ndarray of any shape
-        Activations, or the gradient of the loss with respect to what was returned for them:
-        dropout is its own backward pass. float32 or float64.
+        Activations, float32 or float64. For the backward pass, the gradient of the loss with
+        respect to the `y` that this function returned for them.
     rate : float
         Probability that an element is dropped, in [0, 1).
     seed, step, operation : int
-        What the mask is a function of, together with an element's place.
+        The mask is a function of these numbers and of the place of an element.
 
     Returns
     -------

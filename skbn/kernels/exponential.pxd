@@ -4,13 +4,14 @@ With n = round(x / log 2) and r = x - n log 2, |r| <= log(2) / 2,
 
     exp(x) = 2^n exp(r),    expm1(x) = (2^n - 1) + 2^n expm1(r),
 
-where expm1(r) is its Taylor polynomial: of degree 7 in float32 (what is left out is below
-5e-9 |r|), of degree 14 in float64 (below 3e-19 |r|). Adding 3 * 2^22 (3 * 2^51) rounds to an
-integer, which then stands in the last bits of the sum; log 2 is subtracted in two parts.
+where expm1(r) is replaced by a Taylor polynomial: of degree 7 in float32 (the error is below 5e-9
+|r|), of degree 14 in float64 (the error is below 3e-19 |r|). Adding 3 * 2^22 (3 * 2^51) to x / log
+2 rounds this number to an integer, which then stands in the last bits of the sum. n log 2 is
+subtracted in two parts.
 
-For x <= 0 alone, and exp(x) is 0 below -87 (-708), where it would soon be no normal number: an
-error of 2e-38 (3e-308), times x in silu. Relative error down to there: 2 units in the last
-place, of expm1 too. NaN stays NaN.
+The functions are for x <= 0 only. Down to x = -87 (-708) the relative error of exp(x) and of
+expm1(x) is 2 units in the last place. Below, exp(x) is replaced by 0, because exp(x) would soon be
+a subnormal number. This is an error of 2e-38 (3e-308), which silu multiplies by x. NaN stays NaN.
 """
 
 from cython cimport floating
@@ -21,7 +22,7 @@ cdef extern from "simd.h":
 
 
 cdef inline floating expm1_nonpositive(floating x, floating* power) noexcept nogil:
-    """expm1(x) of x <= 0; `power` is 2^n, of which one is subtracted already."""
+    """2^n expm1(r) for x <= 0; `power` receives 2^n. expm1(x) is the sum of both minus 1."""
     cdef floating shifted, n, r, s, p
     cdef bint tiny
     if floating is float:
@@ -66,7 +67,7 @@ cdef inline floating expm1_nonpositive(floating x, floating* power) noexcept nog
 
 
 cdef inline floating exp_nonpositive(floating x) noexcept nogil:
-    """exp(x) of x <= 0."""
+    """exp(x) for x <= 0."""
     cdef floating power
     cdef floating rest = expm1_nonpositive(x, &power)
     return power + rest
@@ -90,18 +91,18 @@ cdef inline floating hyperbolic_tangent(floating x) noexcept nogil:
 
 
 cdef inline floating normal_tail(floating a, floating* bell) noexcept nogil:
-    """P(-a) of the normal distribution P, for a >= 0; `bell` is exp(-a^2 / 2).
+    """P(-a) for the normal distribution P and a >= 0; `bell` receives exp(-a^2 / 2).
 
-    The relative error is 5 units in the last place where P(-a) is a normal number, and P(-a) is 0
-    below. With u = 1 / (1 + a / 4),
+    The relative error is 5 units in the last place if P(-a) is a normal number of the dtype.
+    Smaller results are 0. With u = 1 / (1 + a / 4),
 
         P(-a) = exp(-a^2 / 2) u q(u),
 
-    where the smooth function q is its interpolation polynomial in u at 64 Chebyshev points between
-    a = 0 and a = 15 (39), cut off behind degree 9 in float32 (what is left out is below 2e-8 q)
-    and degree 22 in float64 (below 4e-17 q). It is a polynomial in t = u - 1/2, whose coefficients
-    fall. The square of a is taken with its rounding error: an error of exp(-a^2 / 2) would be a
-    hundred times as large otherwise.
+    where q is a smooth function. q is replaced by the polynomial in u that interpolates q at 64
+    Chebyshev points between a = 0 and a = 15 (39). The polynomial is cut off behind degree 9 in
+    float32 (the error is below 2e-8 q) and behind degree 22 in float64 (below 4e-17 q). It is
+    written in t = u - 1/2, because its coefficients then fall. The square of a is computed together
+    with its rounding error. Otherwise the error of exp(-a^2 / 2) would be a hundred times as large.
     """
     cdef floating u, t, p, square, high, low, rest, e
     if floating is float:
@@ -159,10 +160,9 @@ cdef inline floating normal_tail(floating a, floating* bell) noexcept nogil:
 
 
 cdef inline double log1p_unit(double e) noexcept nogil:
-    """log(1 + e) of e in [0, 1]: 2 artanh(s) with s = e / (2 + e) <= 1 / 3, to 2 units.
+    """log(1 + e) for e in [0, 1]: 2 artanh(s) with s = e / (2 + e) <= 1 / 3, to 2 units.
 
-    The series 2 (s + s^3 / 3 + s^5 / 5 + ...) up to s^33 / 33: what is left out is below
-    2e-17 of it.
+    The series 2 (s + s^3 / 3 + s^5 / 5 + ...) ends at s^33 / 33. The relative error is below 2e-17.
     """
     cdef double s = e / (2.0 + e)
     cdef double t = s * s

@@ -1,17 +1,19 @@
-"""Recurrent cells of normalized parts, and the sums of their batch norms, in float32.
+"""Recurrent cells that normalize the parts of their pre-activations, in float32.
 
-A cell of ``skbn.kernels.cells`` takes pre-activations. Here it takes two parts of them, a of the
-inputs and u of the state before, and normalizes both on the way (``normalized_sum``):
+A cell of ``skbn.kernels.cells`` takes pre-activations. A cell of this file takes two parts of the
+pre-activations, and normalizes both parts itself (as in ``normalized_sum``). The part a comes from
+the inputs, and the part u comes from the state before:
 
     z = N_a(a) + N_u(u),    N(x) = gamma (x - mean) invstd + beta.
 
-The backward pass of a time step adds what the next step has left of the gradient in the rows that
-have a next step. One pass over the gates does it all. The loops are in cell_loops.h, for the
-processors that have loops of fused layers (``skbn.kernels.layer``); the array functions here show
-them to tests.
+In the backward pass of a time step, some rows have a next step. The next step has left its part of
+the gradient of these rows, and the backward pass adds this part. All of this takes one pass over
+the gates. The loops are in cell_loops.h, for processors that have loops of fused layers
+(``skbn.kernels.layer``). The array functions of this file exist so that tests can call the loops.
 
-The sums over the rows of a batch norm are of deviations from the first row, in float32 over 16 rows
-at most, and in float64 over all of them. Their error is that of the moments in ``layer``.
+The file also has the sums of the batch norms of the parts. These are sums of deviations from the
+first row: in float32 over at most 16 rows, and in float64 over all rows. Their error is the error
+of the moments in ``layer``.
 """
 
 from skbn.kernels.layer cimport (
@@ -65,9 +67,9 @@ cdef class _Part:
 
 
 def _matrices(n_gates, n_required, **matrices):
-    # C-ordered copies in float32, which kernels change; None stays, but for the first n_required. A
-    # name that begins with "gates" or "part" is a matrix of all gates; one that ends in "later" has
-    # the first rows alone.
+    # C-ordered copies in float32, which kernels may change. The first n_required matrices must not
+    # be None. A matrix whose name begins with "gates" or "part" has the columns of all gates. A
+    # matrix whose name ends in "later" may have the first rows only.
     if layer_loops() == NULL:
         raise ValueError("there are no loops of fused cells for this processor")
     results, shape = [], None
@@ -95,13 +97,13 @@ def lstm(part_a, part_u=None, c_previous=None, a_norm=None, u_norm=None):
     Parameters
     ----------
     part_a : array-like of shape (n, 4 * d)
-        The inputs' part of the pre-activations of i, f, g, o; cast to float32 as all operands.
+        The inputs' part of the pre-activations of i, f, g, o; all operands are cast to float32.
     part_u : array-like of shape (n, 4 * d), default=None
         The state's part. ``None``: 0.
     c_previous : array-like of shape (n, d), default=None
         The state before. ``None``: 0.
     a_norm, u_norm : tuple of four arrays of shape (4 * d,), default=None
-        Mean, reciprocal standard deviation, gamma and beta of a part. ``None``: it is not
+        Mean, reciprocal standard deviation, gamma and beta of a part. ``None``: the part is not
         normalized.
 
     Returns
@@ -136,9 +138,9 @@ def lstm_output(gates, c, norm=None):
     gates : array-like of shape (n, 4 * d)
         As from ``lstm``.
     c : array-like of shape (n, d)
-        Its state.
+        The state of the memory.
     norm : tuple of four arrays of shape (d,), default=None
-        As in ``lstm``, of the state.
+        The normalization of the state, as in ``lstm``.
 
     Returns
     -------
@@ -240,7 +242,7 @@ cdef Py_ssize_t _n_later(object later):
 
 
 def lstm_output_gradient(dh, gates, tanh_c, dh_later=None):
-    """Gradient of ``lstm_output``, where a batch norm stands between state and output.
+    """Gradient of ``lstm_output`` if a batch norm stands between state and output.
 
     Parameters
     ----------
@@ -249,16 +251,16 @@ def lstm_output_gradient(dh, gates, tanh_c, dh_later=None):
     gates : array-like of shape (n, 4 * d)
         As given to ``lstm_output``.
     tanh_c : array-like of shape (n, d)
-        What ``lstm_output`` returned.
+        The `tanh_c` that ``lstm_output`` returned.
     dh_later : array-like of shape (m, d), m <= n, default=None
-        What the next time step adds to the first rows of `dh`.
+        The gradient that the next time step adds to the first rows of `dh`.
 
     Returns
     -------
     dc : ndarray of shape (n, d), float32
         Gradient with respect to the normalized state.
     gates : ndarray of shape (n, 4 * d), float32
-        With the gradient of o's pre-activation in its place.
+        The gates, with the gradient of the pre-activation of o in the place of o.
 
     Raises
     ------
@@ -280,13 +282,13 @@ def lstm_gradient(dc, gates, c_previous=None, dc_later=None, dh=None, dh_later=N
     Parameters
     ----------
     dc : array-like of shape (n, d)
-        Gradient of the loss with respect to `c`; with `dh`, the tangent of `c`.
+        Gradient of the loss with respect to `c`; if `dh` is given, the hyperbolic tangent of `c`.
     gates : array-like of shape (n, 4 * d)
-        As from ``lstm_output_gradient``; with `dh`, as from ``lstm``.
+        As from ``lstm_output_gradient``; if `dh` is given, as from ``lstm``.
     c_previous : array-like of shape (n, d), default=None
         As given to ``lstm``.
     dc_later, dh_later : array-like of shape (m, d), m <= n, default=None
-        What the next time step adds to the first rows of both gradients. Either both are given, or
+        The gradients that the next time step adds to the first rows of `dc` and `dh`. Give both, or
         none, or `dc_later` without `dh`.
     dh : array-like of shape (n, d), default=None
         Gradient with respect to the output of a state that is not normalized.
@@ -295,7 +297,7 @@ def lstm_gradient(dc, gates, c_previous=None, dc_later=None, dh=None, dh_later=N
     -------
     dz : ndarray of shape (n, 4 * d), float32
     dc_previous : ndarray of shape (n, d), float32
-        The gradient of `c` where there is no state before.
+        The gradient of `c` if there is no state before.
 
     Raises
     ------
@@ -331,16 +333,18 @@ def gru_gradient(dh, gates, candidate, h_previous=None, dh_later=None):
     h_previous : array-like of shape (n, d), default=None
         As given to ``gru``.
     dh_later : array-like of shape (m, d), m <= n, default=None
-        What the next time step adds to the first rows of `dh`.
+        The gradient that the next time step adds to the first rows of `dh`.
 
     Returns
     -------
     dz : ndarray of shape (n, 3 * d), float32
-        Of r and z, and of `candidate` in the place of n.
+        Gradients of the pre-activations of r and z, and the gradient of `candidate` in the place of
+        n.
     da : ndarray of shape (n, d), float32
-        Of the input's part of n.
+        Gradient of the input's part of the pre-activation of n.
     dh_previous : ndarray of shape (n, d), float32
-        The direct part, without what comes through the parts.
+        The direct part of the gradient, without the gradient that comes through the
+        pre-activations.
 
     Raises
     ------
@@ -372,7 +376,7 @@ def norm_moments(x):
     Raises
     ------
     ValueError
-        If `x` is no matrix or empty, or the processor has no loops.
+        If `x` is not a matrix or is empty, or the processor has no loops.
     """
     x, = _matrices(1, 1, x=x)
     n, d = x.shape

@@ -1,7 +1,7 @@
 """Rows of a table gathered into a mini-batch, normalized by fixed statistics and cast.
 
-The normalization of the inputs happens here, in float64 and row by row, so the table is
-never copied and float32 columns lose nothing to a large offset.
+The functions normalize the inputs row by row, so the table is never copied. They compute in
+float64, so float32 columns with a large mean lose no digits.
 """
 
 from cython cimport floating
@@ -27,9 +27,10 @@ cdef extern from *:
     """
     void prefetch "SKBN_PREFETCH"(const void* address) noexcept nogil
 
-# Numbers beyond FARTHEST are as good as at the limit, and their squares have no end in float32.
+# FARTHEST: numbers beyond it are set to it. The clip of such numbers is at its limit anyway, and
+# the squares of huge numbers overflow in float32.
 # AHEAD: rows between the row that is read and the row that is asked for.
-# ASKED_BYTES: of a long row its beginning is asked for, and the processor goes on by itself.
+# ASKED_BYTES: only the beginning of a long row is asked for; the processor then prefetches more.
 cdef enum:
     FARTHEST = 1000000
     AHEAD = 8
@@ -65,8 +66,9 @@ cdef void gather_rows "skbn_gather_rows"(
     cdef Py_ssize_t i, j
     cdef const input_floating* row
     cdef const char* ahead
-    # Rows in a random order wait for the memory, unless they are asked for long before. The bytes
-    # of a row that are asked for lie side by side; the last one may begin a line of its own.
+    # Reads of rows in a random order wait for the memory, unless the rows are asked for long
+    # before. The bytes of a row that are asked for lie side by side; the last byte may be in a
+    # further line.
     cdef Py_ssize_t asked = min(d * <Py_ssize_t> sizeof(input_floating), <Py_ssize_t> ASKED_BYTES)
     cdef bint asks = rows != NULL and column_stride == 1
     for i in range(n):
@@ -88,7 +90,7 @@ cdef void gather_rows "skbn_gather_rows"(
         else:
             for j in range(d):
                 y[i * d + j] = <floating> ((row[j * column_stride] - mean[j]) * invstd[j])
-        # Row by row, while it is in the cache.
+        # The clip is applied row by row, while the row is in the cache.
         if clipped:
             smooth_clip(y + i * d, d)
 
@@ -103,12 +105,13 @@ def gather(x, rows=None, mean=None, invstd=None, dtype=np.float32, *, bint clipp
     rows : array-like of shape (n,), default=None
         Numbers of the rows. ``None``: all, in order.
     mean, invstd : array-like of shape (d,), default=None
-        What is subtracted, and what multiplies then. ``None`` for both: nothing.
+        Each column has `mean` subtracted, and is then multiplied by `invstd`. ``None`` for both:
+        the columns stay as they are.
     dtype : {np.float32, np.float64}, default=np.float32
-        Of the result.
+        The dtype of the result.
     clipped : bool, default=False
-        Whether each t of the result is t / sqrt(1 + (t / 3)^2) instead, which lies between -3
-        and 3: the smooth clip of Holzmüller, Grinsztajn and Steinwart (2024), "Better by
+        Whether each number t of the result is replaced by t / sqrt(1 + (t / 3)^2), which lies
+        between -3 and 3: the smooth clip of Holzmüller, Grinsztajn and Steinwart (2024), "Better by
         default", arXiv:2407.04491, section 3.
 
     Returns

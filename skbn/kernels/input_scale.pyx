@@ -1,8 +1,9 @@
 """A trained factor for each input of a linear map: y = (x s) W = x (s W).
 
-The factors go into the weights and not into the rows: the product s W is as small as the weights,
-serves rows of sparse tables too, and its gradient gives the gradient of s without the gradient of
-x (Holzmüller, Grinsztajn and Steinwart 2024, "Better by default", section 3, "scaling layer").
+The factors multiply the weights and not the rows. The product s W is as small as the weights, and
+works for rows of sparse tables too. The gradient of s W gives the gradient of s, so the gradient of
+x is not needed (Holzmüller, Grinsztajn and Steinwart 2024, "Better by default", section 3, "scaling
+layer").
 
 Shapes: ``W`` and ``s W`` (n_in, n_out), row-major; ``s`` (n_in,).
 """
@@ -23,7 +24,8 @@ cdef extern from *:
     SKBN_CLONE_BOTH(void, skbn_input_scale_backward, SCALE_BACKWARD)
     """
 
-# Sums that are added up side by side: the compiler may not change the order of a sum.
+# LANES: the number of partial sums that are added up side by side. With one sum the loop would not
+# vectorize, because the compiler may not change the order of a sum.
 cdef enum:
     LANES = 16
 

@@ -102,8 +102,8 @@ cdef extern from "layer.h":
             const float* constant, const float* linear, long n, long d,
         ) noexcept nogil
 
-# Numbers of the columns of a layer: COLUMN_ARRAYS arrays of ld doubles or floats, each in the room
-# of doubles, one behind the other.
+# Numbers of the columns of a layer: COLUMN_ARRAYS arrays, one behind the other. Each array has ld
+# doubles or floats and takes the room of ld doubles.
 cdef enum:
     COLUMN_ARRAYS = 7
 

@@ -2,23 +2,23 @@
 
     z = x W,    xhat = (z - mean) invstd,    y = f(gamma xhat + beta)
 
-or without batch norm y = f(z + b), where f is the identity, relu or silu. The arithmetic is the
-arithmetic of ``linear``, ``batchnorm`` and ``activations``, in three passes fewer: the product
-leaves its registers with the sums for the moments, one pass normalizes and activates, and the
-product of the backward pass leaves its registers as the gradient of the layer below, with both sums
-of the gradient of its batch norm. The loops are in layer_loops.h; ``docs/layers.rst`` explains
-them.
+or without batch norm y = f(z + b), where f is the identity, relu or silu. The file computes the
+same as ``linear``, ``batchnorm`` and ``activations``, with three passes over memory fewer. While
+the numbers of the product are in registers, the sums for the moments are taken. One pass normalizes
+and activates. While the numbers of the backward product are in registers, they are multiplied by
+the derivative of the activation below, and both sums for the gradient of the batch norm below are
+taken. The loops are in layer_loops.h; ``docs/layers.rst`` explains them.
 
-Rows are padded: a row of d numbers takes ld places, d rounded up to whole vectors of the processor.
-The numbers behind d are 0 in z, and nobody reads them in the results.
+Rows are padded: a row of d numbers takes ld places, where ld is d rounded up to whole vectors of
+the processor. The padding of z is 0. The padding of the results is never read.
 
 Moments
 -------
-A tile of a product is up to 12 rows. Its deviations from the first row of the batch and their
-squares are summed up in float32, the sums of the tiles in float64. With eps the precision of
-float32 and D the distance of the first row from the mean, the error of the variance v is at most
-about 8 eps (v + D^2). The first row is one of the n rows, so D^2 <= n v. Where float32 cannot hold
-a square, the moments are computed anew in float64.
+A tile of a product has up to 12 rows. The deviations of these rows from the first row of the batch,
+and the squares of the deviations, are summed up in float32. The sums of the tiles are summed up in
+float64. With eps the precision of float32 and D the distance of the first row from the mean, the
+error of the variance v is at most about 8 eps (v + D^2). The first row is one of the n rows, so D^2
+<= n v. If float32 cannot hold a square, the moments are computed anew in float64.
 
 References
 ----------
@@ -44,7 +44,7 @@ cdef extern from "layer_versions.h":
 # Names of the fused activations -> their codes in layer.h.
 FUSED = {"identity": IDENTITY_LOOP, "relu": RECTIFIED, "silu": SMOOTH}
 
-# A variance below that may have lost squares to the smallest numbers of float32.
+# A variance below this number may lack squares that were too small for float32.
 cdef double LEAST_VARIANCE = 1e-30
 
 cdef const LayerLoops* LOOPS = _layer_loops()
@@ -55,12 +55,12 @@ cdef const LayerLoops* layer_loops() noexcept nogil:
 
 
 def lanes():
-    """Numbers of one vector of this processor; 0: there are no fused layers on it."""
+    """Numbers of one vector of this processor; 0 if there are no fused layers for the processor."""
     return LOOPS.lanes if LOOPS != NULL else 0
 
 
 def panel_width():
-    """Columns of a product that are computed side by side at most."""
+    """The largest number of columns of a product that are computed side by side."""
     return LOOPS.panel_width if LOOPS != NULL else 0
 
 
@@ -99,7 +99,8 @@ cdef void layer_moments(
         batch_var[j] = max(columns.second[j] / n - t * t, 0.0)
         if not (LEAST_VARIANCE < batch_var[j] and isfinite(batch_var[j])):
             is_exact = False
-    # A column without variance has a first row like all others, and this is seen in float64.
+    # In a column without variance all rows are equal to the first row. The float64 moments are
+    # exact for such a column.
     if not is_exact:
         moments_of_batch(batch_mean, batch_var, scratch, z, n, d, ld, 1)
 
@@ -128,7 +129,7 @@ cdef void layer_set_norm(
 cdef void layer_set_bias(
     const LayerColumns* columns, const float* bias, Py_ssize_t d, Py_ssize_t ld,
 ) noexcept nogil:
-    """y = (z - hi) scale + shift is z + b."""
+    """Set `columns` so that y = (z - hi) scale + shift is z + b."""
     cdef Py_ssize_t j
     for j in range(d):
         columns.hi[j], columns.scale[j], columns.shift[j] = 0.0, 1.0, bias[j]
@@ -181,7 +182,7 @@ def _padded(d):
 
 
 def _with_padding(x, fill=0.0):
-    # Rows as the loops expect them.
+    # A matrix with rows as the loops expect them.
     result = np.full((x.shape[0], _padded(x.shape[1])), fill, np.float32)
     result[:, : x.shape[1]] = x
     return result
@@ -211,7 +212,7 @@ def _code(activation):
 
 
 def product(a, b, bint transpose_b=False, bint packed=False):
-    """Matrix product ``A op(B)`` by the tiles of this processor.
+    """Matrix product ``A op(B)`` by the loops of this file.
 
     Parameters
     ----------
@@ -222,7 +223,8 @@ def product(a, b, bint transpose_b=False, bint packed=False):
     transpose_b : bool, default=False
         Whether B is transposed.
     packed : bool, default=False
-        Whether B is packed as a whole before, which serves many products, and not panel by panel.
+        Whether B is packed as a whole before the product, and not panel by panel during the
+        product. A packed B can serve many products.
 
     Returns
     -------
@@ -237,7 +239,7 @@ def product(a, b, bint transpose_b=False, bint packed=False):
     b = _as_matrix("b", b, *((a.shape[1], None) if transpose_b else (None, a.shape[1])))
     n = b.shape[0] if transpose_b else b.shape[1]
     c = np.zeros((a.shape[0], n), np.float32)
-    # Refuses a processor without loops before they are looked at.
+    # This refuses a processor without loops, before the pointers to the loops are used.
     ld = _padded(n)
     buffer = np.empty(a.shape[1] * max(ld, LOOPS.panel_width), np.float32)
     _product(c, a, b, buffer, transpose_b, packed)
@@ -266,7 +268,7 @@ def forward(x, weights, gamma, beta, activation, double epsilon=1e-5):
     Parameters
     ----------
     x : array-like of shape (n, n_in)
-        The batch, n >= 2, cast to float32 as all operands.
+        The batch, n >= 2. All operands are cast to float32.
     weights : array-like of shape (n_in, d)
     gamma, beta : array-like of shape (d,)
         Scale and shift of the normalized numbers.
@@ -281,7 +283,8 @@ def forward(x, weights, gamma, beta, activation, double epsilon=1e-5):
     z : ndarray of shape (n, d), float32
         The product ``x @ weights``.
     side : ndarray of shape (n, d), float32
-        What the backward pass needs of the activation: of silu the derivatives, of relu y.
+        The values of the activation that the backward pass needs: for silu the derivatives, for
+        relu `y`.
     batch_mean, batch_var, batch_invstd : ndarray of shape (d,), float64
         As from ``batchnorm.forward``.
 
@@ -338,7 +341,7 @@ def linear_forward(x, weights, bias, activation):
     Parameters
     ----------
     x : array-like of shape (n, n_in)
-        The batch, cast to float32 as all operands.
+        The batch. All operands are cast to float32.
     weights : array-like of shape (n_in, d)
     bias : array-like of shape (d,)
     activation : {"identity", "relu", "silu"}
@@ -380,16 +383,16 @@ def activation_gradient(dy, z, side, batch_mean, activation, weights=None):
     Parameters
     ----------
     dy : array-like of shape (n, d), or (n, d_above) with ``weights``
-        Gradient with respect to the output of the layer; with ``weights``, with respect to the
-        product of the layer above.
+        Gradient of the loss with respect to the output of the layer. If ``weights`` are given, with
+        respect to the product of the layer above.
     z, side : array-like of shape (n, d)
         As from ``forward``.
     batch_mean : array-like of shape (d,)
-        What z is compared with: rounded to float32.
+        Rounded to float32 and subtracted from z.
     activation : {"identity", "relu", "silu"}
     weights : array-like of shape (d, d_above), default=None
-        Weights of the layer above: the gradient of the output is then ``dy @ weights.T``, and
-        never leaves the registers.
+        Weights of the layer above. The gradient of the output is then ``dy @ weights.T``, and is
+        never written to memory.
 
     Returns
     -------
@@ -441,7 +444,7 @@ def _activation_gradient(
 
 
 def data_gradient(g, z, sum_g, sum_g_z, gamma, batch_mean, batch_invstd, share=None):
-    """Gradient of z from the results of ``activation_gradient``: through the batch norm.
+    """Gradient of z through the batch norm, from the results of ``activation_gradient``.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The linear map of a layer, y = x W + b, forward and backward.
 
 Shapes: ``x`` (n, n_in), ``W`` (n_in, n_out), ``b`` (n_out,), ``y`` (n, n_out), row-major.
-Under batch norm before the activation there is no ``b``: the batch mean would remove it.
+A layer with batch norm before the activation has no ``b``, because the batch mean would remove it.
 """
 
 from cython cimport floating

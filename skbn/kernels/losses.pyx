@@ -1,10 +1,12 @@
-"""Losses of raw outputs z: value and gradient in one pass, the link merged.
+"""Losses of raw outputs z: the value and the gradient of a loss in one pass.
 
-Taking z, not a probability, is both faster and exact where the link saturates: no
-probability is ever clipped. With weights w and W their sum, every loss is
-``sum_i w_i l_i / W``, a sum over the k outputs, and dz is its gradient: ``w_i / W (prediction -
-y)`` for all losses but two. The absolute error has the sign of this difference in its place, a
-quantile q has 1 - q where the difference is positive and -q where it is negative.
+A loss takes the raw output z and applies the link function (such as the softmax) itself. This is
+faster than a loss of a probability, and it is exact where the link function saturates: no
+probability is clipped. With weights w and W their sum, every loss is ``sum_i w_i l_i / W``, where
+l_i is the loss of row i, summed over its k outputs (a softmax has one loss for each row). The
+gradient dz is ``w_i / W (prediction - y)`` for all losses but two. For the absolute error, the sign
+of ``prediction - y`` replaces this difference. For a quantile q, 1 - q replaces a positive
+difference and -q replaces a negative one.
 
 Shapes: ``z``, ``dz`` (n, k), row-major; ``sample_weight`` (n,) or NULL (all 1).
 """
@@ -21,8 +23,8 @@ from skbn.kernels._operands import as_floating, as_real, as_weights, check_weigh
 # Name -> code: the losses that are registered below.
 LOSSES = {}
 
-# Losses that scikit-learn reports as a mean over the outputs. The gradient is the gradient of the
-# sum over the outputs, as there.
+# Losses that scikit-learn reports as a mean over the outputs. Their gradient is the gradient of the
+# sum over the outputs, as in scikit-learn.
 MEAN_OVER_OUTPUTS = set()
 
 # Losses that have a parameter.
@@ -72,7 +74,7 @@ cdef extern from *:
     SKBN_CLONE_BOTH(void, skbn_logistic_terms, LOGISTIC)
     """
 
-# Entries of the logistic loss whose terms are computed before they are added up.
+# The logistic loss computes the terms of so many entries, and then adds them up.
 cdef enum:
     CHUNK = 256
 
@@ -87,8 +89,8 @@ cdef void exponentials "skbn_exponentials"(floating* x, Py_ssize_t size) noexcep
 cdef void logistic_terms "skbn_logistic_terms"(
     double* terms, double* errors, const floating* z, const floating* y, Py_ssize_t size,
 ) noexcept nogil:
-    # log(1 + exp(z)) - y z = max(z, 0) - y z + log1p(exp(-|z|)), y in {0, 1}, in float64; and
-    # its derivative, the probability less y.
+    # The terms log(1 + exp(z)) - y z = max(z, 0) - y z + log1p(exp(-|z|)), y in [0, 1], in float64,
+    # and their derivatives, the probability minus y.
     cdef Py_ssize_t i
     cdef double value, target, small
     for i in range(size):
@@ -112,9 +114,10 @@ cdef double softmax_log_loss_rows(
 ) noexcept nogil:
     # l_i = log(sum_j exp(z_ij - m)) + m - z_iy with m = max_j z_ij; y (n,) holds the number
     # of the class, exact in float32 up to 2^24 classes.
-    # In three passes: the one with the exponentials is over all n k entries at once, since the
-    # k of a row are often too few to fill a register. Rows of one weight share a logarithm: a sum
-    # of exponentials is in [1, k], so a product of LOGGED sums is far below the largest double.
+    # There are three passes. The pass with the exponentials goes over all n k entries at once,
+    # because the k entries of a row are often too few to fill a register. Without weights, LOGGED
+    # rows share a logarithm: a sum of exponentials is in [1, k], so a product of LOGGED sums is far
+    # below the largest double.
     cdef Py_ssize_t i, j, label
     cdef double share, total, product = 1.0, loss = 0.0
     cdef floating largest, factor
@@ -126,7 +129,7 @@ cdef double softmax_log_loss_rows(
         share = (1.0 if sample_weight == NULL else sample_weight[i]) / total_weight
         largest = z_row[0]
         for j in range(1, k):
-            # "not <=" lets a NaN through, so the loss becomes one and is noticed.
+            # "not <=" lets a NaN through. The loss then becomes NaN, and the training notices it.
             if not (z_row[j] <= largest):
                 largest = z_row[j]
         loss += share * (<double> largest - <double> z_row[<Py_ssize_t> y[i]])
@@ -235,7 +238,7 @@ cdef double quantile_rows(
         share = (1.0 if sample_weight == NULL else sample_weight[i]) / total_weight
         for j in range(i * k, i * k + k):
             error = <double> z[j] - <double> y[j]
-            # A NaN is neither above nor below, and stays one in the product.
+            # A NaN is neither above nor below, so the product stays NaN.
             slope = (1.0 - parameter) * (error > 0.0) - parameter * (error < 0.0)
             loss += share * error * slope
             dz[j] = <floating> (share * slope)
@@ -276,7 +279,7 @@ cdef double loss_forward_backward(
     Py_ssize_t n, Py_ssize_t k,
     double total_weight, int loss, double parameter,
 ) noexcept nogil:
-    """The weighted mean loss, and its gradient into dz; `parameter` is the parameter of the loss.
+    """Return the weighted mean loss and write its gradient to dz. `parameter` is for the loss.
     """
     if floating is float:
         return SINGLE[loss](dz, z, y, sample_weight, n, k, total_weight, parameter)
@@ -336,7 +339,7 @@ def softmax_log_loss(z, y, sample_weight=None):
     loss : float
         Weighted mean over the rows, in nats.
     dz : ndarray of shape (n, k)
-        Its gradient with respect to `z`.
+        Gradient of the loss with respect to `z`.
 
     Raises
     ------
@@ -369,7 +372,7 @@ def logistic_log_loss(z, y, sample_weight=None):
     loss : float
         Weighted mean over the rows of the sum over the outputs, in nats.
     dz : ndarray of shape (n, k)
-        Its gradient with respect to `z`.
+        Gradient of the loss with respect to `z`.
 
     Raises
     ------
@@ -396,7 +399,7 @@ def squared_error(z, y, sample_weight=None):
     loss : float
         Weighted mean over the rows of the sum over the outputs.
     dz : ndarray of shape (n, k)
-        Its gradient with respect to `z`.
+        Gradient of the loss with respect to `z`.
 
     Raises
     ------
@@ -423,7 +426,7 @@ def absolute_error(z, y, sample_weight=None):
     loss : float
         Weighted mean over the rows of the sum over the outputs.
     dz : ndarray of shape (n, k)
-        Its gradient with respect to `z`; 0 where `z` equals `y`.
+        Gradient of the loss with respect to `z`; 0 where `z` equals `y`.
 
     Raises
     ------
@@ -450,7 +453,7 @@ def poisson(z, y, sample_weight=None):
     loss : float
         Weighted mean over the rows of the sum over the outputs.
     dz : ndarray of shape (n, k)
-        Its gradient with respect to `z`.
+        Gradient of the loss with respect to `z`.
 
     Raises
     ------
@@ -481,7 +484,7 @@ def quantile(z, y, sample_weight=None, quantile=0.5):
     loss : float
         Weighted mean over the rows of the sum over the outputs.
     dz : ndarray of shape (n, k)
-        Its gradient with respect to `z`; 0 where `z` equals `y`.
+        Gradient of the loss with respect to `z`; 0 where `z` equals `y`.
 
     Raises
     ------

@@ -1,10 +1,11 @@
 """Optimizers: one loop over one flat vector of parameters, changed in place.
 
-The arithmetic is scikit-learn's. Its momentum is ``v' = m v - lr g``; its Adam adds epsilon
-to ``sqrt(v)`` before the bias correction (Kingma and Ba 2015, end of section 2), so
-PyTorch's epsilon at step t is ours divided by ``sqrt(1 - beta_2^t)``. RMSProp, which
-scikit-learn does not have, is PyTorch's: epsilon is added to the root, no bias is corrected, and
-the learning rate multiplies the velocity as it is used, not as it is kept.
+SGD and Adam compute as in scikit-learn. The momentum of SGD is ``v' = m v - lr g``. Adam adds
+epsilon to ``sqrt(v)`` before the bias correction (Kingma and Ba 2015, end of section 2). So an
+epsilon of this Adam corresponds to the epsilon ``epsilon / sqrt(1 - beta_2^t)`` of PyTorch's Adam
+at step t. scikit-learn has no RMSProp, so RMSProp computes as in PyTorch: epsilon is added to the
+root, and no bias is corrected. The velocity is kept without the learning rate, and the learning
+rate multiplies the velocity in each step.
 
 References
 ----------
@@ -119,7 +120,7 @@ cdef void rmsprop_step "skbn_rmsprop_step"(
 cdef void decay_step "skbn_decay_step"(
     floating* parameters, Py_ssize_t size, double learning_rate, double weight_decay,
 ) noexcept nogil:
-    """p' = (1 - lr weight_decay) p, before the optimizer's own step."""
+    """p' = (1 - lr weight_decay) p. The step of the optimizer comes afterwards."""
     cdef Py_ssize_t i
     cdef floating factor = <floating> (1.0 - learning_rate * weight_decay)
     for i in range(size):
@@ -129,9 +130,9 @@ cdef void decay_step "skbn_decay_step"(
 cdef double clip_norm(
     floating* gradient, Py_ssize_t size, double max_norm,
 ) noexcept nogil:
-    """Scale a gradient down to the Euclidean norm max_norm where it is longer.
+    """Scale a gradient down to the Euclidean norm max_norm if the gradient is longer.
 
-    Returns its norm before. A gradient that is not finite stays as it is.
+    Returns the norm before the scaling. A gradient that is not finite stays as it is.
     """
     cdef Py_ssize_t i
     cdef double total = 0.0, norm
@@ -279,8 +280,7 @@ def adamw(
     weight_decay : float
         Rate of the decay; a weight shrinks by ``learning_rate * weight_decay`` a step.
     n_weights : int
-        How many parameters, from the first, decay: the weights, never an intercept, gamma
-        or beta.
+        The first so many parameters decay: the weights. Intercepts, gammas and betas do not decay.
     beta_1, beta_2 : float, default=0.9, 0.999
         Decay of the first and second moment, in [0, 1).
     epsilon : float, default=1e-8
@@ -323,7 +323,7 @@ def rmsprop(
     momentum : float, default=0.0
         Factor of the velocity, in [0, 1].
     epsilon : float, default=1e-8
-        Added to the root of that average.
+        Added to the root of `square_average`.
 
     Raises
     ------
@@ -341,19 +341,19 @@ def rmsprop(
 
 
 def clip(floating[::1] gradient, double max_norm):
-    """Scale a gradient down to a Euclidean norm, in place, where it is longer.
+    """Scale a gradient down to a Euclidean norm, in place, if the gradient is longer.
 
     Parameters
     ----------
     gradient : ndarray of shape (size,), C-ordered
-        Changed in place. One that is not finite stays as it is.
+        Changed in place. A gradient that is not finite stays as it is.
     max_norm : float
-        The largest norm that is left alone.
+        The largest norm that a gradient may have without being scaled.
 
     Returns
     -------
     norm : float
-        The norm before.
+        The norm before the scaling.
 
     Raises
     ------

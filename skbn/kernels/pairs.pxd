@@ -1,4 +1,4 @@
-"""Sums of two doubles, for float64 results that many additions shall not make less exact.
+"""Sums of two doubles, for float64 results that many additions must not make less exact.
 
 The value of a pair is ``high + low`` with ``|low|`` at most half a unit in the last place of
 ``high``.

@@ -1,8 +1,8 @@
 from cython cimport floating
 
-# The sequences of a batch, sorted by length, the longest first, and packed step by step: the
-# rows of step s are those of the first counts[s] sequences and stand from row starts[s] on.
-# There is no padding anywhere.
+# The sequences of a batch, sorted by length, the longest first, and packed step by step. The first
+# counts[s] sequences have a step s, and the rows of step s begin at row starts[s]. There is no
+# padding.
 cdef struct Steps:
     Py_ssize_t n                # sequences
     Py_ssize_t n_rows           # of all steps together

@@ -1,12 +1,11 @@
 """Sequences of different length in one packed matrix, step by step.
 
-The sequences of a batch are sorted by length, the longest first. Step s then belongs to the
-first ``counts[s]`` of them, and its rows are the block from row ``starts[s]`` on of a matrix
-with one row for each step of each sequence. Nothing in it is padding, so what walks over it
-(products, statistics, states) meets real steps alone. PyTorch's ``PackedSequence`` has the
-same order.
+The sequences of a batch are sorted by length, the longest first. A matrix has one row for each step
+of each sequence. The first ``counts[s]`` sequences have a step s, and the rows of step s are the
+block of this matrix from row ``starts[s]`` on. The matrix has no padding, so products, statistics
+and states see real steps only. PyTorch's ``PackedSequence`` has the same order.
 
-Shapes: ``lengths`` (n,), in a batch of sorted ones; ``x``, ``y`` (sum of lengths, d), row-major.
+Shapes: ``lengths`` (n,), sorted in a batch; ``x``, ``y`` (sum of lengths, d), row-major.
 """
 
 from cython cimport floating
@@ -23,11 +22,12 @@ cdef void sequences_pack(
     Steps* steps, Py_ssize_t* order, Py_ssize_t* memory,
     const Py_ssize_t* lengths, const Py_ssize_t* rows, Py_ssize_t n, Py_ssize_t longest,
 ) noexcept nogil:
-    """Sort `rows`, numbers of sequences, by their lengths and say where their steps stand.
+    """Sort sequences by their lengths, and compute where their steps stand.
 
-    `order` (n,) gets the sorted row numbers; `rows` may be NULL: 0 to n - 1. `memory` has n +
-    3 (longest + 2) numbers and is what `steps` points to. `longest` is at least every length.
-    A counting sort, stable: a sequence of length l stands behind the counts[l] longer ones.
+    `rows` holds the numbers of the sequences; it may be NULL, which means 0 to n - 1. `order` (n,)
+    receives the sorted numbers. `memory` has n + 3 (longest + 2) numbers, and `steps` will point
+    into it. No length is above `longest`. The sort is a stable counting sort: a sequence of length
+    l stands behind the counts[l] longer ones.
     """
     cdef Py_ssize_t* sorted_lengths = memory
     cdef Py_ssize_t* counts = memory + n
@@ -39,7 +39,8 @@ cdef void sequences_pack(
         row = i if rows == NULL else rows[i]
         if lengths[row] > 0:
             counts[lengths[row] - 1] += 1
-    # How many have each length, from the longest on added up: how many have a step s.
+    # counts[s] is the number of sequences of length s + 1. The sum of these numbers from the
+    # longest sequences down to length s + 1 is the number of sequences that have a step s.
     for s in range(longest - 1, -1, -1):
         counts[s] += counts[s + 1]
     starts[0] = 0
@@ -82,7 +83,7 @@ cdef void sequences_write_step(
     floating* y, const floating* x, const Steps* steps, Py_ssize_t step, Py_ssize_t d,
     Py_ssize_t y_row_stride, bint reverse,
 ) noexcept nogil:
-    """Write x (counts[step], d) to the rows of y of a step, or, `reverse`, of its mirror."""
+    """Write x (counts[step], d) to the rows of a step of y; if `reverse`, to the mirrored step."""
     cdef Py_ssize_t i, source
     for i in range(steps.counts[step]):
         source = steps.lengths[i] - 1 - step if reverse else step
@@ -100,16 +101,16 @@ def pack(lengths):
     Returns
     -------
     order : ndarray of shape (n,), intp
-        Numbers of the sequences, the longest first; equally long ones in their order.
+        Numbers of the sequences, the longest first. Equally long sequences keep their order.
     counts : ndarray of shape (n_steps,), intp
-        Sequences that have each step.
+        Number of sequences that have each step.
     starts : ndarray of shape (n_steps,), intp
         First row of each step.
 
     Raises
     ------
     ValueError
-        If a length is below 1, or there is none.
+        If a length is below 1, or there is no length.
     """
     lengths = as_lengths(lengths)
     cdef const Py_ssize_t[::1] given = lengths
@@ -127,7 +128,7 @@ def pack(lengths):
 
 
 cdef object packing_memory(lengths):
-    """Memory for ``sorted_steps``: the order of sequences, then what `Steps` points to."""
+    """Memory for ``sorted_steps``: the order of the sequences, then the arrays of `Steps`."""
     return np.empty(2 * lengths.size + 3 * (int(lengths[0]) + 2), np.intp)
 
 
@@ -180,7 +181,7 @@ def _reverse(
 
 
 def write(y, x, lengths, *, bint reverse=False):
-    """Write packed steps to those of `y`, step by step.
+    """Write packed steps to the packed steps of `y`, step by step.
 
     Parameters
     ----------
@@ -192,7 +193,7 @@ def write(y, x, lengths, *, bint reverse=False):
     lengths : array-like of shape (n,)
         Steps of each sequence, sorted, the longest first.
     reverse : bool, default=False
-        Whether the steps of each sequence go to `y` in reverse.
+        Whether the steps of each sequence are written in reverse order.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Rows of a sparse table (CSR) gathered into a mini-batch as dense rows, normalized and cast.
 
-What stands behind the inputs may need every number of a row: an embedding of the columns does.
+The operation behind the inputs may need every number of a row; an embedding of columns is one.
 """
 
 from cython cimport floating
@@ -48,9 +48,10 @@ def gather(X, rows=None, mean=None, invstd=None, dtype=np.float32):
     rows : array-like of shape (n,), default=None
         Numbers of the rows. ``None``: all, in order.
     mean, invstd : array-like of shape (d,), default=None
-        What is subtracted, and what multiplies then. ``None`` for both: nothing.
+        Each column has `mean` subtracted, and is then multiplied by `invstd`. ``None`` for both:
+        the columns stay as they are.
     dtype : {np.float32, np.float64}, default=np.float32
-        Of the result.
+        The dtype of the result.
 
     Returns
     -------

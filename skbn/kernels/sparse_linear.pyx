@@ -1,12 +1,13 @@
 """The first linear map of a network over rows of a sparse table (CSR), never made dense.
 
-The fixed normalization of the inputs, ``x' = (x - mean) * invstd``, would make them dense. It
-is folded into the product instead:
+The fixed normalization of the inputs, ``x' = (x - mean) * invstd``, would make the rows dense. The
+normalization is folded into the product instead:
 
     y_i  = sum_j x_ij (invstd_j W_j) + c,   c = b - sum_j mean_j invstd_j W_j
     dW_j = invstd_j (sum_i x_ij dy_i - mean_j sum_i dy_i)
 
-c is the same for all rows, and so is the sum of dy: both are dense, but once a batch.
+c is the same for all rows, and the sum of dy is the same for all inputs. Both are dense, but are
+computed only once for each batch.
 
 Shapes: ``W`` (n_in, n_out), ``y`` (n, n_out), row-major; ``sums`` (n_out,) of float64 scratch.
 """
@@ -113,7 +114,8 @@ def forward(X, weights, bias=None, rows=None, mean=None, invstd=None):
     rows : array-like of shape (n,), default=None
         Numbers of the rows. ``None``: all, in order.
     mean, invstd : array-like of shape (n_in,), default=None
-        What is subtracted from a column, and what multiplies it then. ``None``: nothing.
+        Each column has `mean` subtracted, and is then multiplied by `invstd`. ``None``: the columns
+        stay as they are.
 
     Returns
     -------
