@@ -41,8 +41,7 @@ cdef uint64_t dropout_key(uint64_t seed, uint64_t step, uint64_t operation) noex
 cdef void dropout_apply(
     floating* y, const floating* x, Py_ssize_t size, double rate, uint64_t key,
 ) noexcept nogil:
-    """y = x / (1 - rate) for kept elements, 0 for the others; y may be x. Also the backward pass.
-    """
+    """y = x / (1 - rate) for kept elements, else 0; y may be x. Also the backward pass."""
     cdef Py_ssize_t i
     cdef floating scale = <floating> (1.0 / (1.0 - rate))
     # For the largest double below 1, 2^64 rate is 2^64 - 2^11, so the number fits.

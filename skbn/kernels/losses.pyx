@@ -279,8 +279,7 @@ cdef double loss_forward_backward(
     Py_ssize_t n, Py_ssize_t k,
     double total_weight, int loss, double parameter,
 ) noexcept nogil:
-    """Return the weighted mean loss and write its gradient to dz. `parameter` is for the loss.
-    """
+    """Return the weighted mean loss and write its gradient to dz. `parameter` is for the loss."""
     if floating is float:
         return SINGLE[loss](dz, z, y, sample_weight, n, k, total_weight, parameter)
     else:

@@ -1,8 +1,8 @@
 """Arrays that begin at a cache line.
 
-NumPy's large arrays begin 16 bytes behind a line, and its small ones anywhere. Every vector
-register of 64 bytes that is read or written then lies in two lines: a step of Adam takes two to
-three times as long.
+The large arrays of NumPy begin 16 bytes behind the beginning of a cache line. Its small arrays
+begin anywhere. Then every read or write of a vector register of 64 bytes touches two lines, and a
+step of Adam takes two to three times as long.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -17,7 +17,8 @@ cdef enum:
 
 
 cdef uintptr_t _address(object array) except? 0:
-    # Without the objects that NumPy makes to tell an address: predictions of one row count them.
+    # The address is read without the objects that NumPy makes for it. Making them would be a
+    # noticeable part of the time of a prediction of one row.
     cdef Py_buffer view
     PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
     cdef uintptr_t address = <uintptr_t> view.buf
@@ -45,7 +46,7 @@ def empty(shape, dtype):
 
 
 def zeros(shape, dtype):
-    """The same, with zeros."""
+    """An array as from ``empty``, filled with zeros."""
     return _in_line(np.zeros, shape, dtype)
 
 
@@ -67,6 +68,6 @@ def is_aligned(array):
 
 
 def rounded_up(n, dtype):
-    """The least number of elements, n or more, that fills whole cache lines."""
+    """The smallest number of elements that is at least n and fills whole cache lines."""
     per_line = LINE // np.dtype(dtype).itemsize
     return -(-n // per_line) * per_line

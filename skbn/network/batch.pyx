@@ -9,9 +9,9 @@ cdef void batch_begin(
     Batch* batch, const Memory* memory, const Source* source, const Py_ssize_t* rows,
     Py_ssize_t first, Py_ssize_t n, int mode,
 ) noexcept nogil:
-    """Set a batch of the n rows `rows` of a source, or, where `rows` is NULL, from `first` on.
+    """Set a batch of the n rows `rows` of a source. If `rows` is NULL, the rows from `first` on.
 
-    Sequences are sorted by their lengths and packed; no sum depends on their order but by rounding.
+    Sequences are sorted by their lengths and packed. Sums depend on their order only by rounding.
     """
     cdef Py_ssize_t i
     batch.source = source

@@ -6,14 +6,14 @@ from skbn.kernels import merging
 from skbn.network import aligned, optimizer, views
 from skbn.network.operations.normalization import own_steps
 
-# So many mini-batches, evenly spread over the rows, tell enough.
+# The share is measured on so many mini-batches, spread evenly over the rows.
 MOST_BATCHES = 256
 
-# A plan with dropout must have a rate of dropout. This one drops nothing.
+# The dropout operations of a plan must have a positive rate. At this rate nothing is dropped.
 NO_RATE = 1e-300
 
-# A tenth of the units of a layer have the share that is reported, or less. Only a few units of a
-# layer may tell classes or times apart.
+# A tenth of the units of a layer have at most the share that is reported. The quantile is low,
+# because only a few units of a layer may distinguish classes or times.
 QUANTILE = 0.1
 
 # The share of few rows in random order has a wide spread. So many standard errors are added to it.
@@ -21,7 +21,7 @@ ERRORS = 3.0
 
 
 def share_within_batches(network, table, bounds):
-    """Variance within mini-batches, divided by the variance of the same rows, in the worst layer.
+    """Variance within mini-batches, divided by the variance of all their rows, in the worst layer.
 
     Mini-batch b has the rows i with weights w_i, the sum W_b, the mean m_b and the biased variance
     v_b. All mini-batches together have the sum W, the mean m and the biased variance
@@ -33,15 +33,15 @@ def share_within_batches(network, table, bounds):
         within = sum_b W_b v_b / sum_b (W_b - sum_i w_i^2 / W_b),
         whole = W V / (W - sum w_i^2 / W).
 
-    In random order their quotient is 1 on average, whatever the rows hold: a single row far from
-    the others adds as much to one variance as to the other.
+    For rows in random order the quotient within / whole is 1 on average, for any rows: a single row
+    far from the others adds as much to one variance as to the other.
 
     Parameters
     ----------
     network : Network
         Normalized. Not changed.
     table : Table
-        Its rows that are trained on are in the order of training.
+        The rows that are trained on are in the order of training.
     bounds : ndarray of shape (n_batches + 1,), intp
         Mini-batch b is these rows from ``bounds[b]`` to ``bounds[b + 1]``, at least two.
 
@@ -68,7 +68,8 @@ def share_within_batches(network, table, bounds):
     ]
     for batch in chosen:
         rows = table.trained_rows[bounds[batch] : bounds[batch + 1]]
-        # Without statistics before it, a mini-batch sets them. At a rate of 0 nothing else changes.
+        # If a network has no statistics yet, a mini-batch sets its statistics. At a learning rate
+        # of 0 nothing else changes.
         walk.forget_statistics()
         walk.train(table, idle, kept, rows, np.array([0, len(rows)]), step)
         for part in parts:
@@ -84,9 +85,10 @@ def _walk(network):
 
 
 def _weights_of_steps(table, rows, n_steps):
-    # Sum of the weights, and of their squares, of the rows that set the statistics of each step;
-    # 0 for a step without statistics of its own. Sequences are counted once where all their steps
-    # have one set of statistics: neighbouring steps are too much alike to count as rows.
+    # For each step, the sum of the weights, and the sum of their squares, of the rows that set the
+    # statistics of the step; 0 for a step without statistics of its own. If all steps have one set
+    # of statistics, each sequence counts once: neighbouring steps are too much alike to count as
+    # separate rows.
     weight = table.weight_in_statistics
     weight = np.ones(len(rows)) if weight is None else weight[rows]
     if table.lengths is None:
@@ -111,7 +113,7 @@ class _Parts:
     Parameters
     ----------
     mean, var : ndarray of shape (t, d)
-        Statistics of the newest mini-batch: views.
+        Views of the statistics of the newest mini-batch.
     """
 
     def __init__(self, mean, var):
@@ -122,7 +124,7 @@ class _Parts:
         self.weight, self.squares, self.freedom = (np.zeros(n_steps) for _ in range(3))
 
     def add(self, sums, squares):
-        """Add the newest mini-batch, of these sums of weights and of squared weights, (t,)."""
+        """Add the newest mini-batch; `sums` of weights and of their `squares` have shape (t,)."""
         weight = np.repeat(sums, self.mean.shape[1])
         own = sums > 0.0
         merging.merge(*self.of_all, self.mean.ravel(), self.var.ravel(), weight)

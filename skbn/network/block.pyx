@@ -1,6 +1,6 @@
 """The one loop of every network: mini-batches forward, loss, backward, step.
 
-It runs a block of mini-batches without the GIL. Whatever needs Python (printing, schedules,
+The loop runs a block of mini-batches without the GIL. Work that needs Python (printing, schedules,
 stopping, Ctrl-C) happens between two blocks.
 """
 
@@ -24,7 +24,7 @@ cdef extern from "subnormal.h":
     void restore_subnormals "skbn_restore_subnormals"(uint64_t before) noexcept nogil
 
 
-# Mirrors ``skbn.network.plan.SEGMENT``: parameters that lie side by side and are stepped alike.
+# Mirrors ``skbn.network.plan.SEGMENT``: parameters that lie side by side and have equal factors.
 cdef struct Segment:
     Py_ssize_t start
     Py_ssize_t stop
@@ -40,11 +40,11 @@ cdef class Objective:
     loss : int
         Code of the loss.
     parameter : float
-        Of the loss: the quantile of "quantile"; other losses ignore it.
+        Parameter of the loss: the quantile of "quantile". Other losses ignore it.
     alpha : float, default=0.0
         The penalty is ``alpha / 2 ||W||^2``, divided by the total weight of a batch.
     seed : int, default=0
-        Of the masks of dropout.
+        Seed of the masks of dropout.
     """
 
     cdef int loss
@@ -60,9 +60,9 @@ cdef double _penalty(
     floating* gradient, const Memory* memory, const Batch* batch, const Segment[::1] segments,
     double alpha,
 ) noexcept nogil:
-    # The gradient begins with the gradient of the penalty, or with zeros. The gradient of weights
-    # begins with nothing where the operations replace it. Several processes add up their penalties,
-    # so each process counts its share of it.
+    # The gradient begins as the gradient of the penalty, or as zeros. If the operations replace the
+    # gradient of weights, nothing is written to it here. Several processes add up their penalties,
+    # so each process counts only its share of the penalty.
     cdef const floating* parameters = <const floating*> memory.parameters
     cdef Py_ssize_t s, i
     cdef double factor, penalty = 0.0
@@ -86,7 +86,7 @@ cdef double _penalty(
 cdef void _add_up(
     floating* gradient, double* losses, const Memory* memory, const Sums* sums,
 ) noexcept nogil:
-    # Losses and gradients of all processes.
+    # Sums of the losses and of the gradients over all processes.
     cdef double* values = memory.exchange
     cdef Py_ssize_t i, n = memory.n_parameters
     for i in range(n):
@@ -102,7 +102,7 @@ cdef void _loss_and_gradient(
     floating* gradient, double* losses, const Memory* memory, Batch* batch,
     Objective objective, const Segment[::1] segments,
 ) noexcept nogil:
-    # losses[0] = the weighted mean loss, losses[1] = the penalty; the gradient of their sum.
+    # losses[0] = the weighted mean loss, losses[1] = the penalty; `gradient` of their sum.
     cdef const Source* source = batch.source
     cdef const floating* outputs
     cdef floating* targets = <floating*> memory.targets
@@ -115,8 +115,8 @@ cdef void _loss_and_gradient(
     losses[0] = loss_forward_backward(<floating*> batch.dy, outputs, targets, batch.weights,
                                       batch.n, k, batch.total_weight, objective.loss,
                                       objective.parameter)
-    # Without a penalty the operations replace the gradient of weights, if they can: that saves two
-    # walks through the longest part of the gradient.
+    # Without a penalty the operations replace the gradient of weights, if they can. This saves two
+    # passes over the longest part of the gradient.
     batch.adds = objective.alpha > 0.0 or not memory.replaces
     losses[1] = _penalty(gradient, memory, batch, segments, objective.alpha)
     chain_backward(memory, batch)
@@ -176,7 +176,7 @@ def train(
     losses : ndarray of shape (n_batches, 2)
         Mean loss and penalty of each batch; written.
     memory : RunMemory
-        Its parameters and statistics change.
+        The parameters and statistics in it change.
     source : RunSource
         The rows.
     objective : Objective
@@ -184,23 +184,24 @@ def train(
     segments : ndarray of dtype `SEGMENT`
         The parts of the parameters, in their order and without gaps.
     optimizer : ndarray of shape (1,), dtype `OPTIMIZER`
-        Changed: its count of steps.
+        Changed: the count of steps.
     moments : int
         Address of the optimizer's two moments, each as long as the parameters.
     batches : pair of ndarray of intp
         Row numbers, and bounds: batch b is ``rows[bounds[b]:bounds[b + 1]]``.
     learning_rates : ndarray of shape (n_batches,)
-        Of each batch.
+        Learning rate of each batch.
     counts : pair of ndarray of shape (1,), int64
-        Batches and time steps that the running statistics have seen; changed.
+        Numbers of batches and of time steps that the running statistics have seen; changed.
     sums : pair of int, default=None
-        Address of a C function ``add(context, values, n)`` and its context: it replaces n float64
-        numbers by their sums over the processes that train this network together.
+        Address of a C function ``add(context, values, n)``, and its context. The function replaces
+        n float64 numbers by their sums over the processes that train this network together.
 
     Returns
     -------
     n_batches : int
-        How many were trained on: fewer than given if the loss of the next is not finite.
+        Number of batches that were trained on. It is less than the number of given batches if the
+        loss of the next batch is not finite.
     """
     cdef const Py_ssize_t[::1] rows = batches[0]
     cdef const Py_ssize_t[::1] bounds = batches[1]

@@ -1,7 +1,8 @@
 """The operations of a plan, one after the other: forward, backward, running statistics.
 
-The registry says which functions an operation has. The parts of a recurrent operation have been
-done by the recurrent operation before them.
+The registry says which functions an operation has. The parts of a recurrent operation or of a
+periodic embedding stand behind it. It does their work, so the forward and the backward pass skip
+them.
 """
 
 from skbn.network.operation cimport NO_PART
@@ -36,7 +37,7 @@ cdef void chain_backward(const Memory* memory, Batch* batch) noexcept nogil:
 
 
 cdef void chain_update(const Memory* memory, Batch* batch, Py_ssize_t n_tracked) noexcept nogil:
-    """Update the running statistics by the last forward pass; the first one sets them.
+    """Update the running statistics by the last forward pass. The first forward pass sets them.
 
     `n_tracked` leading time steps had statistics before: in a feed-forward network one at most.
     """

@@ -1,7 +1,7 @@
 """Normalization by fixed statistics folded into the linear maps beside it.
 
-It is affine, ``y = s x + c``, so it goes into the linear map before it, ``(W s, b s + c)``, or
-into the one after it, ``(s W, b + c W)``.
+Such a normalization is affine, ``y = s x + c``. So it can be merged into the linear map before it,
+``(W s, b s + c)``, or into the linear map after it, ``(s W, b + c W)``.
 """
 
 import numpy as np
@@ -19,14 +19,16 @@ from skbn.network.plan import (
     layer_units_of,
 )
 
-# What folding may add to the rounding of a normalized value, whose standard deviation is 1.
+# The largest rounding error that folding may add to a normalized value, whose standard deviation is
+# 1.
 ROUNDING = 1e-5
 
 
 class LinearMaps:
     """Linear maps of a plain network, made operation by operation.
 
-    An affine map waits for the linear map behind it, unless it can go into the one before it.
+    An affine map is merged into the linear map before it. If this is not possible, the affine map
+    waits for the linear map behind it.
 
     Parameters
     ----------
@@ -69,7 +71,7 @@ def folds(plan):
 
 
 def folded(plan, parameters, statistics, input_scale=None, input_shift=None):
-    """Weights and intercepts, float64, of the plain network with the same raw outputs.
+    """Weights and intercepts, in float64, of the plain network with the same raw outputs.
 
     `input_scale` and `input_shift` are the fixed map in front of the network. The plan `folds`.
     """
@@ -98,7 +100,7 @@ def folded(plan, parameters, statistics, input_scale=None, input_shift=None):
 
 
 def activation_of(plan):
-    """Name of the activation of a plan's hidden layers; identity where there are none."""
+    """Name of the activation of the hidden layers of a plan; "identity" without hidden layers."""
     names = {code: name for name, code in ACTIVATIONS.items()}
     codes = plan["activation"][plan["kind"] == ACTIVATION]
     return names[codes[0]] if len(codes) else "identity"
@@ -117,11 +119,12 @@ def flattened(coefs, intercepts, embeddings=()):
 
 
 def folds_precisely(network):
-    """Whether a network can be folded, and rounds no worse then, within `ROUNDING`.
+    """Whether a network can be folded, and folding adds a rounding error of at most `ROUNDING`.
 
-    Where a mean is m standard deviations from 0, the products and the folded intercept are both
-    about m and cancel. The folded weights, rounded anew, then leave an error of m roundings.
-    The network itself has such errors in the means, which were taken of its own products.
+    If a mean is m standard deviations away from 0, the products and the folded intercept are both
+    about m in size, and cancel. The folded weights are rounded anew, so an error of m roundings is
+    left. In the network itself such errors cancel, because the means are the means of its own
+    products.
     """
     if not folds(network.plan):
         return False

@@ -1,7 +1,7 @@
-"""The plans that are run: operations of a plan put together, with the memory that they need.
+"""Plans that can be run: some operations of a plan are merged, and all get the memory they need.
 
-A plan says what a network is. It is run in one of several ways (`Runs`), which give the same
-outputs and gradients up to rounding.
+A plan says which operations a network has. There are several ways to run a plan (`Runs`), which
+give the same outputs and gradients up to rounding.
 """
 
 import math
@@ -43,14 +43,14 @@ class Runs(NamedTuple):
     Attributes
     ----------
     plain : RunPlan
-        A batch norm and the relu behind it are one operation. It serves every dtype.
+        A batch norm and the relu behind it are one operation. This way serves every dtype.
     layered : RunPlan or None
         A linear map, its batch norm and its activation are one operation, LAYER, on padded rows, in
-        float32 (``skbn.kernels.layer``). Recurrent layers have places for packed weights, and their
-        products, cells and batch norms are by the same loops. ``None``: there is no such layer, or
-        the processor has no loops for it.
+        float32 (``skbn.kernels.layer``). Recurrent layers have places for packed weights, and the
+        same loops compute their products, cells and batch norms. ``None``: the network has no such
+        layer, or the processor has no loops for it.
     inferring : RunPlan or None
-        `layered` for inference alone, of a network without batch norm.
+        `layered` for inference only. Networks with batch norm do not have it.
     """
 
     plain: RunPlan
@@ -103,7 +103,7 @@ def plain(plan, scratch):
 
 
 def layered(plan, scratch, *, trains=True):
-    """The plan with its hidden layers as operations of their own.
+    """The plan with each hidden layer as one operation, LAYER.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def _with_relus(operations):
 
 
 def packed(plan, scratch):
-    """The plan of a recurrent network with what its layers need for our own loops.
+    """The plan of a recurrent network, with the memory that its layers need for our own loops.
 
     Parameters
     ----------
@@ -166,11 +166,12 @@ def packed(plan, scratch):
     run = plain(plan, scratch)
     scratch = _in_lines(scratch)
     for o in np.flatnonzero((plan["kind"] == BATCH_NORM) & (plan["part"] != NO_PART)):
-        # In place of the moments and affine forms of the other loops.
+        # The numbers of the columns take the place of the moments and affine forms of the other
+        # loops.
         run.operations["columns"][o] = columns_of(plan[o])
     for o in np.flatnonzero((plan["kind"] == LINEAR) & (plan["part"] != NO_PART)):
-        # All layers go through a time step together where exact statistics are collected, so each
-        # map has memory of its own: for the weights, then for their transpose.
+        # When exact statistics are collected, all layers go through a time step together. So each
+        # map has its own memory: for the weights, then for their transpose.
         n_in, n_out = int(plan["n_in"][o]), int(plan["n_out"][o])
         run.operations["packed"][o] = scratch
         scratch += _in_lines((n_in * _padded(n_out) + n_out * _padded(n_in)) / 2)
@@ -210,7 +211,8 @@ def _with_layers(rows):
 
 
 def _place_work(rows, trains):
-    # The places of all outputs, one behind the other; the columns, and the widest data gradient.
+    # Set the places of all outputs, one behind the other. Returns the number of columns and the
+    # width of the widest data gradient.
     first = rows[0]
     y, stride, columns = first["y"], first["n_out"], first["n_out"]
     # Nobody needs the gradient of the inputs.
@@ -230,12 +232,13 @@ def _place_work(rows, trains):
             if trains:
                 row["z"] = columns
                 columns += padded
-                # The relu looks at its output, the identity at nothing.
+                # The derivative of the relu reads the output. The derivative of the identity reads
+                # nothing.
                 if row["activation"] == FUSED[ACTIVATIONS["silu"]]:
                     row["side"] = columns
                     columns += padded
             else:
-                # z becomes y where it stands if y is padded, too.
+                # If y is padded too, y overwrites z.
                 row["z"] = columns
                 columns += 0 if stride == padded else padded
         y = row["y"] = y if in_place else columns
@@ -245,8 +248,8 @@ def _place_work(rows, trains):
 
 
 def _place_scratch(rows, scratch):
-    # Behind the scratch of the operations as they were: memory for packed weights, which all share,
-    # then the memory of each layer. All begin at a cache line.
+    # Behind the scratch memory of the other operations stands memory for packed weights, which all
+    # layers share, and then the memory of each layer. Each memory begins at a cache line.
     mapped = [row for row in rows if row["kind"] in (LAYER, LINEAR)]
     longest = max(max(row["n_in"], row["n_out"]) for row in mapped)
     packed = _in_lines(scratch)

@@ -42,8 +42,8 @@ def infer(outputs, RunMemory memory, RunSource source, rows, Py_ssize_t n):
     source : RunSource
         The rows.
     rows : ndarray of shape (n,), intp, or None
-        Row numbers; ``None``: all rows of the source, in order. Of sequences there are numbers,
-        ``memory.most_rows`` at most, the longest sequence first.
+        Row numbers. ``None``: all rows of the source, in order. For sequences the numbers must be
+        given: at most ``memory.most_rows``, the longest sequence first.
     n : int
     """
     cdef const Memory* places = &memory.memory
@@ -67,7 +67,7 @@ def infer(outputs, RunMemory memory, RunSource source, rows, Py_ssize_t n):
 
 
 def advance(outputs, inputs, RunMemory memory, RunSource source, Py_ssize_t first):
-    """Rows from the input of operation `first` through the rest of the plan, at inference.
+    """Inference from the input of operation `first` through the rest of the plan.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def advance(outputs, inputs, RunMemory memory, RunSource source, Py_ssize_t firs
         Values of the input of operation `first`.
     memory : RunMemory
     source : RunSource
-        Not read; a batch belongs to a source.
+        Not read. A batch needs a source.
     first : int
         Number of the operation.
     """
@@ -112,10 +112,10 @@ def collect_sequences(
     source : RunSource
         The sequences, and their weights in the statistics.
     rows : ndarray of shape (n,), intp
-        Their numbers.
+        Numbers of the sequences.
     no_starts : ndarray of shape (n_steps + 1,), intp, or None
-        Zeros: all operations go through a step together, and the work memory has the rows of one
-        step. ``None``: each operation goes through all steps by itself.
+        If zeros are given, all operations go through a step together, and the work memory has the
+        rows of one step. ``None``: each operation goes through all steps before the next operation.
 
     Returns
     -------
@@ -138,8 +138,9 @@ def collect_sequences(
         batch.unread = places.plan[last].y
         stages = [(o, o + 1) for o in range(places.n_operations) if places.plan[o].part == NO_PART]
     for first, last in stages:
-        # Step by step, so that Ctrl-C has its chance between two steps. What knows no steps (the
-        # absent dropout) walks over the rows of all of them at once.
+        # The loop goes step by step, so that Ctrl-C can be handled between two steps. Operations
+        # without steps, such as dropout (which drops nothing here), go over the rows of all steps
+        # at once.
         by_step = places.plan[first].kind in (INPUTS, RECURRENT)
         for s in range(n_steps if by_step else 1):
             batch.first_step, batch.last_step = s, s + 1

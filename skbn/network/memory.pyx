@@ -1,7 +1,7 @@
-"""NumPy arrays as the structs that loops without the GIL walk: ``Memory`` and ``Source``.
+"""NumPy arrays made into the structs that loops without the GIL use: ``Memory`` and ``Source``.
 
-An object of these classes holds the arrays that its struct points into. Shapes are checked by the
-callers; dtype, contiguity and alignment are checked here.
+An object of these classes holds the arrays that its struct points into. The callers check shapes.
+This file checks dtype, contiguity and alignment.
 """
 
 from cpython.buffer cimport (
@@ -24,12 +24,12 @@ cdef bint _fits(Py_buffer* view, char kind) noexcept:
 
 
 cdef void* address_of(object array, char kind, str name) except? NULL:
-    """The first element of a C-contiguous array; NULL for ``None`` and for an empty one.
+    """The first element of a C-contiguous array; NULL for ``None`` and for an empty array.
 
     Raises
     ------
     ValueError
-        If its numbers are of another kind, not side by side or not aligned.
+        If the numbers of the array have another type, are not contiguous or are not aligned.
     """
     cdef Py_buffer view
     cdef void* address
@@ -38,7 +38,7 @@ cdef void* address_of(object array, char kind, str name) except? NULL:
         return NULL
     PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
     fits = _fits(&view, kind) and (<uintptr_t> view.buf) % view.itemsize == 0
-    # The array is held by the caller, so that its memory stays where it is.
+    # The caller holds the array, so the memory of the array stays where it is.
     address = view.buf if view.len > 0 else NULL
     PyBuffer_Release(&view)
     if not fits:
@@ -63,7 +63,7 @@ cdef class RunMemory:
     columns, state_columns, scratch : int
         Columns of the work memory and of the state memory; doubles of scratch.
     n_packing : int, default=0
-        Sizes that a batch of sequences needs to be packed.
+        Integers that the packing of a batch of sequences needs.
     widest, n_targets : int, default=0
         For training: columns of the widest gradient of data, and of the targets.
     """
@@ -99,7 +99,7 @@ cdef class RunMemory:
         for o in range(operations.shape[0]):
             if operations[o].kind in (BATCH_NORM, LAYER) and operations[o].gamma >= 0:
                 self.memory.normalized = True
-            # Their gradients are sums of many parts.
+            # The gradients of their weights are sums of many parts.
             if operations[o].kind in (RECURRENT, SPARSE_LINEAR):
                 self.memory.replaces = False
         self.memory.parameters = address_of(parameters, kind, "parameters")
@@ -121,7 +121,7 @@ cdef class RunMemory:
 
     @property
     def gradient(self):
-        """The gradient of the last batch: an array that the next one overwrites."""
+        """The gradient of the last batch. The next batch overwrites the array."""
         return self.arrays[7]
 
     @property

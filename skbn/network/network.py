@@ -1,4 +1,4 @@
-"""A network: a plan with its parameters and statistics, which can be trained and asked.
+"""A network: a plan with its parameters and statistics. It can be trained, and it predicts.
 
 `Network` knows neither epochs nor estimators. Its whole state is `plan`, `loss` and three
 arrays (`parameters`, `statistics`, and the number of batches the statistics have seen).
@@ -20,17 +20,20 @@ from skbn.network.table import check_rows, check_targets
 INFERENCE_WORK = 1 << 18
 INFERENCE_ROWS = (64, 4096)
 
-# Of sequences, whose steps are all there at once: some megabytes, and enough for the products.
+# The same for sequences, whose steps are all in memory at once: some megabytes, and enough rows for
+# fast products.
 SEQUENCE_WORK = 1 << 21
 SEQUENCE_ROWS = (16, 512)
 
-# Fused layers: the fewest rows of a batch that they are worth their packing for, and the floating
-# point operations of the products of a step from which on threads share them.
+# Fused layers pack the weights. LEAST_LAYER_ROWS: the smallest batch for which the packing pays.
+# MOST_LAYER_FLOPS: floating point operations of the products of a step; larger products are left to
+# the BLAS, whose threads share them.
 LEAST_LAYER_ROWS = 16
 MOST_LAYER_FLOPS = 500_000_000
 
-# Layers narrower than a vector are padded to several times their size. That costs nothing while a
-# batch of at most so many rows stays in the caches.
+# Layers narrower than a vector register are padded to several times their size. MOST_PADDING: for
+# large batches, the largest ratio of the padded work memory to the plain one. FEW_ROWS: a batch of
+# at most so many rows stays in the caches, so any padding costs nothing.
 MOST_PADDING = 3
 FEW_ROWS = 2048
 
@@ -56,18 +59,18 @@ class Network:
         The operations of the network.
     loss : {"softmax_log_loss", "logistic_log_loss", "squared_error", "absolute_error", \
             "poisson", "quantile"}
-        Of its raw outputs.
+        The loss of the raw outputs.
     parameters : ndarray of shape (n_parameters,)
-        Its dtype is the dtype that the network computes in.
+        The network computes in the dtype of this array.
     statistics : ndarray of shape (n_statistics,), float64
         Running means and variances.
     n_batches_tracked : int, default=0
         How many batches the running statistics have seen.
     n_steps_tracked : int, default=0
-        How many leading time steps had statistics of their own in any of them: in a feed-forward
-        network one, after the first batch.
+        How many leading time steps had statistics of their own in any of these batches. In a
+        feed-forward network the number is 1 after the first batch.
     loss_parameter : float, default=0.0
-        Of the loss: the quantile of "quantile". Other losses ignore it.
+        Parameter of the loss: the quantile of "quantile". Other losses ignore it.
     """
 
     # Whether hidden layers are run in one piece. Tests compare both ways.
@@ -88,14 +91,14 @@ class Network:
         self.loss_parameter = loss_parameter
         self.parameters = parameters
         self.statistics = statistics
-        # In memory that the block writes: Ctrl-C is raised between its return and the next
-        # assignment, and must not part the counts from the statistics.
+        # The block writes the counts itself. Ctrl-C may be raised between the return of the block
+        # and the next assignment, and the counts must still fit the statistics.
         self._n_batches_tracked = np.array([n_batches_tracked], np.int64)
         self._n_steps_tracked = np.array([n_steps_tracked], np.int64)
         self.layout = Layout.of(plan)
         self._training_memory = None
         self._checked_classes = None
-        # Blocks walk pointers. An unpickled or half-replaced state must not reach them unchecked.
+        # Blocks use unchecked pointers. So an unpickled or half-replaced state is checked first.
         if loss not in LOSSES:
             raise ValueError(f"the loss {loss!r} of the network is unknown")
         if not isinstance(loss_parameter, float) or (
@@ -115,7 +118,7 @@ class Network:
 
     @classmethod
     def initial(cls, plan, loss, dtype, loss_parameter=0.0):
-        """Parameters 0, but gamma and the factors of the inputs 1; running means 0, variances 1."""
+        """Set gammas, factors of the inputs and variances to 1, other parameters and means to 0."""
         layout = Layout.of(plan)
         network = cls(
             plan,
@@ -146,25 +149,26 @@ class Network:
         return self.layout.is_normalized
 
     def flops_per_row(self, table):
-        """Floating point operations of one row's training step, matrix products alone."""
+        """Floating point operations of the matrix products of a training step, for one row."""
         steps = 1 if table.lengths is None else int(np.ceil(table.lengths.mean()))
         of_a_step, of_a_row = _product_flops(self.plan.tobytes())
         return steps * of_a_step + of_a_row
 
     def blas_flops_per_row(self, table):
-        """Floating point operations of BLAS between two moments at which its threads wait.
+        """Floating point operations of BLAS in a training step, for one row or one time step.
 
-        BLAS does not do the first product of a sparse table. A product of sequences is a product
-        of one time step.
+        BLAS does not do the first product of a sparse table. The threads of BLAS wait for each
+        other after each product, and a product of a recurrent network has the rows of one time
+        step.
         """
         plan = self.plain_plan(table).operations if self._stays_sparse(table) else self.plan
         return sum(_product_flops(plan.tobytes()))
 
     def loss_value(self, losses):
-        """scikit-learn's loss of batches from their two parts, of shape (n_batches, 2).
+        """The loss that scikit-learn reports, from its two parts, of shape (n_batches, 2).
 
-        The squared (and the absolute) error is reported as a mean over the outputs; its
-        gradient is the gradient of the sum, as there.
+        The squared error and the absolute error are reported as means over the outputs. Their
+        gradients are the gradients of the sums, as in scikit-learn.
         """
         return losses[:, 0] / self._loss_divisor + losses[:, 1]
 
@@ -180,22 +184,22 @@ class Network:
         return self.layout.n_outputs if self.loss in MEAN_OVER_OUTPUTS else 1
 
     def like(self, plan, parameters, statistics, *counts):
-        """A network with the loss of this one, its parameter included."""
+        """A network with the loss of this network, the parameter of the loss included."""
         return Network(
             plan, self.loss, parameters, statistics, *counts, loss_parameter=self.loss_parameter
         )
 
     def copy(self):
-        """A network of the same plan that shares no memory with this one."""
+        """A network of the same plan that shares no memory with this network."""
         return self.like(self.plan, *self.snapshot())
 
     def with_statistics(self, statistics):
-        """A network that shares the parameters with this one, but not the statistics."""
+        """A network that shares the parameters with this network, but not the statistics."""
         counts = self.n_batches_tracked, self.n_steps_tracked
         return self.like(self.plan, self.parameters, statistics, *counts)
 
     def snapshot(self):
-        """Copy of all that training changes but the optimizer's moments."""
+        """Copy of all arrays that training changes, except the moments of the optimizer."""
         return (
             aligned.copy(self.parameters),
             self.statistics.copy(),
@@ -204,16 +208,16 @@ class Network:
         )
 
     def statistics_are_set(self, n_steps=1):
-        """Note that the running statistics of steps stand for rows: a next batch updates them."""
+        """Note that the running statistics come from rows, so that the next batch updates them."""
         self._n_batches_tracked[0] = max(1, self._n_batches_tracked[0])
         self._n_steps_tracked[0] = n_steps
 
     def forget_statistics(self):
-        """Note that the running statistics stand for no rows: a next batch sets them."""
+        """Note that the running statistics come from no rows, so that the next batch sets them."""
         self._n_batches_tracked[0] = self._n_steps_tracked[0] = 0
 
     def restore(self, snapshot):
-        """Back to a `snapshot`, in place: views stay views."""
+        """Go back to a `snapshot`, in place, so that views stay views."""
         self.parameters[:], self.statistics[:], batches, steps = snapshot
         self._n_batches_tracked[0], self._n_steps_tracked[0] = batches, steps
 
@@ -240,7 +244,7 @@ class Network:
         table : Table
             The data.
         optimizer : ndarray of shape (1,), dtype `OPTIMIZER`
-            Changed: its step count.
+            Changed: the step count.
         moments : ndarray of shape (2, n_parameters)
             Changed.
         rows : ndarray of shape (n,), intp
@@ -248,24 +252,25 @@ class Network:
         bounds : ndarray of shape (n_batches + 1,), intp
             Batch b is ``rows[bounds[b]:bounds[b + 1]]``.
         learning_rates : ndarray of shape (n_batches,), float64
-            Of each batch.
+            Learning rate of each batch.
         alpha : float, default=0.0
             L2 penalty ``alpha / 2 ||W||^2`` on the weights, divided by the total weight of a batch
             as scikit-learn does.
         seed : int, default=0
-            Of the masks of dropout.
+            Seed of the masks of dropout.
         sums : tuple of (int, int), default=None
-            Address of a C function ``void add(void *context, double *values, Py_ssize_t n)`` that
-            replaces numbers by their sums over the processes that train this network together, and
-            its context. Each process has its own rows of every mini-batch, or none. Masks of
-            dropout depend on the place of a row in its process, so each process needs a seed of its
-            own. The function must not fail. Exact statistics are not added up. Not for sequences.
+            Address of a C function ``void add(void *context, double *values, Py_ssize_t n)``, and
+            its context. The function replaces numbers by their sums over the processes that train
+            this network together, and must not fail. Each process has its own rows of every
+            mini-batch, or none. Masks of dropout depend on the place of a row in its process, so
+            each process needs its own seed. Exact statistics are not added up. Sequences are not
+            supported.
 
         Returns
         -------
         losses : ndarray of shape (n_trained, 2)
-            Mean loss and penalty of each batch. ``n_trained < n_batches`` where the loss of
-            the batch after them is not finite; that batch has changed nothing.
+            Mean loss and penalty of each batch. ``n_trained < n_batches`` if the loss of the next
+            batch is not finite. That batch has changed nothing.
         """
         losses = np.empty((len(bounds) - 1, 2))
         self._check(table)
@@ -306,7 +311,7 @@ class Network:
         return losses[:n_trained]
 
     def loss_and_gradient(self, table, rows=None, alpha=0.0, seed=0, step=0):
-        """Loss of some rows as one batch, and its gradient; changes nothing.
+        """Loss of some rows as one batch, and its gradient. The network does not change.
 
         Parameters
         ----------
@@ -324,7 +329,7 @@ class Network:
         losses : ndarray of shape (1, 2)
             Mean loss, summed over the outputs, and penalty.
         gradient : ndarray of shape (n_parameters,)
-            Of the sum of both.
+            Gradient of the sum of both.
         """
         self._check(table)
         self._check_targets(table)
@@ -349,14 +354,15 @@ class Network:
         Parameters
         ----------
         table : Table
-            The data; its `y` and weights are not looked at.
+            The data. `y` and weights are not read.
         rows : ndarray of shape (n,), intp, default=None
             Row numbers; ``None``: all.
         n_operations : int, default=None
-            Stop after that many operations of the plan, the inputs counted. ``None``: raw outputs,
-            after all; of a recurrent network nothing else.
+            Stop after that many operations of the plan, the inputs included. ``None``: run all
+            operations, which gives the raw outputs. A recurrent network allows only ``None``.
         n_threads : int, default=1
-            Threads of the BLAS. Several share large products, and fused layers run in one.
+            Threads of the BLAS. Several threads share large products. Fused layers run in one
+            thread.
 
         Returns
         -------
@@ -379,7 +385,7 @@ class Network:
         return outputs
 
     def inference_memory(self, run, n):
-        """Memory for rows on their way through a plan that is run: at most so many at a time."""
+        """Memory for at most n rows at a time, on their way through a plan."""
         fewest, most = INFERENCE_ROWS
         capacity = min(n, max(fewest, min(INFERENCE_WORK // run.work_columns, most)))
         if n >= fewest and self.parameters.dtype == np.float32:
@@ -397,8 +403,8 @@ class Network:
         )
 
     def _first_operations(self, table, n_operations):
-        # The first so many operations of the plan, as a plan that is run: a table that stays sparse
-        # has its inputs and its first linear map in one.
+        # The first `n_operations` operations of the plan, as a plan to run. For a table that stays
+        # sparse, the inputs and the first linear map are one operation.
         stays_sparse = self._stays_sparse(table)
         if stays_sparse and n_operations < 2:
             raise ValueError("the inputs of a sparse table are never gathered")
@@ -410,11 +416,11 @@ class Network:
         return run._replace(operations=self.plan[:n_operations])
 
     def _stays_sparse(self, table):
-        # Whether the rows of the table are never made dense.
+        # Whether the rows of the table stay sparse.
         return table.is_sparse and self.layout.sparse is not None
 
     def _infer_sequences(self, table, rows):
-        # In blocks of sequences of about one length.
+        # The sequences go through the plan in blocks of about equal lengths.
         rows = np.arange(table.n_rows) if rows is None else rows
         order = np.argsort(-table.lengths[rows], kind="stable")
         sorted_rows = rows[order]
@@ -435,7 +441,7 @@ class Network:
         outputs = np.empty((len(rows), layout.n_outputs), dtype)
         memory = self.sequence_memory(run, table, capacity, state_capacity)
         source = RunSource(table)
-        # Block by block, between which Ctrl-C has its chance.
+        # Block by block, so that Ctrl-C can be handled between two blocks.
         for chosen in map(slice, bounds[:-1], bounds[1:]):
             n = chosen.stop - chosen.start
             inference.infer(outputs[chosen], memory, source, sorted_rows[chosen], n)
@@ -446,13 +452,14 @@ class Network:
     def sequence_plan(self, table):
         """The plan that is run on sequences without a backward pass.
 
-        It is one for any number of them, so that exact statistics are collected by the products of
-        inference: where means are far from 0, a product that is rounded otherwise would show.
+        The plan is the same for any number of sequences, so exact statistics are collected by the
+        products that inference uses. Products with different rounding would give wrong results if
+        means are far from 0.
         """
         return self.run_plan(table, SEQUENCE_ROWS[1])
 
     def sequence_memory(self, run, table, capacity, n):
-        """Memory for n sequences of `capacity` steps in all, of which one step is kept."""
+        """Memory for n sequences of `capacity` steps in all. It keeps the state of one step."""
         return RunMemory(
             run.operations,
             self.parameters,
@@ -472,9 +479,9 @@ class Network:
     def _check_targets(self, table):
         k = self.layout.n_outputs
         check_targets(table, 1 if self.loss == SOFTMAX else k, self.parameters.dtype)
-        # Once for a table: blocks of mini-batches are many.
+        # This check is made once for a table, because there are many blocks of mini-batches.
         if self.loss == SOFTMAX and table.y is not self._checked_classes:
-            # NaN is in no interval.
+            # The comparison is false for NaN, so NaN is refused too.
             if table.y.size and not 0 <= table.y.min() <= table.y.max() < k:
                 raise ValueError(
                     f"y has the class numbers {table.y.min():g} to {table.y.max():g}, but the "
@@ -492,9 +499,10 @@ class Network:
     def run_plan(self, table, n):
         """The plan that is run for training on batches of up to n rows of a table.
 
-        Fused layers serve float32. They pack the weights for each batch, so a few rows do without
-        them; recurrent layers need them packed at each time step anyway. Products that several
-        threads share are left to the BLAS.
+        Fused layers serve float32. They pack the weights for each batch, which does not pay for a
+        few rows. Recurrent layers use the packed weights at each time step, so the packing pays for
+        any number of rows. Products that are so large that several threads should share them are
+        left to the BLAS.
         """
         runs = self._runs(table)
         if runs.layered is None or not self._fuses(n):
@@ -504,8 +512,9 @@ class Network:
         return runs.plain if not is_small or (is_narrow and n > FEW_ROWS) else runs.layered
 
     def _inference_plan(self, table, n):
-        # A network with batch norm runs as its exact statistics were collected: where means are far
-        # from 0, a product that is rounded otherwise would show.
+        # A network with batch norm predicts with the same products that its exact statistics were
+        # collected with. Products with different rounding would give wrong results if means are far
+        # from 0.
         runs = self._runs(table)
         return runs.inferring if runs.inferring and self._fuses(n) else runs.plain
 
@@ -514,8 +523,8 @@ class Network:
         return self.fuses_layers and enough and self.parameters.dtype == np.float32
 
     def _memory(self, table, rows, bounds):
-        # Everything a block writes to but parameters and statistics, kept from block to
-        # block: the pages of fresh memory would cost more than a small block.
+        # All memory that a block writes to, except parameters and statistics. It is kept from block
+        # to block, because the pages of fresh memory would cost more time than a small block.
         if self.parameters.dtype == np.float32:
             blas_buffer.touch_once()
         n = int((bounds[1:] - bounds[:-1]).max(initial=1))
@@ -556,8 +565,8 @@ def _n_packing(n, table):
 
 @lru_cache(maxsize=256)
 def _product_flops(plan):
-    # Of parts of recurrent layers, which are run at each step, and of all else. They are asked for
-    # in each call of a stream.
+    # Floating point operations of the parts of recurrent layers, which run at each step, and of all
+    # other operations. They are cached, because each call of ``partial_fit`` asks for them.
     plan = np.frombuffer(plan, OPERATION)
     linear = plan[plan["kind"] == LINEAR]
     flops = 6 * linear["n_in"] * linear["n_out"]

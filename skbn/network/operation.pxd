@@ -11,8 +11,8 @@ cdef enum OperationKind:
     LAYER = 9
     N_KINDS = 10
 
-# What an operation is to the RECURRENT or PERIODIC operation before it. NO_PART: the operation
-# stands by itself in the chain of operations.
+# The role of an operation as a part of the RECURRENT or PERIODIC operation before it. NO_PART: the
+# operation is not a part.
 cdef enum Part:
     NO_PART = 0
     INPUT_MAP = 1

@@ -1,6 +1,6 @@
-"""How parameters are stepped: one record, mirrored by the C struct of ``kernels/optimizers.pxd``.
+"""The record of an optimizer, which the C struct of ``kernels/optimizers.pxd`` mirrors.
 
-A record and its moments (an array of shape (2, n_parameters)) are all the state of an optimizer.
+The whole state of an optimizer is a record and an array of moments of shape (2, n_parameters).
 """
 
 from dataclasses import dataclass
@@ -27,18 +27,18 @@ OPTIMIZER = np.dtype(
 
 @dataclass
 class Training:
-    """How the parameters of a network are changed; its arrays go on from batch to batch.
+    """How the parameters of a network are changed. Each batch goes on with the arrays.
 
     Attributes
     ----------
     optimizer : ndarray of shape (1,), dtype `OPTIMIZER`
-        Its record.
+        The record of the optimizer.
     moments : ndarray of shape (2, n_parameters)
-        Its moments.
+        The moments of the optimizer.
     alpha : float
         L2 penalty of the weights.
     seed : int
-        Of the masks of dropout.
+        Seed of the masks of dropout.
     """
 
     optimizer: np.ndarray
@@ -48,7 +48,7 @@ class Training:
 
 
 def check_optimizer(optimizer):
-    """Refuse an object that is no record of a known optimizer.
+    """Refuse an object that is not a record of a known optimizer.
 
     Raises
     ------
@@ -80,8 +80,8 @@ def sgd(
 ):
     """Stochastic gradient descent with momentum; shape (1,), dtype `OPTIMIZER`.
 
-    `weight_decay` is the decoupled decay of the weights, `max_grad_norm` the norm that gradients
-    are clipped to.
+    `weight_decay` is the decoupled decay of the weights. `max_grad_norm` is the norm to which
+    gradients are clipped.
     """
     return _record(
         kind=OPTIMIZERS["sgd"],

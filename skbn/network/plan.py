@@ -1,9 +1,9 @@
-"""Plans: which operations a network consists of, and where each finds its memory.
+"""Plans: the operations of a network, and the places of their memory.
 
-A plan is a NumPy structured array of `OPERATION` records, mirrored by the C struct ``Operation`` of
-``operation.pxd``. It prints, pickles, and serves float32 and float64 alike. Whatever else a
-network's memory needs (how many parameters, statistics, columns of work memory) is read off the
-plan once, by `Layout.of`.
+A plan is a NumPy structured array of `OPERATION` records, which the C struct ``Operation`` of
+``operation.pxd`` mirrors. A plan can be printed and pickled, and serves float32 and float64 alike.
+`Layout.of` derives the sizes of a network's memory (parameters, statistics, columns of work memory)
+from the plan, once.
 """
 
 import hashlib
@@ -66,15 +66,15 @@ OPERATION = np.dtype(
 )
 
 
-# Parameters that lie side by side and are stepped alike: a factor on the learning rate, and one on
-# the L2 penalty and the weight decay.
+# A segment: parameters that lie side by side and share a factor on the learning rate and a factor
+# on the L2 penalty and the weight decay.
 SEGMENT = np.dtype(
     [("start", np.intp), ("stop", np.intp), ("rate", np.float64), ("decay", np.float64)],
     align=True,
 )
 
-# Fields that hold a place in the parameters, in the order of the parameters; places of one entry
-# follow each other operation by operation. The factors are the fields of a `SEGMENT`.
+# Fields that hold a place in the parameters, in the order of the parameters. The places of one
+# entry follow each other, operation by operation. The factors are the fields of a `SEGMENT`.
 PARAMETERS = (
     (("weights",), 1.0, 1.0),
     (("bias",), 1.0, 0.0),
@@ -86,7 +86,7 @@ PARAMETERS = (
 
 
 class Layout(NamedTuple):
-    """What is read off a plan: sizes in elements, and the plans that are run."""
+    """Sizes in elements, and the plans to run, derived from a plan."""
 
     n_parameters: int
     n_weights: int
@@ -108,7 +108,8 @@ class Layout(NamedTuple):
         Raises
         ------
         ValueError
-            If it is no plan (``skbn.network.plan_check``), or if BLAS could not count the weights.
+            If the array is not a plan (``skbn.network.plan_check``), or if there are more weights
+            than BLAS can count.
         """
         if not isinstance(plan, np.ndarray) or plan.dtype != OPERATION or plan.ndim != 1:
             raise ValueError("the plan of the network is damaged: it is no vector of operations")
@@ -116,7 +117,7 @@ class Layout(NamedTuple):
 
     @classmethod
     def read(cls, plan):
-        """Layout of a plan that is not checked; `of` takes less time for a plan seen before."""
+        """Layout of a plan that is not checked. `of` is faster for a plan that was seen before."""
         sizes = [_sizes(row) for row in plan]
         segments = _segments(plan, sizes)
         n_weights = sum(size.get("weights", 0) for size in sizes)
@@ -124,7 +125,7 @@ class Layout(NamedTuple):
             raise ValueError(f"{n_weights} weights are more than BLAS can count")
         is_recurrent = bool((plan["kind"] == RECURRENT).any())
         scratch = sum(size.get("scratch", 0) for size in sizes)
-        # An embedding of the columns needs dense rows, which INPUTS makes of sparse ones.
+        # An embedding of the columns needs dense rows. INPUTS makes dense rows from sparse rows.
         sparse = None
         if not is_recurrent and not (plan["kind"] == PERIODIC).any():
             for_sparse = sparse_plan(plan)
@@ -151,7 +152,7 @@ class Layout(NamedTuple):
 
 @lru_cache(maxsize=128)
 def _layout_of(plan):
-    # Imported late: the check makes plans again, by this file and by recurrent_plan.py, which
+    # Imported late, because the check makes plans with this file and with recurrent_plan.py, which
     # imports this file.
     from skbn.network.plan_check import check_plan
 
@@ -169,7 +170,7 @@ def _sizes(row):
 
 
 def _segments(plan, sizes):
-    # Neighbours of the same factors are one segment.
+    # Neighbours with the same factors are one segment.
     segments = []
     stop = 0
     for names, rate, decay in PARAMETERS:
@@ -185,8 +186,9 @@ def _segments(plan, sizes):
 def sparse_plan(plan):
     """The plan for sparse tables: the first linear map reads the table.
 
-    The inputs then have no place in the work memory. The scratch memory of the first operation
-    stands behind the scratch memory of all others, unless the linear map has some.
+    The inputs then have no place in the work memory. If the linear map has no scratch memory of its
+    own, the scratch memory of the first operation stands behind the scratch memory of all other
+    operations.
     """
     scratch = sum(_sizes(row).get("scratch", 0) for row in plan)
     plan = plan[1:].copy()
@@ -217,17 +219,17 @@ def feed_forward(
     layer_units : sequence of int
         Inputs, units of each hidden layer, outputs.
     activation : str
-        A name in ``skbn.kernels.activations.ACTIVATIONS``: of the hidden layers.
+        Activation of the hidden layers, a name in ``skbn.kernels.activations.ACTIVATIONS``.
     batch_norm : {"before", "after", None}
-        Where hidden layers are normalized: the pre-activation (its linear map then has no
-        bias, which the batch mean would remove), the activation's output, or nowhere.
+        Whether batch norm comes before the activation, after it, or nowhere. Before the activation,
+        the linear map has no bias, because the batch mean would remove the bias.
     epsilon : float, default=1e-5
         Added to the variances.
     momentum : float, default=0.1
         Weight of the newest batch in the running statistics.
     dropout : float, default=0.0
-        Rate at which the outputs of hidden layers are dropped, last thing in a layer: before a
-        batch norm it would change the variances that inference sees.
+        Rate at which the outputs of hidden layers are dropped. Dropout is the last operation of a
+        layer, because dropout before a batch norm would change the variances that inference sees.
     scaled : bool, default=False
         Whether the inputs of the first linear map have trained factors.
     embedded : sequence of (int, int), default=()
@@ -271,7 +273,7 @@ def feed_forward(
         column += n_out
         if not hidden:
             break
-        # A step writes to a new buffer only where the backward pass needs its input again.
+        # An operation writes to new memory only if the backward pass needs its input again.
         if batch_norm == "before":
             append(BATCH_NORM, n_out, n_out, source, column, beta=0)
             source, column = column, column + n_out
@@ -290,7 +292,7 @@ def feed_forward(
 
 
 def embedded_units(n_columns, embedded):
-    """Numbers that a row of `n_columns` becomes where runs of columns are `embedded`."""
+    """Numbers of a row of `n_columns` columns after the runs `embedded` have been embedded."""
     return n_columns + (EMBEDDED - 1) * sum(int(n) for _, n in embedded)
 
 
@@ -345,7 +347,7 @@ def inputs(n_inputs):
 
 
 def operation(kind, n_in, n_out, x, y, **fields):
-    """One operation as a dict that `placed` takes. Fields that are not given are -1, or 1 step."""
+    """One operation as a dict for `placed`. Fields that are not given are -1; `n_steps` is 1."""
     row = dict.fromkeys(OPERATION.names, -1) | {
         "kind": kind, "part": NO_PART, "n_in": n_in, "n_out": n_out, "x": x, "y": y,
         "first_biased": 0, "n_steps": 1, "shared": 0, "direction": 0, "n_directions": 1,
@@ -356,7 +358,8 @@ def operation(kind, n_in, n_out, x, y, **fields):
 def placed(rows):
     """The plan of operations, each given its place in parameters, statistics and scratch.
 
-    A linear map whose `bias` or `scale`, a batch norm whose `beta` is not -1 gets one.
+    A linear map gets a bias if its field `bias` is not -1. The same holds for `scale`, and for
+    `beta` of a batch norm.
     """
     # In the order of PARAMETERS, weights first: penalties and decay apply to the weights alone.
     sizes = [getattr(MODULES[row["kind"]], "sizes", lambda row: {})(row) for row in rows]

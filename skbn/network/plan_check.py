@@ -1,8 +1,8 @@
 """The check of a plan: kernels follow its offsets and its codes without any check.
 
-Every plan is made by one of two functions from a few numbers. So a plan is read back to these
-numbers, made again, and compared: whatever has been changed in it, it is then no plan any more, or
-another one that is whole.
+One of two functions makes every plan from a few numbers. So the check reads these numbers from a
+plan, makes the plan again, and compares. If a part of the plan was changed, the two plans differ,
+or the changed plan is another complete plan.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ MOST_UNITS = np.iinfo(np.intc).max
 
 
 def check_plan(plan):
-    """Refuse an array that is no plan.
+    """Refuse an array that is not a plan.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def check_plan(plan):
     Raises
     ------
     ValueError
-        Saying what is wrong.
+        The message says what is wrong.
     """
     if len(plan) == 0:
         raise ValueError("the plan of the network is damaged: it has no operation")
@@ -77,7 +77,7 @@ def _name(codes, code, what):
 
 
 def _numbers(norms, rates):
-    """Epsilon, momentum and the rate of dropout as keywords, from the operations that have them."""
+    """Epsilon, momentum and the rate of dropout as keywords, from the operations that hold them."""
     numbers = {"epsilon": 1e-5, "momentum": 0.1, "dropout": 0.0}
     if len(norms):
         numbers["epsilon"], numbers["momentum"] = map(float, norms[0])
@@ -107,7 +107,7 @@ def _made_feed_forward(plan):
 
 
 def _embedded(plan):
-    """The runs of embedded columns: inside the inputs, in their order, none touching another."""
+    """The runs of embedded columns: inside the inputs, in order, and not touching each other."""
     runs = plans.embedded_of(plan)
     end = -1
     for start, n in runs:

@@ -1,7 +1,7 @@
 """Plans of recurrent networks.
 
-A recurrent layer is one operation a direction, with its parts behind it:
-``skbn.network.operations.recurrent``.
+A recurrent layer has one operation for each direction, with the parts of the operation behind it
+(``skbn.network.operations.recurrent``).
 """
 
 import numpy as np
@@ -44,10 +44,11 @@ def recurrent(
     layer_units : sequence of int
         Inputs of a time step, units of each recurrent layer (and direction), outputs.
     cell : {"lstm", "gru", "tanh"}
-        Of the recurrent layers.
+        The cell of the recurrent layers.
     batch_norm : {"full", "input", None}
-        "full" normalizes the contribution of the inputs, the contribution of the state before,
-        and the cell state of an LSTM; "input" the contribution of the inputs alone; None nothing.
+        "full" normalizes the contribution of the inputs, the contribution of the state before, and
+        the cell state of an LSTM. "input" normalizes the contribution of the inputs only. None
+        normalizes nothing.
     n_steps : int
         Time steps that have running statistics.
     bidirectional : bool, default=False
@@ -61,9 +62,9 @@ def recurrent(
     momentum : float, default=0.1
         Weight of the newest batch in the running statistics.
     dropout : float, default=0.0
-        Rate at which the outputs of recurrent layers are dropped, behind each layer. Of the highest
-        layer, behind the pooling: a maximum over dropped and scaled steps would be larger in
-        training than in predictions.
+        Rate at which the outputs of recurrent layers are dropped, behind each layer. The outputs of
+        the highest layer are dropped behind the pooling: a maximum over dropped and scaled steps
+        would be larger in training than in predictions.
 
     Returns
     -------
@@ -91,11 +92,11 @@ def recurrent(
         for direction in range(n_directions):
             row = operation(RECURRENT, n_in, n_out, source, column, cell=CELLS[cell])
             rows.append(row | {"direction": direction, "n_directions": n_directions})
-            # The beta of the inputs' normalization does the work of the bias.
+            # The beta of the inputs' normalization replaces the bias.
             part("input_map", LINEAR, n_in, width, bias=-1 if batch_norm else 0)
             if batch_norm:
                 part("input_norm", BATCH_NORM, width, width, beta=0, **input_statistics)
-            # No bias but the GRU's, which the reset gate multiplies.
+            # Only the GRU has a bias here, because the reset gate multiplies it.
             bias = {"bias": 0, "first_biased": width - units} if cell == "gru" else {}
             part("recurrent_map", LINEAR, units, width, **bias)
             if batch_norm == "full":
@@ -124,24 +125,24 @@ def is_recurrent(plan):
 
 
 def steps_of(plan):
-    """Time steps that have running statistics; 1 where nothing is normalized by time step."""
+    """Time steps that have running statistics; 1 if nothing is normalized by time step."""
     return int(plan["n_steps"].max())
 
 
 def lengthened(statistics, plan, new_plan):
-    """Running statistics for a plan with more time steps: the last one's serve for those added.
+    """Running statistics for a plan with more time steps. Added steps copy the last step.
 
     Parameters
     ----------
     statistics : ndarray of shape (n_statistics,)
-        Of `plan`.
+        Statistics of `plan`.
     plan, new_plan : ndarray of dtype `OPERATION`
-        Alike but for their time steps, of which the new one has at least as many.
+        The plans differ only in their time steps. `new_plan` has at least as many as `plan`.
 
     Returns
     -------
     statistics : ndarray
-        Of `new_plan`.
+        Statistics of `new_plan`.
     """
     result = np.empty(Layout.of(new_plan).n_statistics)
     for view in (views.running_means, views.running_vars):

@@ -1,10 +1,11 @@
-"""Exact running statistics: the statistics of given rows under the weights as they are.
+"""Exact running statistics: the statistics of given rows under the present weights.
 
-Averages over the mini-batches of training lag behind the weights, and the mean of their variances
-is not the variance of all rows. At the end of training both are replaced, layer by layer, the
-layers below in inference mode (Wu and Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 3,
-there called PreciseBN). The steps of a recurrent network depend on each other in the same way: all
-sequences go through a step together, whose statistics are taken on the way.
+Averages over the mini-batches of training lag behind the weights, and the mean of the variances of
+mini-batches is not the variance of all rows. At the end of training, exact means and variances
+replace both averages, layer by layer, with the layers below in inference mode (Wu and Johnson 2021,
+"Rethinking 'Batch' in BatchNorm", section 3, who call the method PreciseBN). The steps of a
+recurrent network depend on each other like layers. So all sequences go through a step together, and
+the statistics of the step are taken then.
 """
 
 import numpy as np
@@ -17,20 +18,21 @@ from skbn.network.plan import BATCH_NORM, RECURRENT
 # Rows of one block: the work between two chances for Ctrl-C, and the memory that it takes.
 BLOCK_ROWS = 2048
 
-# Bytes of the values that are kept between two batch norms. A fit shall need no more memory than
-# scikit-learn's. Further rows go through the layers below again for each batch norm.
+# Bytes of the values that are kept between two batch norms. They are limited so that a fit needs no
+# more memory than a fit of scikit-learn. Rows beyond this limit go through the layers below again
+# for each batch norm.
 KEPT_BYTES = 1 << 22
 
 
 def set_exact_statistics(network, table, rows=None):
-    """Replace a network's running statistics by the exact ones of rows of a table.
+    """Replace the running statistics of a network by the exact statistics of rows of a table.
 
     Parameters
     ----------
     network : Network
-        Its statistics change in place, all at once at the end.
+        The statistics change in place, all at once at the end.
     table : Table
-        The data; the moments are weighted by its `weight_in_statistics`, biased.
+        The data. The moments are weighted by `weight_in_statistics`; the variances are biased.
     rows : ndarray of shape (n,), intp, default=None
         Row numbers; ``None``: the rows that the table is trained on.
     """
@@ -38,8 +40,9 @@ def set_exact_statistics(network, table, rows=None):
         return
     if rows is None:
         rows = table.trained_rows
-    # The layers above need the new statistics of the layers below; the network gets all or, should
-    # this be interrupted, none of them.
+    # The layers above need the new statistics of the layers below, so a copy of the network
+    # receives them one by one. The network itself gets all new statistics, or none if this function
+    # is interrupted.
     draft = network.with_statistics(network.statistics.copy())
     n_steps = 1
     if table.lengths is None:
@@ -51,15 +54,15 @@ def set_exact_statistics(network, table, rows=None):
 
 
 def _collect_rows(network, table, rows):
-    # From batch norm to batch norm: the values of its inputs are kept, and go through it and
-    # through the operations behind it, up to the next.
+    # The loop goes from batch norm to batch norm. It keeps the inputs of a batch norm. These values
+    # then go through the batch norm and the operations behind it, up to the next batch norm.
     plan = network.plain_plan(table).operations
     positions = np.flatnonzero(plan["kind"] == BATCH_NORM)
     widest = int(plan["n_in"][positions].max())
     n_kept = min(len(rows), KEPT_BYTES // (widest * network.parameters.itemsize))
     n_kept -= n_kept % BLOCK_ROWS if n_kept < len(rows) else 0
     source = RunSource(table)
-    # Block by block (n, d), whatever d is from batch norm to batch norm.
+    # The memory is used block by block, for the d of each batch norm.
     kept = Kept(n_kept, widest, network.parameters.dtype)
     running = zip(
         positions,
@@ -75,7 +78,7 @@ def _collect_rows(network, table, rows):
 
 
 class Kept:
-    """Values of the first rows at one operation, block by block in one piece of memory.
+    """Values of the first rows at one operation, block by block, in one array.
 
     Parameters
     ----------
@@ -98,8 +101,8 @@ class Kept:
 
 
 def _blocks(network, table, source, rows, kept, position, below):
-    # The input of the batch norm at `position` and the weights of its rows, block by block. Kept
-    # values are values at `below`, the batch norm before; they go on from there.
+    # The input of the batch norm at `position` and the weights of its rows, block by block. The
+    # kept values are the inputs of the batch norm before, at `below`, and go on from there.
     weight = table.weight_in_statistics
     run = network.plain_plan(table)
     plan = run.operations
@@ -120,9 +123,9 @@ def _blocks(network, table, source, rows, kept, position, below):
 
 
 def _collect_sequences(network, table, rows):
-    # All sequences as one batch of the training pass, of which one step is kept. Where a layer has
-    # to know all steps beforehand, since it reads from their end or has statistics of all of them
-    # together, each layer goes through all steps by itself, and the outputs of all steps are kept.
+    # All sequences are one batch, and the state of only one step is kept. A layer that reads from
+    # the end, or has statistics of all steps together, must know all steps beforehand. Then each
+    # layer goes through all steps before the next layer, and the outputs of all steps are kept.
     run = network.sequence_plan(table)
     plan = run.operations
     last = int(np.flatnonzero(plan["kind"] == RECURRENT)[-1])
@@ -135,7 +138,7 @@ def _collect_sequences(network, table, rows):
         capacity, no_starts = len(rows), np.zeros(lengths.max() + 1, np.intp)
         columns = int(layers["y"][-1] + layers["n_out"][-1])
     else:
-        # The highest layer writes no outputs.
+        # The outputs of the highest layer are not needed.
         capacity, no_starts, columns = int(lengths.sum()), None, int(layers["y"][-1])
     run = run._replace(operations=plan, work_columns=columns)
     memory = network.sequence_memory(run, table, capacity, len(rows))

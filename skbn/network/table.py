@@ -1,4 +1,4 @@
-"""Rows that a network is trained on or predicts."""
+"""Rows that a network trains on or predicts."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,11 @@ class Table:
     Attributes
     ----------
     X : ndarray of shape (n_samples, n_features), any strides, or CSR matrix or array
-        float32 or float64, whatever the network computes in. The three arrays of a sparse one
-        are contiguous, its indices of one dtype. For a recurrent network sequences, an ndarray
-        of shape (n_samples, n_steps, n_features), C-ordered.
+        float32 or float64; it need not be the dtype of the network. The three arrays of a sparse
+        matrix are contiguous, and both index arrays have one dtype. For a recurrent network, `X`
+        holds sequences: a C-ordered ndarray of shape (n_samples, n_steps, n_features).
     y : ndarray of shape (n_samples, n_targets), C-ordered, or None
-        In the dtype of the network; for a softmax one column of class numbers.
+        Targets in the dtype of the network. For a softmax, one column of class numbers.
     sample_weight : ndarray of shape (n_samples,), float64, or None
         Weights of the rows in the loss.
     input_mean, input_invstd : ndarray of shape (n_features,), float64, or None
@@ -29,10 +29,11 @@ class Table:
         Steps of each sequence, at least 1. Values behind the last step are never read. ``None``:
         `X` has no sequences.
     statistics_weight : ndarray of shape (n_samples,), float64, or None
-        Weights of the rows in the statistics of batch norm, positive where `sample_weight` is;
-        only beside `sample_weight`. ``None``: the statistics are weighted by `sample_weight`.
+        Weights of the rows in the statistics of batch norm. They are positive where `sample_weight`
+        is positive, and are given only together with `sample_weight`. ``None``: the statistics are
+        weighted by `sample_weight`.
     rows : ndarray of shape (n,), intp, or None
-        The rows that are trained on, and that exact statistics are of. ``None``: all rows.
+        The rows that are trained on, and whose exact statistics are collected. ``None``: all rows.
     """
 
     X: object
@@ -69,7 +70,7 @@ class Table:
 
     @property
     def n_steps(self):
-        """Steps that a sequence has room for; 1 where there are no sequences."""
+        """Steps that a sequence has room for; 1 if there are no sequences."""
         return 1 if self.lengths is None else self.X.shape[1]
 
 
@@ -79,7 +80,7 @@ def check_rows(table, n_features, recurrent):
     Raises
     ------
     ValueError
-        Saying what does not fit.
+        The message says what does not fit.
     """
     if recurrent != (table.lengths is not None):
         raise ValueError("a recurrent network takes sequences, and no other network does")

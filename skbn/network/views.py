@@ -1,4 +1,4 @@
-"""A network's flat memory seen as the arrays a user knows: views, one entry per layer.
+"""Views of the flat memory of a network as the arrays that a user knows, one entry per layer.
 
 Writing to a view writes to the network.
 """
@@ -27,8 +27,8 @@ class Views(list[NDArray[np.floating[Any]]]):
             if view.shape != value.shape:
                 raise ValueError(f"expected shape {view.shape}, got {value.shape}")
         for view, value in zip(chosen, values, strict=True):
-            # A layer below a batch norm has no intercepts. Zeros may be assigned to them, and
-            # nothing is written.
+            # A layer below a batch norm has no intercepts. If zeros are assigned to them, nothing
+            # is written.
             if view.flags.writeable or value.any():
                 view[...] = value
 
@@ -46,8 +46,8 @@ def weights(plan, parameters):
 def biases(plan, parameters):
     """Intercepts of each linear map, shape (n_out,).
 
-    A map without any (below a batch norm) has zeros, read-only: they are no parameters. The
-    recurrent map of a GRU has intercepts of the candidate alone, shape (n_out / 3,).
+    A map without intercepts (below a batch norm) has read-only zeros, which are not parameters. The
+    recurrent map of a GRU has intercepts of the candidate only, shape (n_out / 3,).
     """
     result = Views()
     for row in plan[plan["kind"] == LINEAR]:
@@ -64,7 +64,7 @@ def _zeros(size, dtype):
 
 
 def _constants(value, size, dtype):
-    # In the place of parameters that a layer does not have. They are read-only.
+    # These read-only arrays stand for parameters that a layer does not have.
     constants = np.full(size, value, dtype=dtype)
     constants.flags.writeable = False
     return constants
@@ -73,7 +73,7 @@ def _constants(value, size, dtype):
 def input_scales(plan, parameters):
     """Factors of the inputs of each linear map, shape (n_in,).
 
-    A map without any has ones, read-only: they are no parameters.
+    A map without factors has read-only ones, which are not parameters.
     """
     return Views(
         parameters[row["scale"] : row["scale"] + row["n_in"]]
@@ -86,7 +86,8 @@ def input_scales(plan, parameters):
 def embeddings(plan, parameters):
     """Parameters of the periodic embedding of each run of columns, shape (n_columns, 83).
 
-    Of each column: frequencies (16,), phases (16,), a linear map (16, 3) and its intercept (3,).
+    A row has the parameters of a column: frequencies (16,), phases (16,), a linear map (16, 3) and
+    its intercept (3,).
     """
     return Views(
         parameters[row["embedding"] :][: row["n_in"] * COLUMN_PARAMETERS].reshape(
@@ -97,7 +98,7 @@ def embeddings(plan, parameters):
 
 
 def positions_of_norms(plan):
-    """Positions in the plan of the normalized layers, in the order of the views of them."""
+    """Positions in the plan of the normalized layers, in the order of their views."""
     return np.flatnonzero(plan["kind"] == BATCH_NORM)
 
 
@@ -109,7 +110,7 @@ def gammas(plan, parameters):
 def betas(plan, parameters):
     """Shift of each normalized layer, shape (d,).
 
-    The normalization of the state before has no shift: its entry is zeros, read-only.
+    The normalization of the state before has no shift, so its entry is read-only zeros.
     """
     return _of_normalized(plan, parameters, "beta")
 

@@ -1,1 +1,1 @@
-"""Operations of a network, a file each, and the registry that leads to them."""
+"""The operations of a network, one file for each, and the registry that finds their functions."""

@@ -1,4 +1,4 @@
-"""An activation of the outputs of a layer, element by element, in place where that is enough."""
+"""An activation of the outputs of a layer, element by element."""
 
 from cython cimport floating
 
@@ -40,5 +40,5 @@ cdef void backward(
 
 
 def fold(maps, row, arrays):
-    """No map passes through an activation."""
+    """An affine map cannot be merged through an activation."""
     maps.close()

@@ -1,7 +1,7 @@
 """Batch norm of a layer of a feed-forward network: one time step.
 
-A fused batch norm has RELU as its activation: one kernel normalizes and activates, and the backward
-pass multiplies the derivative of the relu into dy.
+A batch norm that is fused with a relu has RELU as its activation. Then one kernel normalizes and
+activates, and the backward pass multiplies dy by the derivative of the relu.
 """
 
 from cython cimport floating
@@ -32,7 +32,7 @@ cdef void _forward(
         norm_statistics(scratch, operation, x, memory.statistics, batch.statistics_weights,
                         batch.n_rows, 0, frozen, False)
     else:
-        # Other processes have all rows of this batch.
+        # This process has no row of the batch.
         norm_no_statistics(scratch, operation)
     if batch.sums != NULL and not frozen:
         norm_add_up_statistics(scratch, operation, batch)
@@ -46,7 +46,7 @@ cdef void _forward(
 cdef void _backward(
     floating* dy, const Operation* operation, const Memory* memory, const Batch* batch,
 ) noexcept nogil:
-    # In place: dy becomes dx.
+    # dx overwrites dy.
     cdef const floating* work = <const floating*> memory.work
     cdef const floating* x = work + operation.x * memory.capacity
     cdef const floating* y = NULL
@@ -98,7 +98,7 @@ cdef void update(
 
 
 def sizes(row):
-    """Elements of gamma and, where there is one, of beta; running statistics; scratch."""
+    """Sizes of gamma, of beta if there is one, of the running statistics and of the scratch."""
     result = {
         "gamma": row["n_out"],
         "statistics": 2 * row["n_steps"] * row["n_out"],
@@ -137,7 +137,7 @@ def collect(blocks):
 def fold(maps, row, arrays):
     """The affine map of the running statistics: y = s x + c."""
     var = arrays["var"]
-    # As in inference: a unit whose statistics have no variance gives beta.
+    # As in inference, the output of a unit without variance is beta.
     invstd = np.where(var > 0.0, 1.0 / np.sqrt(var + row["epsilon"]), 0.0)
     scale = arrays["gamma"].astype(np.float64) * invstd
     maps.add_affine(scale, arrays["beta"] - arrays["mean"] * scale)

@@ -1,8 +1,8 @@
 """The inputs: rows of a table, or the steps of sequences, gathered and normalized.
 
-y (n, d) = (x - mean) invstd for the rows of a batch, through the smooth clip where the table says
-so. Rows of a sparse table become dense rows. Sequences are packed: the rows of step s are the
-sequences that have a step s.
+y (n, d) = (x - mean) invstd for the rows of a batch. If the table asks for it, y goes through the
+smooth clip. Rows of a sparse table become dense rows. Sequences are packed: step s has one row for
+each sequence that has a step s.
 """
 
 from cython cimport floating
@@ -82,4 +82,4 @@ cdef void forward(
 
 
 def fold(maps, row, arrays):
-    """The inputs are as they are."""
+    """Inputs add nothing to the linear maps."""

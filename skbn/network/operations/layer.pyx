@@ -1,12 +1,12 @@
-"""A hidden layer as one operation: a linear map, batch norm where there is one, an activation.
+"""A hidden layer as one operation: a linear map, batch norm (if the layer has it), an activation.
 
-``skbn.network.fusion`` puts it in the place of LINEAR, BATCH_NORM and ACTIVATION (identity, relu or
-silu) where a network computes in float32 and the processor has the loops. It computes what they
-compute; ``skbn.kernels.layer`` says how.
+``skbn.network.fusion`` replaces LINEAR, BATCH_NORM and ACTIVATION (identity, relu or silu) by this
+operation if a network computes in float32 and the processor has the loops. The results are the same
+up to rounding; ``skbn.kernels.layer`` describes the loops.
 
-Where the operation above is a layer too, or the linear map of the outputs, this operation writes
-padded rows, and the operation above ends its data gradient with the derivative of this activation
-and the sums for this batch norm (``layer_data_gradient``).
+If the operation above is a layer too, or is the linear map of the outputs, this operation writes
+padded rows. In the backward pass the operation above then multiplies its data gradient by the
+derivative of this activation, and takes the sums for this batch norm (``layer_data_gradient``).
 """
 
 from skbn.kernels.batchnorm cimport inverse_std
@@ -78,7 +78,7 @@ cdef void _statistics(
                         False)
         return
     if batch.n_rows == 0:
-        # Other processes have all rows of this batch.
+        # This process has no row of the batch.
         norm_no_statistics(scratch, operation)
     elif has_sums:
         layer_moments(mean, var, scratch + MOMENTS_PLACE * d, columns, z, batch.n_rows, d,
@@ -100,7 +100,7 @@ cdef void _forward(
     cdef double* scratch = _norm_scratch(operation, memory)
     cdef LayerColumns columns = _columns(operation, memory)
     cdef float* z = _work(memory, operation.z)
-    # Only silu keeps derivatives, and a plan for inference alone keeps none.
+    # Only silu keeps derivatives, and a plan for inference keeps none.
     cdef float* side = NULL if operation.side < 0 else _work(memory, operation.side)
     cdef Epilogue e
     cdef bint has_sums = (operation.gamma >= 0 and not frozen and batch.statistics_weights == NULL)
@@ -130,7 +130,8 @@ cdef void layer_data_gradient(
 ) noexcept nogil:
     """The gradient of the input of `operation`, into ``batch.spare``: dz W'.
 
-    If the operation below is a layer, the product ends as the gradient behind its activation.
+    If the operation below is a layer, the product is also multiplied by the derivative of the
+    activation of that layer.
     """
     cdef const Operation* below = operation - 1
     cdef LayerColumns columns
@@ -154,7 +155,7 @@ cdef void _norm_backward(
     float* g, const Operation* operation, const Memory* memory, Batch* batch,
     const LayerColumns* columns,
 ) noexcept nogil:
-    # g becomes dz.
+    # dz overwrites g.
     cdef const float* parameters = <const float*> memory.parameters
     cdef Py_ssize_t d = operation.n_out, ld = _padded(operation.n_out), i
     cdef double* scratch = _norm_scratch(operation, memory)

@@ -1,7 +1,7 @@
 """A linear map: y = x W + b, by the matrix products of the BLAS.
 
-Its inputs may have trained factors s: then W is s W of the parameters W (``weights.pyx``). The rows
-of x are padded where the operation below is a fused layer.
+The inputs may have trained factors s. Then s W replaces W (``weights.pyx``). The rows of x are
+padded if the operation below is a fused layer.
 """
 
 from cython cimport floating
@@ -81,10 +81,10 @@ cdef void backward(
 
 
 def sizes(row):
-    """Elements of the weights and, of a map that has them, of the intercept and the factors.
+    """Sizes of the weights, and of the intercept and the factors if the map has them.
 
-    Where inputs have factors, the scratch memory holds s W and, for rows of a sparse table, one row
-    of outputs.
+    If the inputs have factors, the scratch memory holds s W. For a sparse table it also holds one
+    row of outputs.
     """
     n_weights = row["n_in"] * row["n_out"]
     result = {"weights": n_weights}
@@ -96,5 +96,5 @@ def sizes(row):
 
 
 def fold(maps, row, arrays):
-    """A new map, behind the affine map that waits for it."""
+    """Add a linear map, and merge the affine map that waits for it."""
     maps.add_linear(arrays["scale"][:, np.newaxis] * arrays["weights"], arrays["bias"])

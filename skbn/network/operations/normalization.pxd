@@ -5,10 +5,10 @@ from skbn.kernels.sequences cimport Steps
 from skbn.network.operation cimport Operation
 from skbn.network.run cimport Batch
 
-# Doubles of scratch for one unit of a normalized layer, in multiples of its d units: weight, two
-# gradient sums, two gradient sums of later steps, three for moments, four for affine forms (these
-# seven hold the numbers of the columns where the loops are ours: ``norm_columns``); then, for each
-# time step, batch mean, variance and reciprocal standard deviation.
+# Places in the scratch memory of a normalized layer, in multiples of its d units: weight, two
+# gradient sums, two gradient sums of later steps, three for moments, four for affine forms. The
+# last seven hold the numbers of the columns if the loops are our own (``norm_columns``). Behind
+# them stand, for each time step, batch mean, variance and reciprocal standard deviation.
 cdef enum:
     WEIGHT = 0
     SUM_DY = 1

@@ -1,26 +1,27 @@
 """A batch norm of a network: the statistics of a batch, time step by time step.
 
-A feed-forward network has one time step. In a recurrent network the statistics of step s are taken
-over the rows of a batch at that step. They are never mixed with the statistics of another step,
-with two exceptions.
+A feed-forward network has one time step. In a recurrent network each step s has its own statistics,
+over the rows of a batch at that step. There are two exceptions.
 
-Few sequences may reach a step. Only the first ``n_own`` steps have statistics of their own. A
+First, few sequences may reach a step. Only the first ``n_own`` steps have their own statistics. A
 later step is normalized by the statistics of step ``n_own - 1``. These statistics then depend on
-fewer rows than they normalize. With p_i the share of row i in the statistics, S and T the sums of
-dy and of dy xhat over *all* rows that they normalize, at this step and at later steps,
+fewer rows than they normalize. Let p_i be the share of row i in the statistics. Let S and T be the
+sums of dy and of dy xhat over *all* rows that the statistics normalize, at step ``n_own - 1`` and
+at later steps. Then
 
     dx_i = gamma invstd (dy_i - p_i (S + xhat_i T)),
 
-and p_i = 0 for the rows of later steps. Walking backward in time, the sums of the later steps
-are known when that step is reached.
+and p_i = 0 for the rows of later steps. The backward pass goes backward in time, so it knows the
+sums of the later steps when it reaches step ``n_own - 1``.
 
-Statistics may be shared over time. They are then taken over all rows of all steps.
+Second, statistics may be shared over time. All steps then have the same statistics, over all rows
+of all steps.
 
 The scratch memory keeps all numbers from the forward pass to the update of the running statistics.
 
-Where the plan has a place for the numbers of the columns (``skbn.network.fusion``), the sums over
-rows without weights are by the loops of ``skbn.kernels.layer``: of a few rows in float32, of all of
-them in float64.
+If the plan has a place for the numbers of the columns (``skbn.network.fusion``), the loops of
+``skbn.kernels.layer`` compute the sums over rows without weights: over a few rows in float32, and
+over all rows in float64.
 """
 
 from cython cimport floating
@@ -40,7 +41,8 @@ from skbn.kernels.pointers cimport pointer
 from skbn.network.run cimport Batch
 
 
-# Fewer sequences than that have no statistics of their own at a time step, unless they are all.
+# A time step that fewer sequences reach has no statistics of its own, unless all sequences reach
+# it.
 cpdef enum:
     LEAST_SEQUENCES = 8
 
@@ -51,12 +53,13 @@ def scratch_of(n_steps):
 
 
 def columns_of(row):
-    """Where the numbers of the columns have room in the scratch memory of a batch norm."""
+    """The place for the numbers of the columns in the scratch memory of a batch norm."""
     return row["scratch"] + MOMENTS * row["n_out"]
 
 
 cdef Py_ssize_t _rows_with(const double* weights, Py_ssize_t n, Py_ssize_t wanted) noexcept nogil:
-    # How many of the n rows, from the first on, it takes to have `wanted` with a weight.
+    # The smallest number of first rows among which `wanted` rows have a weight; n + 1 if there are
+    # too few.
     cdef Py_ssize_t i = 0, found = 0
     if weights == NULL:
         return wanted
@@ -69,19 +72,19 @@ cdef Py_ssize_t _rows_with(const double* weights, Py_ssize_t n, Py_ssize_t wante
 
 
 cdef void norm_set_own_steps(Steps* steps, const double* weights) noexcept nogil:
-    """The leading steps that enough sequences reach to have statistics of their own.
+    """Set the number of leading steps that have statistics of their own.
 
-    The variance of m rows has a relative standard deviation of sqrt(2 / (m - 1)), and m rows
-    lie within sqrt(m - 1) of 0 once they are normalized, two of them at -1 and 1, whatever they
-    hold. The second step always has its own if two sequences reach it: at the first step the
-    contribution of the state before is 0 in all rows, and has no variance to normalize by.
+    Statistics of few rows are poor. The variance of m rows has a relative standard deviation of
+    sqrt(2 / (m - 1)). Normalized rows lie within sqrt(m - 1) of 0, and two rows always become -1
+    and 1. The second step always has its own statistics if two sequences reach it: at the first
+    step the contribution of the state before is 0 in all rows, and has no variance.
 
-    Sequences without weight (`weights` of the packed ones, NULL for none) are not counted, as
-    though they were not there: a step that they alone reach has no statistics at all.
+    `weights` are the weights of the packed sequences, or NULL. Sequences of weight 0 are not
+    counted. So a step that only such sequences reach has no statistics of its own.
     """
     cdef Py_ssize_t least = _rows_with(weights, steps.n, LEAST_SEQUENCES)
     if least > steps.n:
-        # There are fewer sequences in all: then every sequence that has a weight must reach a step.
+        # If there are fewer sequences in all, every sequence that has a weight must reach a step.
         least = steps.n
         while weights != NULL and least > 1 and not weights[least - 1] > 0.0:
             least -= 1
@@ -94,7 +97,7 @@ cdef void norm_set_own_steps(Steps* steps, const double* weights) noexcept nogil
 
 
 def own_steps(const Py_ssize_t[::1] counts, const double[::1] weights=None):
-    """How many steps have statistics of their own, from the sequences that reach each.
+    """How many steps have their own statistics, from the number of sequences that reach each step.
 
     `weights` are the weights of the sequences, the longest first.
     """
@@ -170,11 +173,11 @@ cdef void norm_statistics(
     Py_ssize_t n, Py_ssize_t step,
     bint frozen, bint repeated,
 ) noexcept nogil:
-    """Statistics of the n rows of a step, or `frozen`: the running ones.
+    """Statistics of the n rows of a step; if `frozen`, the running statistics.
 
-    `repeated`: a normalization at each time step, so that gradients pass through many of them. A
-    variance that is nothing but rounding would multiply the gradient by a large factor at each
-    step. Here such a variance is set to 0.
+    `repeated` says that there is a normalization at each time step, so that gradients pass through
+    many normalizations. A variance that comes from rounding alone would multiply the gradient by a
+    large factor at each step. Such a variance is set to 0.
     """
     cdef Py_ssize_t d = operation.n_out
     cdef double* mean = norm_mean(scratch, operation, step)
@@ -200,7 +203,7 @@ cdef double _weight_of(const double* sample_weight, Py_ssize_t n) noexcept nogil
 
 
 cdef void norm_shared_begin(double* scratch, const Operation* operation) noexcept nogil:
-    """Begin statistics of all steps together: they are merged step by step."""
+    """Begin statistics of all steps together, which are merged step by step."""
     memset(scratch + LATER_DY * operation.n_out, 0, operation.n_out * sizeof(double))
 
 
@@ -210,7 +213,7 @@ cdef void norm_shared_add(
 ) noexcept nogil:
     """Merge the statistics of the n rows of a step into the statistics of the steps before."""
     cdef Py_ssize_t d = operation.n_out, j
-    # The memory for the gradient sums of the backward pass has room for the moments of a step.
+    # The moments of a step go into the memory of the gradient sums of the backward pass.
     cdef double* step_mean = scratch + SUM_DY * d
     cdef double* step_var = scratch + SUM_DY_XHAT * d
     cdef double* weight = scratch + LATER_DY * d
@@ -239,7 +242,8 @@ cdef void norm_gradient_sums(
 ) noexcept nogil:
     """The sums of dy and of dy xhat over n rows, into the scratch memory.
 
-    `y`, not NULL, is the output of a fused relu, whose derivative is then multiplied into dy.
+    If `y` is not NULL, `y` is the output of a fused relu, and dy is multiplied by the derivative of
+    the relu.
     """
     cdef Py_ssize_t d = operation.n_out, j
     cdef const double* mean = norm_mean(scratch, operation, step)
@@ -274,7 +278,7 @@ cdef void norm_add_parameter_gradients(
 
 
 cdef void norm_no_statistics(double* scratch, const Operation* operation) noexcept nogil:
-    """Statistics of no rows: zeros, which add nothing to the sums over processes."""
+    """Set the statistics of no rows: zeros, which add nothing to the sums over processes."""
     memset(norm_mean(scratch, operation, 0), 0, operation.n_out * sizeof(double))
     memset(norm_var(scratch, operation, 0), 0, operation.n_out * sizeof(double))
 
@@ -288,7 +292,8 @@ cdef void norm_add_up_statistics(
 
         M = sum W m / sum W,   V = sum W (v + (m - M)^2) / sum W,
 
-    in two rounds, since the second sum needs M: W (v + m^2) less M^2 would cancel.
+    in two rounds, because the second sum needs M. One round with W (v + m^2) minus M^2 would lose
+    digits by cancellation.
     """
     cdef Py_ssize_t d = operation.n_out, j
     cdef double* mean = norm_mean(scratch, operation, 0)
@@ -311,7 +316,7 @@ cdef void norm_add_up_gradient_sums(
     double* scratch, const Operation* operation, const Batch* batch,
 ) noexcept nogil:
     """The sums of dy and of dy xhat over the rows of all processes."""
-    # They stand side by side.
+    # The two sums stand side by side in memory.
     batch.sums.add(batch.sums.context, scratch + SUM_DY * operation.n_out, 2 * operation.n_out)
 
 
@@ -327,7 +332,7 @@ cdef void norm_data_gradient(
     cdef LayerColumns columns
     if floating is float:
         if _has_columns(operation, sample_weight):
-            # They hold the rounded means already: the sums are of the same rows.
+            # The columns hold the rounded means already, because the sums are of the same rows.
             columns = norm_columns(scratch, operation)
             layer_set_gradient(&columns, scratch + SUM_DY * d, scratch + SUM_DY_XHAT * d,
                                norm_mean(scratch, operation, step),
@@ -354,14 +359,15 @@ cdef void norm_backward_step(
     Py_ssize_t n, Py_ssize_t step, Py_ssize_t n_own,
     bint frozen,
 ) noexcept nogil:
-    """The backward pass of a time step, called for the last one first; dx may be dy or x.
+    """The backward pass of a time step, called for the last step first; dx may be dy or x.
 
-    The sums of later steps (``LATER_DY``) must be 0 at the last one.
+    The sums of later steps (``LATER_DY``) must be 0 at the last step.
     """
     cdef Py_ssize_t d = operation.n_out, j
     cdef double* sums = scratch + SUM_DY * d
     cdef double* later = scratch + LATER_DY * d
-    # Where the rows have no share in the statistics they may all be without weight.
+    # If the rows have no share in the statistics, their weights may all be 0, so 1 serves as the
+    # total.
     cdef double total_weight = 1.0
     norm_gradient_sums(scratch, dy, operation, x, <floating*> NULL, n, min(step, n_own - 1))
     norm_add_parameter_gradients(gradient, scratch, operation)
@@ -414,9 +420,9 @@ cdef void norm_update_running(
 ) noexcept nogil:
     """Exponential update of the running statistics of the `n_own` steps that have new ones.
 
-    `n_tracked` leading steps had running statistics before. The first statistics of a step set
-    them. Steps behind, without any statistics so far, take the statistics of the last step that
-    has some.
+    `n_tracked` leading steps had running statistics before. The first statistics of a step set its
+    running statistics. Later steps without any statistics so far take the statistics of the last
+    step that has statistics.
     """
     cdef Py_ssize_t d = operation.n_out, s, last
     cdef double* mean = statistics + operation.statistics

@@ -1,8 +1,9 @@
 """A periodic embedding of columns of the inputs; other columns stay as they are.
 
-y (n, d) holds, column by column in the order of the inputs, the four numbers of an embedded column
-or the one number of another column. The runs of neighbouring embedded columns are the parts behind
-this operation: each has its columns in ``x`` and ``n_in``, and its parameters in ``embedding``.
+y (n, d) holds the columns in the order of the inputs: four numbers for an embedded column, one
+number for another column. A *run* is a group of neighbouring embedded columns. The runs are the
+parts behind this operation. Each run has its columns in ``x`` and ``n_in``, and its parameters in
+``embedding``.
 """
 
 from cython cimport floating
@@ -80,7 +81,7 @@ cdef void backward(
 
 
 def sizes(row):
-    """Elements of the parameters of a run of columns; the operation itself has none."""
+    """Sizes of the parameters of a run of columns. The operation itself has no parameters."""
     return {} if row["part"] == NO_PART else {"embedding": row["n_in"] * COLUMN_PARAMETERS}
 
 

@@ -1,4 +1,4 @@
-"""From the packed outputs of all steps to one row a sequence: the last step, mean or maximum."""
+"""One row for each sequence from the packed outputs of all its steps, by one of the poolings."""
 
 from cython cimport floating
 

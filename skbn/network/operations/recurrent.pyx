@@ -1,33 +1,36 @@
-"""A recurrent layer, one direction of it: forward, backward and at inference.
+"""One direction of a recurrent layer: forward, backward and at inference.
 
 In a plan a layer is an operation of kind RECURRENT with its parts behind it (``Part``): the linear
-map of the inputs, the linear map of the state before, and up to three batch norms (Cooijmans et
-al. 2017, "Recurrent batch normalization", equations 6 to 8; Laurent et al. 2016 have the first
-alone):
+map of the inputs, the linear map of the state before, and up to three batch norms (Cooijmans et al.
+2017, "Recurrent batch normalization", equations 6 to 8; Laurent et al. 2016 use only the batch norm
+of the inputs):
 
     a_t = N_x(x_t W_x),  u_t = N_h(h_{t-1} W_h),  z_t = a_t + u_t + b
     LSTM: c_t = s(f) c_{t-1} + s(i) tanh(g),  h_t = s(o) tanh(N_c(c_t))
     GRU:  h_t = (1 - s(z)) n + s(z) h_{t-1},  n = tanh(a^n_t + s(r) (u^n_t + b^n))
     tanh: h_t = tanh(z_t)
 
-with i, f, g, o (r, z, n) the columns of z_t, and h_0 = c_0 = 0. So at the first step u is 0 and
-its batch has no variance: N_h gives 0 there, forward and backward. b is the beta of N_x where
-there is one; N_h has none, which b makes redundant, but for b^n, which is the GRU's own.
+with i, f, g, o (r, z, n) the columns of z_t, and h_0 = c_0 = 0. So at the first step u is 0 in all
+rows and has no variance. There N_h gives 0, forward and backward. If there is an N_x, b is the beta
+of N_x. N_h has no beta, because b makes it redundant. Only the GRU has a bias of its own here, b^n,
+because the reset gate multiplies it.
 
-The steps of all sequences are packed (``skbn.kernels.sequences``). A backward direction reads
-every sequence from its own end; its steps, and so its statistics, are counted from there.
+The steps of all sequences are packed (``skbn.kernels.sequences``). A backward direction reads each
+sequence from the end of the sequence. The steps of this direction, and their statistics, are
+counted from there.
 
 The state memory keeps the values that the backward pass needs, in columns of packed rows. At
 inference, and while exact statistics are collected, nothing is kept: the state memory has the rows
 of one step.
 
-In training the inputs of all steps are one product, and so are the gradients of W_x, W_h and of
-the inputs: only the products with h_{t-1} and back are step by step.
+In training one product computes x_t W_x for all steps. One product each computes the gradients of
+W_x, of W_h and of the inputs. Only the products with W_h in the forward pass and with its transpose
+in the backward pass are step by step.
 
-Products are our own where the plan has places for packed weights (``skbn.network.fusion``): W_x and
-W_h are packed once a batch and not once a time step, and so are their transposes for the backward
-pass. No product then needs many rows to be fast. So the product of the inputs is step by step, and
-the gradients of a few steps are one product: the caches still have what goes in.
+If the plan has places for packed weights (``skbn.network.fusion``), our own loops compute the
+products. W_x, W_h and their transposes are then packed once for each batch and not once for each
+time step. A product then is fast with few rows too. So the products with W_x are step by step, and
+one product computes the gradients of a few steps, while their operands are still in the caches.
 """
 
 from cython cimport floating
@@ -55,8 +58,9 @@ from skbn.network.operations.normalization cimport (
 from skbn.network.run cimport INFERENCE, TRAINING
 
 
-# Our own products finish the backward pass of that many rows at a time: so few that their gradients
-# are still in the caches, so many that they are worth a pass over the gradient of the weights.
+# Our own products finish the backward pass of so many rows at a time. The rows are so few that
+# their gradients are still in the caches, and so many that a pass over the gradient of the weights
+# pays.
 cdef enum:
     FINISHED_ROWS = 128
 
@@ -87,7 +91,7 @@ cdef struct Layer:
 
 
 cdef Py_ssize_t _parts_of(const Operation* operation, Py_ssize_t n_behind) noexcept nogil:
-    # How many parts stand behind an operation; `n_behind` operations do.
+    # How many parts of an operation stand behind it, among the `n_behind` operations behind it.
     cdef Py_ssize_t n = 0
     while n < n_behind and operation[n + 1].part != NO_PART:
         n += 1
@@ -150,7 +154,7 @@ cdef Layer _layer(const Operation* operation, Py_ssize_t n_parts) noexcept nogil
 
 
 def state_columns(const Operation[::1] plan):
-    """Columns of state memory of each operation of a plan, a list of int; 0 but for RECURRENT."""
+    """Columns of state memory of each operation of a plan, a list of int; 0 if not RECURRENT."""
     cdef Py_ssize_t o, n_parts
     columns = []
     for o in range(plan.shape[0]):
@@ -163,7 +167,7 @@ def state_columns(const Operation[::1] plan):
 
 
 cdef inline bint _is_packed(const Operation* map) noexcept nogil:
-    # Plans have places for packed weights in float32 and where the processor has the loops.
+    # Plans have places for packed weights in float32, if the processor has the loops.
     return map.packed >= 0
 
 
@@ -179,7 +183,7 @@ cdef inline float* _packed(
 cdef void _pack(
     const floating* parameters, const Operation* map, const Memory* memory, bint transposed,
 ) noexcept nogil:
-    # Packs W or W' for the products of this batch, if it is packed at all.
+    # Packs W or W' for the products of this batch, if the plan has a place for packed weights.
     cdef Py_ssize_t k = map.n_out if transposed else map.n_in
     cdef Py_ssize_t n = map.n_in if transposed else map.n_out
     if floating is float:
@@ -192,7 +196,8 @@ cdef void _product(
     floating* c, const floating* a, const floating* parameters, const Operation* map,
     const Memory* memory, Py_ssize_t m, bint transposed, bint add, const Ahead* ahead=NULL,
 ) noexcept nogil:
-    # C = A W or, `transposed`, A W' over m rows, written or added: by packed weights or by BLAS.
+    # C = A W or, if `transposed`, C = A W' over m rows, written or added to C. By packed weights or
+    # BLAS.
     cdef Py_ssize_t k = map.n_out if transposed else map.n_in
     cdef Py_ssize_t n = map.n_in if transposed else map.n_out
     cdef Epilogue e
@@ -214,8 +219,8 @@ cdef void _product(
 cdef void _add_weight_gradient(
     floating* gradient, const floating* x, const floating* dz, const Operation* map, Py_ssize_t m,
 ) noexcept nogil:
-    # dW += x' dz over m rows. Our own product reads whole vectors, which may end up to a vector
-    # behind the last row of dz: there are further columns of the state memory.
+    # dW += x' dz over m rows. Our own product reads whole vectors, so it may read up to a vector
+    # behind the last row of dz. Further columns of the state memory stand there.
     cdef Py_ssize_t n_in = map.n_in, n_out = map.n_out
     if floating is float:
         if _is_packed(map):
@@ -227,8 +232,8 @@ cdef void _add_weight_gradient(
 
 
 cdef inline bint _is_computed_again(const Layer* layer) noexcept nogil:
-    # Whether the backward pass multiplies x_t W_x again, for which `a` has the rows of one step: a
-    # product with few inputs takes less time than memory for all steps, written and read.
+    # Whether the backward pass computes x_t W_x again, so that `a` has the rows of one step only.
+    # For few inputs the product takes less time than writing and reading memory for all steps.
     return (_is_packed(layer.input_map) and layer.input_norm != NULL
             and not layer.input_norm.shared and 4 * layer.n_in <= layer.d)
 
@@ -273,7 +278,8 @@ cdef inline bint _is_frozen(const Batch* batch) noexcept nogil:
 
 
 cdef inline Py_ssize_t _n_own(const Operation* norm, const Batch* batch) noexcept nogil:
-    # Steps with statistics of their own: all steps, where the running statistics serve.
+    # Number of steps with statistics of their own. If the running statistics serve, this is all
+    # steps.
     return norm.n_steps if _is_frozen(batch) else min(batch.steps.n_own, norm.n_steps)
 
 
@@ -298,8 +304,8 @@ cdef void _set_shared_statistics(
     floating* a, const floating* x, const Layer* layer, const Memory* memory, const Batch* batch,
     const floating* parameters,
 ) noexcept nogil:
-    # The statistics of x_t W_x over all steps. `x` of NULL: a holds the products of all steps;
-    # otherwise a has the rows of one step, and the products are taken step by step.
+    # The statistics of x_t W_x over all steps. If `x` is NULL, `a` holds the products of all steps.
+    # Otherwise `a` has the rows of one step, and the products are computed step by step.
     cdef const Operation* norm = layer.input_norm
     cdef double* scratch = memory.scratch + norm.scratch
     cdef const Steps* steps = batch.steps
@@ -314,8 +320,8 @@ cdef void _set_shared_statistics(
         if x == NULL:
             row = steps.starts[s]
         else:
-            # All steps of a sequence count alike, so that a backward direction needs no order of
-            # its own here.
+            # All steps of a sequence count alike, so a backward direction need not reverse them
+            # here.
             _input_part(a, x + steps.starts[s] * layer.n_in, parameters, layer.input_map, memory, m)
         norm_shared_add(scratch, norm, a + row * layer.width, batch.statistics_weights, m)
     norm_shared_end(scratch, norm, FLT_EPSILON if floating is float else DBL_EPSILON)
@@ -348,7 +354,7 @@ cdef void _forward(
     cdef floating* a_step
     cdef const Operation* norm = layer.input_norm
     cdef bint rolls_h
-    # Statistics of all steps need the products of all steps first.
+    # Shared statistics need the products of all steps first.
     cdef bint at_once = keeps and (not _is_packed(layer.input_map)
                                    or (norm != NULL and norm.shared))
     cdef bint again = _is_computed_again(&layer)
@@ -360,7 +366,7 @@ cdef void _forward(
     if layer.beside:
         h = state + layer.h * capacity
     elif y == NULL:
-        # The backward pass alone needs h_{t-1} in rows of its own.
+        # Only the backward pass uses this memory otherwise, for h_{t-1}.
         h = state + layer.previous * capacity
     if batch.first_step == 0:
         _pack(parameters, layer.input_map, memory, False)
@@ -429,7 +435,7 @@ cdef void _forward(
 cdef void _write_step(
     floating* y, const floating* h, const Layer* layer, const Steps* steps, Py_ssize_t step,
 ) noexcept nogil:
-    # The outputs of a step to their places beside the outputs of another direction.
+    # Writes the outputs of a step beside the outputs of another direction.
     if layer.beside and y != NULL:
         sequences_write_step(y + (layer.d if layer.reversed else 0), h, steps, step, layer.d,
                              2 * layer.d, layer.reversed)
@@ -439,7 +445,7 @@ cdef CellPart _cell_part(
     const floating* x, const floating* parameters, const Operation* norm, const Memory* memory,
     const Batch* batch, Py_ssize_t step,
 ) noexcept nogil:
-    # A part of the pre-activations of a step, `norm` of NULL: not normalized.
+    # A part of the pre-activations of a step. If `norm` is NULL, the part is not normalized.
     cdef CellPart part
     cdef LayerColumns columns
     cdef double* scratch
@@ -461,8 +467,8 @@ cdef void _own_cell(
     floating* tanh_c, const floating* h_before, const Layer* layer, const Memory* memory,
     const Batch* batch, Py_ssize_t step,
 ) noexcept nogil:
-    # A step from x_t W_x to its outputs by our own loops, which normalize the parts of the
-    # pre-activations on their way into the cell. `h_before` of NULL is the first step.
+    # A step from x_t W_x to its outputs by our own loops, which also normalize the parts of the
+    # pre-activations. At the first step `h_before` is NULL.
     cdef const floating* parameters = <const floating*> memory.parameters
     cdef Py_ssize_t d = layer.d, m = batch.steps.counts[step]
     cdef CellPart of_a, of_u, of_c
@@ -473,9 +479,9 @@ cdef void _own_cell(
         if h_before == NULL:
             _set_no_statistics(layer.recurrent_norm, memory)
         else:
-            # Where nothing is normalized, `gates` is `a`.
+            # If nothing is normalized, `gates` is `a`.
             u = gates if u == NULL else u
-            # Rows of the next step, which stand behind: all of them are written.
+            # The memory of the next step, which stands behind, will be written, so it is asked for.
             ahead.at[0], ahead.at[1], ahead.at[2] = a + m * layer.width, NULL, NULL
             if _is_computed_again(layer):
                 ahead.at[0] = NULL
@@ -507,7 +513,7 @@ cdef void _own_cell(
 
 
 cdef void _set_no_statistics(const Operation* norm, const Memory* memory) noexcept nogil:
-    # At the first step h W_h is 0 in all rows, and has no variance.
+    # At the first step h W_h is 0 in all rows and has no variance. All statistics are set to 0.
     cdef double* scratch
     cdef Py_ssize_t size
     if norm != NULL:
@@ -522,8 +528,9 @@ cdef void _recurrent_part(
     floating* gates, floating* u, floating* candidate, const floating* h_before,
     const Layer* layer, const Memory* memory, const Batch* batch, Py_ssize_t step,
 ) noexcept nogil:
-    # Adds N_h(h_{t-1} W_h) to the pre-activations of a step, or, for the candidate of a GRU,
-    # writes it with its bias to `candidate`. `h_before` of NULL is the first step.
+    # Adds N_h(h_{t-1} W_h) to the pre-activations of a step. The columns for the candidate n of a
+    # GRU are not added, but written with their bias to `candidate`. At the first step `h_before` is
+    # NULL.
     cdef Py_ssize_t d = layer.d, width = layer.width, m = batch.steps.counts[step]
     cdef Py_ssize_t added = width - d if layer.cell == GRU_CELL else width
     cdef const Operation* norm = layer.recurrent_norm
@@ -564,9 +571,9 @@ cdef void _recurrent_part(
 cdef void _backward(
     floating* dy, const Operation* operation, const Memory* memory, Batch* batch,
 ) noexcept nogil:
-    # Adds to the gradient of the parameters from the outputs' gradient dy, whose memory it uses.
-    # dx is written by the direction that comes last in the plan, which is the first to be called,
-    # and added to by the other.
+    # Adds to the gradient of the parameters, from the gradient dy of the outputs. The memory of dy
+    # is overwritten. The backward pass calls the direction that stands last in the plan first. This
+    # direction writes dx, and the other direction adds to dx.
     cdef Layer layer = _layer(operation, _n_parts(operation, memory))
     cdef Py_ssize_t d = layer.d, n_in = layer.n_in
     cdef const Steps* steps = batch.steps
@@ -604,7 +611,7 @@ cdef void _backward(
             _finish_steps(dx, h, operation, &layer, memory, batch, s, last)
             last = s
     if layer.direction == 0:
-        # The last of the directions of a layer.
+        # Direction 0 is the last direction of a layer that the backward pass calls.
         batch.spare = dy
         batch.dy = dx
     if dx != NULL and layer.reversed:
@@ -617,7 +624,7 @@ cdef void _input_norm_backward(
     floating* state, const floating* x, const Layer* layer, const Memory* memory,
     const Batch* batch, Py_ssize_t step,
 ) noexcept nogil:
-    # `gates` holds the gradient of the normalized a of a step. It becomes the gradient of a.
+    # `gates` holds the gradient of the normalized a of a step. The gradient of a overwrites it.
     cdef const Operation* norm = layer.input_norm
     cdef const floating* parameters = <const floating*> memory.parameters
     cdef Py_ssize_t start = batch.steps.starts[step], m = batch.steps.counts[step]
@@ -639,8 +646,8 @@ cdef void _finish_steps(
     floating* dx, const floating* h, const Operation* operation, const Layer* layer,
     const Memory* memory, const Batch* batch, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
-    # From the gradients that `_backward_step` has left for the steps from `first` to before `last`
-    # to the gradients of the weights and of the inputs.
+    # Computes the gradients of the weights and of the inputs for the steps from `first` to `last` -
+    # 1, from the gradients that `_backward_step` has left.
     cdef Py_ssize_t d = layer.d, width = layer.width, n_in = layer.n_in
     cdef const Steps* steps = batch.steps
     cdef Py_ssize_t capacity = memory.state_capacity, start = steps.starts[first]
@@ -659,10 +666,11 @@ cdef void _finish_steps(
     cdef const Operation* norm = layer.input_norm
     if layer.u >= 0:
         du = state + layer.u * capacity
-    # du holds the gradient of h_{t-1} W_h of these steps, but for the first of all.
+    # du holds the gradient of h_{t-1} W_h of these steps. Step 0 has no such gradient.
     later = max(start, steps.counts[0])
     if steps.counts[last - 1] == steps.counts[0]:
-        # All sequences reach these steps: row for row, h_{t-1} stands that far in front.
+        # All sequences reach these steps, so the row of h_{t-1} stands counts[0] rows before the
+        # row of h_t.
         h += (later - steps.counts[0]) * d
     else:
         for s in range(max(first, 1), last):
@@ -676,7 +684,8 @@ cdef void _finish_steps(
         norm_shared_backward(gates, scratch + norm.scratch, gradient, norm, a, parameters,
                              batch.statistics_weights, steps, batch.frozen)
     elif norm != NULL and layer.u < 0:
-        # The gradient of h_{t-1} W_h stood in its place so far.
+        # `gates` was also the gradient of h_{t-1} W_h, so only here may it become the gradient of
+        # a.
         for s in range(last - 1, first - 1, -1):
             _input_norm_backward(state, x, layer, memory, batch, s)
     gates += start * width
@@ -717,8 +726,9 @@ cdef void _lstm_backward(
     const floating* c_before, const floating* dc_later, const Layer* layer, const Memory* memory,
     const Batch* batch, Py_ssize_t step,
 ) noexcept nogil:
-    # From the gradient of h_t to the gradients of the pre-activations and of c_{t-1}, with the
-    # parts of the next step, `later`, in the rows that have one.
+    # From the gradient of h_t to the gradients of the pre-activations and of c_{t-1}. The first
+    # `later` rows have a next step, and its parts of the gradients (`dh_later`, `dc_later`) are
+    # added.
     cdef const Operation* norm = layer.cell_norm
     cdef Py_ssize_t d = layer.d, m = batch.steps.counts[step], later = batch.steps.counts[step + 1]
     cdef Py_ssize_t i
@@ -751,7 +761,7 @@ cdef bint _own_gru_backward(
     floating* dh, floating* gates, floating* candidate, const floating* h_before,
     const floating* dh_later, const Layer* layer, Py_ssize_t later, Py_ssize_t m,
 ) noexcept nogil:
-    # Whether the loops are ours, which then have done their work.
+    # The backward pass of a GRU by our own loops. Returns whether these loops have done it.
     if floating is float:
         if _is_packed(layer.input_map):
             layer_loops().gru_backward(dh, gates, candidate, h_before, dh_later, later, m, layer.d)
@@ -763,9 +773,10 @@ cdef void _backward_step(
     floating* dh_all, const floating* h, const Layer* layer, const Memory* memory,
     const Batch* batch, Py_ssize_t s,
 ) noexcept nogil:
-    # From the gradient of h_s to three gradients: of the pre-activations of step s, in `gates`; of
-    # h_{s-1} W_h, in `u` where there is one; and of h_{s-1} and c_{s-1}, as far as step s gives
-    # them, in the place of dh and tanh_c of step s.
+    # From the gradient of h_s to three gradients. `gates` receives the gradient of the
+    # pre-activations of step s. `u`, if there is one, receives the gradient of h_{s-1} W_h. The
+    # parts of the gradients of h_{s-1} and c_{s-1} that come from step s overwrite dh and tanh_c of
+    # step s.
     cdef Py_ssize_t d = layer.d, width = layer.width, capacity = memory.state_capacity, i, j
     cdef const Steps* steps = batch.steps
     cdef const double* sample_weight = batch.statistics_weights
@@ -808,7 +819,7 @@ cdef void _backward_step(
             for j in range(d):
                 gradient[layer.recurrent_map.bias + j] += gates[i * width + 2 * d + j]
     elif layer.cell != LSTM_CELL:
-        # The gates are the outputs.
+        # For a plain cell the gates are the outputs.
         activation_backward(gates, dh, gates, gates, m * d, TANH)
     if s > 0:
         if norm != NULL:
@@ -817,7 +828,7 @@ cdef void _backward_step(
         elif u != gates:
             memcpy(u, gates, m * width * sizeof(floating))
         # For a GRU the direct part is in dh already.
-        # Rows of the step before, which stand in front.
+        # The memory of the step before, which stands in front, is needed next, so it is asked for.
         k = steps.counts[s - 1] * width
         a = state + layer.a * capacity + row * width
         ahead.at[0], ahead.at[1], ahead.at[2] = a - k, NULL, NULL
@@ -831,7 +842,8 @@ cdef void _backward_step(
         _product(dh, <const floating*> u, parameters, layer.recurrent_map, memory, m, True,
                  layer.cell == GRU_CELL, &ahead)
     if layer.cell == GRU_CELL:
-        # From the gradients of the recurrent parts to the gradients of the inputs' parts.
+        # The gradients of the recurrent parts of n are replaced by the gradients of the inputs'
+        # parts of n.
         for i in range(m):
             for j in range(d):
                 gates[i * width + 2 * d + j] = c[i * d + j]

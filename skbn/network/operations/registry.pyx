@@ -5,13 +5,13 @@ Each kind has one file. The functions of a pass (``Functions``) are called by
 the module of the kind (`MODULES`):
 
 ``sizes(row)``
-    How much memory the operation needs, by the field that holds its place.
+    How much memory the operation needs. The keys are the fields that hold the places of the memory.
 ``collect(blocks)``
-    Exact statistics of its input, over blocks of rows. Recurrent operations collect theirs in their
-    ``forward``, in the mode COLLECTING.
+    Exact statistics of the input of the operation, over blocks of rows. Recurrent operations
+    collect their statistics in their ``forward``, in the mode COLLECTING.
 ``fold(maps, row, arrays)``
-    The operation at inference, merged into linear maps beside it. A network is folded only if all
-    its operations have this function.
+    Merge the operation, as it is at inference, into the linear maps beside it. A network is folded
+    only if all its operations have this function.
 """
 
 from skbn.network.operation cimport (

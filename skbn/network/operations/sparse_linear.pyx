@@ -1,7 +1,7 @@
-"""The inputs of a sparse table and the first linear map in one: rows are never made dense.
+"""The inputs of a sparse table and the first linear map as one operation. Rows stay sparse.
 
-This operation replaces INPUTS and LINEAR in the plan of a sparse table. The scratch memory holds
-the scaled weights, where the inputs have trained factors, and then one row of outputs.
+This operation replaces INPUTS and LINEAR in the plan of a sparse table. If the inputs have trained
+factors, the scratch memory begins with the scaled weights. Then it holds one row of outputs.
 """
 
 from cython cimport floating

@@ -1,7 +1,7 @@
 """The weights of a linear map whose inputs may have trained factors s: W, or s W.
 
-s W is in the scratch memory of the operation. The backward pass needs s W for the gradient of x
-alone, and puts the gradient of s W in its place.
+s W is in the scratch memory of the operation. The backward pass needs s W only for the gradient of
+x. Afterwards the gradient of s W overwrites s W.
 """
 
 from cython cimport floating
@@ -26,7 +26,7 @@ cdef const floating* effective_weights(
 cdef const floating* forward_weights(
     const floating* parameters, const Operation* operation, const Memory* memory,
 ) noexcept nogil:
-    """The effective weights of the forward pass, which are still there."""
+    """The effective weights that the forward pass has left in the memory."""
     if operation.scale < 0:
         return parameters + operation.weights
     return <const floating*> (memory.scratch + operation.scratch)
@@ -35,7 +35,7 @@ cdef const floating* forward_weights(
 cdef floating* weights_gradient_begin(
     floating* gradient, const Operation* operation, const Memory* memory, bint adds,
 ) noexcept nogil:
-    """Where the gradient of the effective weights goes: added to what is there, or replacing it."""
+    """The memory to which the gradient of the effective weights is added (if `adds`) or written."""
     cdef floating* scaled
     if operation.scale < 0:
         return gradient + operation.weights
