@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Work of one block, in floating point operations: some hundredths of a second, which is how
-# long Ctrl-C has to wait. Nothing else depends on where a block ends. BATCH_FLOPS is what a
-# batch costs beside its matrix products, so that many tiny batches are no long block.
+# BLOCK_FLOPS: the work of one block, in floating point operations. It takes some hundredths of a
+# second, and Ctrl-C waits so long. Nothing else depends on where a block ends. BATCH_FLOPS: the
+# cost of a batch beside its matrix products, so that many tiny batches do not make a long block.
 BLOCK_FLOPS = 1_000_000_000
 BATCH_FLOPS = 200_000
 
@@ -18,11 +18,11 @@ class Batches:
     Attributes
     ----------
     size, smallest : int
-        Rows of a mini-batch; rows that a last one must have to stand by itself.
+        Rows of a mini-batch, and the smallest number of rows of a last mini-batch.
     shuffle : bool
-        Whether every epoch has an order of its own.
+        Whether the rows are in a new order in each epoch.
     random_state : numpy.random.RandomState, or None without `shuffle`
-        One permutation is drawn from it in each epoch, as scikit-learn does.
+        Each epoch draws one permutation from it, as in scikit-learn.
     """
 
     size: int
@@ -45,11 +45,11 @@ def batch_bounds(n_rows, batch_size, smallest):
     Parameters
     ----------
     n_rows : int
-        Rows of the epoch, at least `smallest`.
+        Number of rows of the epoch, at least `smallest`.
     batch_size : int
         Rows of a batch.
     smallest : int
-        A last batch of fewer rows (too few to have a variance) joins the one before it.
+        A last batch of fewer rows (too few to have a variance) joins the batch before it.
 
     Returns
     -------

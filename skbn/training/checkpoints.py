@@ -1,38 +1,39 @@
-"""Networks at some epochs of a planned training, of which one is kept at the end.
+"""Networks at some epochs of a planned training. One of these networks is kept at the end.
 
-Scores of many epochs on few rows would choose the luckiest. So few epochs are looked at, and the
-last one stays unless another one is better by more than chance explains.
+If the scores of many epochs on few rows were compared, the best score would be a lucky one. So only
+a few epochs are scored. The network of the last epoch is kept, unless another network is better by
+more than chance explains.
 """
 
 import numpy as np
 
 
 def checkpoint_epochs(n_epochs, shares):
-    """The epochs, counted from 1, after which the network is looked at: these shares of all."""
+    """The epochs, counted from 1, after which the network is scored: these shares of all epochs."""
     return sorted({max(1, round(share * n_epochs)) for share in shares})
 
 
 class Checkpoints:
-    """The criterion of a planned training: it runs to its last epoch, then one network is kept.
+    """The criterion of a planned training, which runs to its last epoch and then keeps one network.
 
     Parameters
     ----------
     n_epochs : int
-        Of the whole training.
+        Epochs of the whole training.
     record : ValidationRecord
-        Looks at the network after some epochs. It has no score to exceed.
+        Scores the network after some epochs. It has no score to exceed.
     shares : sequence of float
-        The shares of the epochs after which the network is looked at; the last one is 1.
+        The shares of the epochs after which the network is scored; the last share is 1.
     standard_errors : float
-        How many standard errors of the rows' differences another network must be ahead of the last
-        one by.
+        By how many standard errors of the rows' differences another network must be better than the
+        last network.
 
     Attributes
     ----------
     best_loss : float
         The least training loss of an epoch.
     n_without_improvement : int
-        Always 0: this criterion knows no plateau.
+        Always 0, because this criterion knows no plateau.
     """
 
     message = ""
@@ -45,14 +46,14 @@ class Checkpoints:
 
     def epoch_ended(self, epoch, loss):
         """Take note of an epoch; there is no plateau."""
-        # Ctrl-C in a look leaves nothing of the epoch.
+        # If Ctrl-C comes while the network is scored, nothing of the epoch is recorded.
         if epoch in self.wanted:
             self.record.look(epoch)
         self.best_loss = min(self.best_loss, loss)
         return False
 
     def chosen(self):
-        """The snapshot to go back to, or None: the network of the last look stays."""
+        """The snapshot to go back to, or None if the last scored network is kept."""
         best, last = self.record.best_evaluation, self.record.last_evaluation
         if best is None or best is last:
             return None
@@ -62,11 +63,11 @@ class Checkpoints:
 
 
 def is_ahead(best, last, standard_errors):
-    """Whether a network is better than the last one by more than so many standard errors.
+    """Whether a network is better than the last network by more than so many standard errors.
 
-    The mean of the rows' differences is compared with its standard error, each row weighted by w:
+    The mean of the rows' differences d is compared with its standard error. With the row weights w,
     the mean m = sum w d / sum w has the variance sum w^2 (d - m)^2 / (sum w)^2. Scores without row
-    losses are compared as they are.
+    losses are compared directly.
     """
     if best.row_losses is None or last.row_losses is None:
         return best.score > last.score

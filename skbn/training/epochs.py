@@ -1,7 +1,7 @@
 """Training over epochs: trainers, and the loop around their epochs.
 
-An epoch is run block by block. A block is a call of ``Network.train``, which holds no lock, so
-whatever is raised there (Ctrl-C) leaves a usable network.
+An epoch runs block by block. A block is a call of ``Network.train``, which holds no lock. So an
+error or Ctrl-C between two blocks leaves a usable network.
 """
 
 import warnings
@@ -32,15 +32,15 @@ class Trainer:
     table : Table
         The rows.
     training : skbn.network.optimizer.Training
-        The optimizer's record and moments, changed in place; penalty and seed.
+        The record and the moments of the optimizer, changed in place; the penalty and the seed.
     schedule : object
         One of ``skbn.training.schedules``.
     batches : skbn.training.batches.Batches
         Which rows make a mini-batch.
     loss_curve, learning_rate_curve : sequence, default=()
-        Of earlier trainings.
+        The curves of earlier trainings.
     n_rows_seen : int, default=0
-        In earlier trainings.
+        Rows that earlier trainings have seen.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Trainer:
     n_rows_seen : int
         Rows trained on, over all trainings (scikit-learn's ``t_``).
     loss : float
-        Mean loss of the epoch that was run last.
+        Mean loss of the last epoch that has run.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Trainer:
         Raises
         ------
         NonFiniteLoss
-            If a loss is not finite. The network has the weights of the batch before.
+            If a loss is not finite. The network then has the weights of the batch before.
         """
         self._rows = self.batches.reordered(self._rows)
         rates = self.schedule.rates(len(self._bounds) - 1)
@@ -109,7 +109,7 @@ class Trainer:
         return self.network.loss_value(losses)
 
     def record_epoch(self):
-        """Take the epoch that was run last into the record."""
+        """Record the last epoch that has run."""
         self.n_rows_seen += len(self._rows)
         self.loss_curve.append(self.loss)
         self.learning_rate_curve.append(self._rate)
@@ -117,7 +117,7 @@ class Trainer:
 
 
 class Trainers:
-    """Trainers whose epochs are run side by side; one trainer is a special case.
+    """Trainers whose epochs run side by side. There may be one trainer only.
 
     No trainer waits for another one within an epoch, so the networks do not depend on the number of
     threads.
@@ -125,7 +125,7 @@ class Trainers:
     Parameters
     ----------
     trainers : list of Trainer
-        With schedules of one kind.
+        The trainers. Their schedules are of one kind.
     n_threads : int, default=1
         Threads that train them.
     """
@@ -139,18 +139,18 @@ class Trainers:
         return all(trainer.schedule.runs_to_the_end for trainer in self.trainers)
 
     def run_epoch(self):
-        """Run an epoch of each; returns the mean of their losses."""
+        """Run an epoch of each trainer; returns the mean of their losses."""
         in_turns([trainer.epoch() for trainer in self.trainers], self.n_threads)
         return sum(trainer.loss for trainer in self.trainers) / len(self.trainers)
 
     def record_epoch(self):
-        """Take the epoch that was run last into the records."""
+        """Record the last epoch that has runs."""
         for trainer in self.trainers:
             trainer.record_epoch()
 
     def plateau(self, message, verbose):
         """Tell the schedules of a plateau; returns whether training ends."""
-        # All schedules take note. They agree, because they are of one kind.
+        # All schedules are told. They return the same answer, because they are of one kind.
         ends = [
             trainer.schedule.plateau(message, verbose and number == 0)
             for number, trainer in enumerate(self.trainers)
@@ -158,7 +158,7 @@ class Trainers:
         return all(ends)
 
     def snapshot(self):
-        """A copy of each network as it is."""
+        """A copy of each network in its present state."""
         return [trainer.network.snapshot() for trainer in self.trainers]
 
     def restore(self, snapshots):
@@ -177,15 +177,15 @@ class Trainers:
 
 @dataclass
 class Progress:
-    """How far a training has come, and how it has ended.
+    """How many epochs a training has completed, and how it has ended.
 
     Attributes
     ----------
     n_epochs : int
         Complete epochs of this training.
     converged, stopped, interrupted : bool
-        How it ended: on a plateau, by a callback, by Ctrl-C; none if it ran through all its
-        epochs.
+        Whether training ended on a plateau, by a callback, or by Ctrl-C. All are false if training
+        ran through all its epochs.
     """
 
     n_epochs: int = 0
@@ -206,18 +206,18 @@ def run_epochs(trainers, stopping, progress, *, max_epochs, verbose, epoch_hook=
     Parameters
     ----------
     trainers : Trainers
-        Their networks and records are changed.
+        The networks and records of the trainers are changed.
     stopping : object
         One of ``skbn.training.stopping``.
     progress : Progress
-        Changed, epoch by epoch.
+        Changed after each epoch.
     max_epochs : int
-        Epochs to run at most.
+        The largest number of epochs to run.
     verbose : bool
         Whether to print the loss of each epoch, as scikit-learn does.
     epoch_hook : callable, default=no_hook
-        Context manager around each epoch. Its ``as`` value is a callable without arguments, called
-        at the end of the epoch: true stops training.
+        Returns a context manager around an epoch. Its ``as`` value is a callable without arguments,
+        which is called at the end of the epoch. If it returns true, training stops.
 
     Raises
     ------
@@ -239,7 +239,8 @@ def run_epochs(trainers, stopping, progress, *, max_epochs, verbose, epoch_hook=
                     n_planned = max_epochs if trainers.runs_to_the_end else None
                     number, time_left = _shown(epoch, n_planned, perf_counter() - begin)
                     print(f"Iteration {number}, loss = {loss:.8f}{time_left}")
-                # Ctrl-C while the validation rows are scored leaves no half of an epoch's record.
+                # If Ctrl-C comes while the validation rows are scored, no half of the epoch is
+                # recorded.
                 plateau = stopping.epoch_ended(epoch, loss)
                 progress.n_epochs = epoch
                 trainers.record_epoch()
@@ -257,7 +258,8 @@ def run_epochs(trainers, stopping, progress, *, max_epochs, verbose, epoch_hook=
 
 
 def _shown(epoch, n_planned, seconds):
-    # The number of the epoch, and how long the others will take where their number is known.
+    # The number of the epoch, and the time that the other epochs will take, if their number is
+    # known.
     if n_planned is None:
         return f"{epoch}", ""
     return f"{epoch} of {n_planned}", f", {seconds / epoch * (n_planned - epoch):.1f} s left"

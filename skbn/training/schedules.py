@@ -1,10 +1,10 @@
-"""Learning rates: what they are in an epoch, and what becomes of them at its end.
+"""Schedules of the learning rate: the rates of an epoch, and their change at its end.
 
-A schedule has ``rates(n_batches)``, the learning rate of each batch of the coming epoch;
-``epoch_ended(n_rows_seen)``; and ``plateau(message, verbose)``, called when the loss has
-stopped improving, which tells whether to stop. Three are scikit-learn's. The others run to the
-last epoch whatever the training loss does: a plateau under a high learning rate is no reason
-to skip the low ones.
+A schedule has three methods. ``rates(n_batches)`` gives the learning rate of each batch of the
+coming epoch. ``epoch_ended(n_rows_seen)`` is called after an epoch. ``plateau(message, verbose)``
+is called when the loss has stopped improving, and tells whether to stop. Three schedules are
+scikit-learn's. The other schedules are *planned*: they run to the last epoch and ignore plateaus,
+because a plateau under a high learning rate is no reason to skip the low learning rates.
 """
 
 import numpy as np
@@ -57,12 +57,12 @@ class Adaptive(Constant):
 
 
 class Planned:
-    """A learning rate that is a function of the share of training that is done.
+    """A learning rate that depends on the share of the training that is done.
 
     Parameters
     ----------
     learning_rate : float
-        The highest.
+        The highest learning rate.
     n_epochs : int
         Epochs of the whole training.
     """
@@ -88,17 +88,17 @@ class Planned:
 
 
 class Cosine(Planned):
-    """From the highest to 0 along half a cosine (Loshchilov and Hutter 2017, SGDR)."""
+    """From the highest rate to 0 along half a cosine (Loshchilov and Hutter 2017, SGDR)."""
 
     def factor(self, done):
         return 0.5 * (1.0 + np.cos(np.pi * done))
 
 
 class OneCycle(Planned):
-    """Up from a 25th of the highest in the first 30 %, then down to a 250,000th.
+    """Up from a 25th of the highest rate in the first 30 %, then down to a 250,000th.
 
-    Both along half a cosine (Smith and Topin 2018, "Super-convergence"; the shares are those
-    of PyTorch's ``OneCycleLR``).
+    Both parts follow half a cosine (Smith and Topin 2018, "Super-convergence"). The fractions are
+    the defaults of PyTorch's ``OneCycleLR``.
     """
 
     warm_up = 0.3

@@ -1,6 +1,6 @@
 """Work side by side, in threads of Python.
 
-Kernels hold no lock of Python's, so threads of Python are enough.
+Kernels release the GIL of Python, so Python threads can run kernels at the same time.
 """
 
 import threading
@@ -13,14 +13,15 @@ from threadpoolctl import ThreadpoolController
 
 
 def in_turns(works, n_threads):
-    """Run iterators to their ends. Their steps are taken in turns, by several threads.
+    """Run iterators to their ends. Several threads take the steps of the iterators in turns.
 
-    A step is taken by one thread. An iterator is never in two threads at once. So three iterators
-    of equal length keep two threads busy until shortly before their end.
+    One thread takes a step, and an iterator is never in two threads at once. So three iterators of
+    equal length keep two threads busy until shortly before their end.
 
-    The caller's thread works too, and does everything where no other thread can be started: at the
-    end of the process, or beyond a limit of it. An error, or Ctrl-C in the caller's thread, ends
-    the work of all threads after the steps that they are in, and is raised here.
+    The caller's thread works too. If no other thread can be started (at the end of the process, or
+    at a limit of the process), the caller's thread does all the work. After an error, or Ctrl-C in
+    the caller's thread, all threads finish their present step and stop. The error is then raised
+    here.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ def in_turns(works, n_threads):
             for _ in work:
                 pass
         return
-    # Appending and taking from lists and deques is safe in threads.
+    # Appending to lists and deques, and taking from them, is safe in threads.
     waiting, errors, helping = deque(works), [], []
 
     def take_turns():
@@ -40,7 +41,7 @@ def in_turns(works, n_threads):
             try:
                 work = waiting.popleft()
             except IndexError:
-                # Every iterator that is not at its end is in the hands of another thread.
+                # Another thread runs every iterator that is not at its end.
                 return
             try:
                 next(work)
@@ -68,7 +69,7 @@ def in_turns(works, n_threads):
             for thread in others:
                 if thread.is_alive():
                     thread.join()
-            # A thread whose start was interrupted may not be known to be alive.
+            # A thread whose start was interrupted may run although `is_alive` is false.
             while helping:
                 sleep(0.001)
             break
@@ -104,9 +105,9 @@ def _start(work, count, threads):
 def available_threads():
     """Threads that BLAS and OpenMP leave to the process, at most one for each core it may use.
 
-    So ``OMP_NUM_THREADS``, ``OPENBLAS_NUM_THREADS``, ``LOKY_MAX_CPU_COUNT``, the limits of
-    threadpoolctl and those of loky's workers, joblib's default, are honoured. joblib sets none in
-    its other workers.
+    So the function honours ``OMP_NUM_THREADS``, ``OPENBLAS_NUM_THREADS``, ``LOKY_MAX_CPU_COUNT``,
+    the limits of threadpoolctl, and the limits of loky's workers, which are joblib's default.
+    joblib sets no limit in its other workers.
     """
     counts = (library.num_threads for library in _libraries())
     return min([cpu_count(), *(count for count in counts if count is not None)])
@@ -114,5 +115,5 @@ def available_threads():
 
 @cache
 def _libraries():
-    # Finding them takes milliseconds, asking them microseconds.
+    # Finding the libraries takes milliseconds, and asking them takes microseconds.
     return ThreadpoolController().lib_controllers

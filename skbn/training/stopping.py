@@ -1,7 +1,7 @@
 """When to stop: the criteria that end training before its last epoch.
 
-A criterion has ``epoch_ended(epoch, loss)``, which tells whether this is a plateau, and
-``message``. Epochs are counted from 1.
+A criterion has a method ``epoch_ended(epoch, loss)``, which tells whether training is on a plateau,
+and an attribute ``message``. Epochs are counted from 1.
 """
 
 import numpy as np
@@ -13,8 +13,9 @@ class Plateau:
     Attributes
     ----------
     n_without_improvement : int
-        Epochs in a row up to now. Set to 0 where training goes on after a plateau; may be set
-        to go on from an earlier training, which scikit-learn does with the count it ended at.
+        Number of the last epochs in a row without an improvement. It is set to 0 if training goes
+        on after a plateau. It may be set to the count at which an earlier training ended, as
+        scikit-learn does.
     """
 
     def __init__(self, tol, n_iter_no_change):
@@ -40,13 +41,13 @@ class LossPlateau(Plateau):
     Parameters
     ----------
     tol : float
-        An improvement of less does not count.
+        A smaller improvement does not count.
     n_iter_no_change : int
         More epochs in a row than that without an improvement are a plateau.
     best_loss : float, default=inf
         The best loss so far.
     record : ValidationRecord, default=None
-        What is kept of validation rows, and not listened to.
+        Records the scores on validation rows. The scores do not influence the criterion.
 
     Attributes
     ----------
@@ -61,7 +62,7 @@ class LossPlateau(Plateau):
         self.record = record
 
     def epoch_ended(self, epoch, loss):
-        """Take note of an epoch's training `loss`; tell whether this is a plateau."""
+        """Record the training `loss` of an epoch; tell whether training is on a plateau."""
         if self.record is not None:
             self.record.look(epoch)
         improved = not loss > self.best_loss - self.tol
@@ -75,7 +76,7 @@ class ValidationPlateau(Plateau):
     Parameters
     ----------
     tol : float
-        An improvement of less does not count.
+        A smaller improvement does not count.
     n_iter_no_change : int
         More epochs in a row than that without an improvement are a plateau.
     record : ValidationRecord
@@ -89,8 +90,8 @@ class ValidationPlateau(Plateau):
         self.record = record
 
     def epoch_ended(self, epoch, loss):
-        """Score the network; tell whether this is a plateau."""
+        """Score the network; tell whether training is on a plateau."""
         best_before = self.record.best_score
         score = self.record.look(epoch)
-        # A score that is not a number is no improvement.
+        # A score that is NaN is no improvement.
         return self._is_reached(improved=score >= best_before + self.tol)

@@ -1,13 +1,14 @@
-"""How many threads the BLAS has while a network is trained.
+"""The number of threads of the BLAS while a network is trained.
 
-A second thread speeds up large matrix products. Small ones it makes wait: the threads of
-OpenBLAS meet after every product, and where another process has the core of one of them, all
-the others spin. So small networks train on one thread, and so do networks that are trained at
-the same time, in threads of one process.
+A second thread speeds up large matrix products, but slows down small ones: the threads of OpenBLAS
+wait for each other after every product. If another process has the core of one of these threads,
+all other threads spin. So small networks train on one thread. Networks that are trained at the same
+time, in threads of one process, also train on one thread each.
 
-OpenBLAS has one count for the whole process. It is lowered by the first who needs it lower and
-restored by the last, and is never raised above what was found. So what else sets it before is
-honoured: environment variables, limits of threadpoolctl, joblib in its workers.
+OpenBLAS has one thread count for the whole process. The first training that needs a lower count
+lowers it, and the last such training restores it. The count is never raised above the count that
+was found. So counts that were set before are honoured: by environment variables, by threadpoolctl,
+or by joblib in its workers.
 """
 
 import os
@@ -19,23 +20,23 @@ from threadpoolctl import ThreadpoolController
 
 from skbn.network.network import MOST_LAYER_FLOPS
 
-# Matrix products of one step of training, in floating point operations, from which on they
-# have all threads. docs/decisions.rst has the times.
+# If the matrix products of one step of training have so many floating point operations, they get
+# all threads. docs/decisions.rst has the times.
 LARGE_STEP_FLOPS = MOST_LAYER_FLOPS
 
 
 def openblas_libraries():
     """Get and set the thread count, a pair of functions for each OpenBLAS of this process.
 
-    What counts threads otherwise is left alone: in MKL and under OpenMP a count belongs to a
-    thread, and Accelerate has none to set. The BLAS of SciPy is loaded before this file's
-    first call, and no library that is loaded later does a network's products.
+    Other libraries are left alone: in MKL and under OpenMP a count belongs to a thread, and
+    Accelerate has no count that can be set. The BLAS of SciPy is loaded before the first call of
+    this function. Libraries that are loaded later do not compute the products of a network.
     """
     libraries = []
     for library in ThreadpoolController().lib_controllers:
         if library.internal_api == "openblas" and library.threading_layer == "pthreads":
-            # The functions of OpenBLAS itself: from threadpoolctl 3.8 on its own setter does
-            # nothing in any thread but one, so the last one out could not restore.
+            # The functions of OpenBLAS itself are called. From threadpoolctl 3.8 on, its setter
+            # works in one thread only, so another thread could not restore the count.
             get_count = _function(library.dynlib, "openblas_get_num_threads")
             set_count = _function(library.dynlib, "openblas_set_num_threads")
             if get_count is not None and set_count is not None:
@@ -52,12 +53,13 @@ def _function(dynlib, name):
 
 
 class ThreadLimit:
-    """A limit of one thread on the BLAS of a process, for as long as somebody needs it.
+    """A limit of one thread on the BLAS of a process, as long as some training needs it.
 
     Parameters
     ----------
     find_libraries : callable
-        Gives pairs of functions like `openblas_libraries`; called once, when first needed.
+        Returns pairs of functions, as `openblas_libraries` does. It is called once, when first
+        needed.
     """
 
     def __init__(self, find_libraries):
@@ -67,13 +69,14 @@ class ThreadLimit:
         self._start_count()
 
     def _start_count(self):
-        # Reentrant: a garbage collection in here may close a context that was abandoned.
+        # The lock is reentrant, because a garbage collection may close an abandoned context while
+        # the lock is held.
         self._lock = threading.RLock()
         self._inside = {}
 
     @contextmanager
     def training(self, step_flops):
-        """Around training by steps of so many floating point operations in matrix products."""
+        """Context of a training; `step_flops` is the work of the matrix products of a step."""
         visit = object()
         try:
             self._arrive(visit, step_flops >= LARGE_STEP_FLOPS)
@@ -82,12 +85,12 @@ class ThreadLimit:
             try:
                 self._leave(visit)
             except BaseException:
-                # Ctrl-C may come in here, too, and must not leave the process limited.
+                # Ctrl-C may also come here, and must not leave the process limited.
                 self._leave(visit)
                 raise
 
     def after_fork(self):
-        """In a child, which has none of the threads that were training in its parent."""
+        """Reset in a child process, where the training threads of the parent do not exist."""
         self._start_count()
         if self._found:
             self._settle()
@@ -105,7 +108,8 @@ class ThreadLimit:
             self._settle()
 
     def _settle(self):
-        # Every line may be the last before a Ctrl-C: calling this again completes it.
+        # Ctrl-C may end this function after any line. Calling the function again completes the
+        # work.
         limited = len(self._inside) > 1 or not all(self._inside.values())
         for library, (get_count, set_count) in enumerate(self._libraries or ()):
             if limited and library not in self._found:
@@ -114,14 +118,15 @@ class ThreadLimit:
                     self._found[library] = count
                     set_count(1)
             elif not limited and library in self._found:
-                # A count that is not ours any more was set by somebody else meanwhile, and
-                # is theirs to restore.
+                # If the count is not 1, other code has set it meanwhile, and must restore it
+                # itself.
                 if get_count() == 1:
                     set_count(self._found[library])
                 del self._found[library]
 
 
-# The one of this process: a second would take the first one's limit for what it found.
+# The only limit of this process. A second limit would find the count of the first limit and take it
+# for the original count.
 blas_limit = ThreadLimit(openblas_libraries)
 
 if hasattr(os, "register_at_fork"):

@@ -1,4 +1,4 @@
-"""What networks are worth on validation rows, and a copy of the best one."""
+"""Scores of networks on validation rows, and a copy of the best network."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,18 @@ import numpy as np
 
 @dataclass
 class Evaluation:
-    """What a network is worth on validation rows.
+    """The score and the loss of a network on validation rows.
 
     Attributes
     ----------
     score : float
         Larger is better; NaN where an output is not finite.
     loss : float
-        The trained loss, without the penalty.
+        The loss that training minimizes, without the penalty.
     row_losses : ndarray of shape (n,) or None
-        The losses whose mean is minus the score; ``None`` for another score.
+        The losses of the rows, if the score is minus their mean; ``None`` for another score.
     weights : ndarray of shape (n,) or None
-        Of the rows.
+        Weights of the rows.
     """
 
     score: float
@@ -28,18 +28,18 @@ class Evaluation:
 
 
 class ValidationRecord:
-    """Scores and losses on validation rows after some epochs, and the best network of them.
+    """Scores and losses on validation rows after some epochs, and the best of these networks.
 
     Parameters
     ----------
     evaluate : callable
-        Gives the `Evaluation` of the network as it is.
+        Returns the `Evaluation` of the network in its present state.
     snapshot : callable
-        Gives a copy of the network as it is.
+        Returns a copy of the network in its present state.
     verbose : bool
         Whether to print the scores.
     scores, losses, epochs : sequence, default=()
-        Of earlier trainings.
+        The records of earlier trainings.
     epochs_before : int, default=0
         Epochs of earlier trainings.
     best_score : float, default=-inf
@@ -48,12 +48,12 @@ class ValidationRecord:
     Attributes
     ----------
     scores, losses, epochs : list
-        Of each look at the network.
+        One entry for each evaluation of the network.
     best_score : float
     best : object
-        The snapshot with the best score; None before there is a finite one.
+        The snapshot with the best score; None as long as no score is finite.
     best_evaluation, last_evaluation : Evaluation or None
-        Of the best snapshot, and of the last look.
+        The evaluation of the best snapshot, and the last evaluation.
     """
 
     def __init__(
@@ -74,9 +74,9 @@ class ValidationRecord:
         self.best = self.best_evaluation = self.last_evaluation = None
 
     def look(self, epoch):
-        """Evaluate the network as it is, after so many epochs; keep a copy if it is the best.
+        """Evaluate the network after so many epochs; keep a copy if it is the best network.
 
-        The epochs are counted from 1; the last one may be a part of an epoch. Returns the score.
+        The epochs are counted from 1. The last epoch may be incomplete. Returns the score.
         """
         evaluation = self.evaluate()
         self.last_evaluation = evaluation
