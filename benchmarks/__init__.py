@@ -1,1 +1,1 @@
-"""Benchmarks: against other libraries, over sizes, and from commit to commit."""
+"""Benchmarks: against other libraries, over sizes of data, and from commit to commit."""

@@ -6,10 +6,11 @@
     python -m benchmarks.accuracy --ablation network --data DIR    # variants of our own estimator
 
 Every model sees the same rows: three quarters of a set, at most 15,000, categories as columns of
-0 and 1, gaps filled. The score is the accuracy, or R2 of real targets, on the other quarter; of
-classes also the log loss and the Brier score (the sum over all classes of the squared difference
-between probability and truth), and the log loss of the class prior of the training rows. What
-has been measured is kept in ``accuracy.jsonl``, line by line, and not measured again.
+0 and 1, gaps filled. The score is computed on the other quarter: the accuracy for classes, R2 for
+real targets. For classes the report also has the log loss, the Brier score (the sum over all
+classes of the squared difference between probability and truth), and the log loss of the class
+prior of the training rows. Each result is a line of ``accuracy.jsonl``. A fit that has a line there
+is not measured again.
 """
 
 import argparse
@@ -42,7 +43,7 @@ SETS = (
 
 
 def main(argv=None):
-    """Measure what is missing, print the table, write it; 1 if a fit failed."""
+    """Measure missing results, print the table and write it; return 1 if a fit failed."""
     arguments = argument_parser().parse_args(argv)
     variants = ABLATIONS.get(arguments.ablation)
     models = chosen(arguments.models or list(variants or MODELS))
@@ -58,7 +59,7 @@ def main(argv=None):
         for name, seed, model in wanted
         if key_of(task(name, seed, model)) not in results and tables[name] is not None
     )
-    # On one thread each; with several jobs in processes, side by side.
+    # Each fit has one thread. With several jobs, fits run side by side in processes.
     for result in Parallel(arguments.jobs, return_as="generator_unordered")(tasks):
         ledger.add(path, result)
         results[key_of(result)] = result
@@ -109,9 +110,10 @@ def table_or_none(directory, name):
 
 
 def stored(path):
-    """What an earlier run has measured, by `key_of`.
+    """The results of earlier runs, by `key_of`.
 
-    Failures are tried again, and so is what was measured before probabilities were.
+    Failed fits are left out, so they are tried again. Old results without a task, which have no
+    probabilities, are left out too.
     """
     return {
         key_of(result): result
@@ -121,7 +123,7 @@ def stored(path):
 
 
 def task(name, seed, model):
-    """What tells one fit from the others, in its result."""
+    """The entries of a result that identify its fit."""
     return {
         "set": name,
         "split": seed,
@@ -136,7 +138,7 @@ def key_of(result):
 
 
 def measured(table, seed, model):
-    """One fit on one split: its scores and times, or what went wrong."""
+    """One fit on one split: its scores and times, or its error."""
     n_classes = int(np.max(table.y)) + 1 if table.is_classification else None
     kind = {"task": "classification" if table.is_classification else "regression"}
     return (

@@ -1,10 +1,10 @@
-"""What scores over sets and splits come to: means with errors, ranks, ratios, a figure."""
+"""A summary of scores over sets and splits: means with errors, ranks, ratios, and a figure."""
 
 from statistics import mean, stdev
 
 import numpy as np
 
-# Kinds of sets that ratios are also told of by themselves.
+# Kinds of sets. Ratios are reported for all sets and for each kind.
 TASKS = ("classification", "regression")
 
 
@@ -15,16 +15,17 @@ def summarized(results, reference):
     -------
     report : dict
         ``cells``: for each set and model the mean score, its standard error over the splits, and
-        mean times; of classes also the log loss and the Brier score with their standard errors,
-        and the log loss above the class prior's (``excess``). ``tasks``: of each set.
-        ``worse_than_prior``: sets and models whose excess is larger than its standard error.
+        mean times. For classes also the log loss and the Brier score with their standard errors,
+        and the log loss minus the log loss of the class prior (``excess``). ``tasks``: the task of
+        each set. ``worse_than_prior``: sets and models whose excess is larger than its standard
+        error.
 
-        Of each model that was measured on all sets: ``rank``, the mean over sets of its rank by
+        For each model that was measured on all sets: ``rank``, the mean over sets of its rank by
         mean score; ``relative_error``, the geometric mean over sets of the error, ``1 - score``,
-        over the reference's; ``relative_fit_seconds``, the same of the time of a fit. Of each
-        model that was measured on all sets of the task: ``relative_error_classification`` and
-        ``relative_error_regression``; ``log_loss_rank``, ``relative_log_loss`` and
-        ``relative_brier``.
+        divided by the error of the reference; ``relative_fit_seconds``, the same mean for the time
+        of a fit. For each model that was measured on all sets of a task:
+        ``relative_error_classification`` and ``relative_error_regression``; ``log_loss_rank``,
+        ``relative_log_loss`` and ``relative_brier``.
     """
     results = [result for result in results if "error" not in result]
     sets = list(dict.fromkeys(result["set"] for result in results))
@@ -56,7 +57,7 @@ def summarized(results, reference):
             f"relative_error_{task}": ratios(of_task[task], models, reference, error_of)
             for task in TASKS
         },
-        # The better, the less.
+        # A smaller log loss is better, so the ranks are by minus the log loss.
         "log_loss_rank": mean_ranks(
             classes, complete(classes, models), lambda value: -value["log_loss"]
         ),
@@ -80,7 +81,7 @@ def cell(results):
             values = [result[number] for result in results]
             value |= {number: mean(values), f"{number}_error": standard_error(values)}
         if len(results) == 1:
-            # Then over the rows.
+            # There is no standard error over one split, so the error over its rows is taken.
             value["excess_error"] = results[0]["excess_error"]
     return value
 
@@ -90,7 +91,7 @@ def standard_error(values):
 
 
 def is_worse_than_prior(value):
-    """Whether the log loss of a cell is above the class prior's by more than its error."""
+    """Whether the log loss of a cell is above the prior's log loss by more than the error."""
     return "excess" in value and value["excess"] > value["excess_error"]
 
 
@@ -100,7 +101,7 @@ def complete(cells, models):
 
 
 def mean_ranks(cells, models, worth):
-    """Rank 1 is the highest worth; equal ones share a rank."""
+    """Mean rank of each model. Rank 1 has the highest `worth`; equal models share a rank."""
     ranks = {model: [] for model in models}
     for row in cells.values():
         for model in models:
@@ -111,9 +112,10 @@ def mean_ranks(cells, models, worth):
 
 
 def ratios(cells, models, reference, number):
-    """Geometric mean over the sets of a model's number over the reference's.
+    """Geometric mean over the sets of the number of a model divided by the number of the reference.
 
-    Of the models that were measured on all sets; none if the reference was not.
+    Only models that were measured on all sets have a ratio. If the reference was not, there is
+    none.
     """
     models = complete(cells, models)
     if not cells or reference not in models:
@@ -133,16 +135,16 @@ def score_of(value):
 
 
 def error_of(value):
-    """1 - score of a cell; a perfect score is taken for one of 0.999999."""
+    """1 - score of a cell; a perfect score counts as 0.999999."""
     return max(1.0 - value["score"], 1e-6)
 
 
 def positive(name):
-    """A function of cells: the number of this name, at least one in a million."""
+    """A function that gives the number of this name of a cell, at least one in a million."""
     return lambda value: max(value[name], 1e-6)
 
 
-# Keys of the report, and their heads in the table of all sets.
+# Keys of the report, and the heads of their columns in the table of all sets.
 SUMMARY = {
     "rank": "rank",
     "log_loss_rank": "rank (log loss)",
@@ -156,7 +158,7 @@ SUMMARY = {
 
 
 def text(report):
-    """Tables with a line for each model: a column for each set, and what they come to."""
+    """Tables with a line for each model: a column for each set, and the numbers over all sets."""
     sets = report["sets"]
     classes = [name for name in sets if report["tasks"][name] == "classification"]
     parts = [table("score +- standard error", report, sets, pair("score", "error"))]
@@ -222,7 +224,7 @@ def line_of_the_prior(report, sets):
 
 
 def summary(report):
-    """What the sets come to: ranks, and numbers relative to the reference's."""
+    """The numbers over all sets: ranks, and numbers relative to the reference."""
     width = width_of_names(report)
     head = " ".join(f"{name:>15}" for name in SUMMARY.values())
     lines = [
@@ -237,7 +239,7 @@ def summary(report):
 
 
 def draw(path, report, reference):
-    """Errors over the reference's, a panel for each set: left of the line is better."""
+    """Errors relative to the reference, a panel for each set: left of the line is better."""
     from matplotlib.figure import Figure
 
     sets = [name for name in report["sets"] if reference in report["cells"][name]]
@@ -254,7 +256,7 @@ def draw(path, report, reference):
             if model in row:
                 value = error_of(row[model]) / unit
                 color = "tab:blue" if model == "skbn" else "tab:gray"
-                # What is far worse than the reference stands at the edge.
+                # Errors far above the reference are drawn at the edge.
                 if value > 2.0:
                     panel.annotate(f"{value:.1f} >", (2.0, height), ha="right", va="center")
                 else:

@@ -1,10 +1,11 @@
-"""Before and after: our side of this checkout beside that of another one, row by row.
+"""Before and after a change: the times of skbn in this checkout and in another one, row by row.
 
     python -m benchmarks.against ../base --rows 'step/*' 'stream/*'
 
-Both checkouts are built in place. Each has a process of its own, which imports its own skbn and its
-own rows, named as in `benchmarks.versus`. The processes take turns, sample by sample, and prepare a
-row anew for each. Where a row has the bare matrix products as a peer, they are told as a scale.
+Both checkouts must be built in place. Each checkout has its own process, which imports the skbn and
+the rows of this checkout, named as in `benchmarks.versus`. The processes take turns, sample by
+sample, and prepare a row anew for each sample. If a row has the bare matrix products as a peer,
+their time is reported as a scale.
 """
 
 import argparse
@@ -25,7 +26,8 @@ from benchmarks.work import OWN
 SCALE = "products"
 COLUMNS = "{:<36} {:>9} {:>9} {:>10} {:>9} {:>13} {:>13}"
 HEADER = ("row", "base", "this", "this/base", SCALE, "base/products", "this/products")
-# Runs in either checkout, with what that has: one line in, one line out.
+# This code runs in both checkouts with the modules of the checkout. It reads a line and answers
+# with a line.
 CODE = """
 import json, os, sys
 import skbn
@@ -46,11 +48,11 @@ for line in sys.stdin:
 
 
 class NotMeasured(Exception):
-    """Why a checkout has no number, in one line."""
+    """The reason why a checkout has no number, in one line."""
 
 
 class Checkout:
-    """What a process that runs `CODE` measures in its checkout, one sample at a time."""
+    """A process that runs `CODE` in its checkout and measures one sample at a time."""
 
     def __init__(self, process, path):
         self.process = process
@@ -59,7 +61,7 @@ class Checkout:
             raise NotMeasured(f"{path} has no skbn: {imported} was imported")
 
     def sample(self, name, threads):
-        """One sample of a work's own side, and of its scale if it has one; their unit."""
+        """One sample of our side of a work, and of its scale if it has one; and their unit."""
         if name not in self.names:
             raise NotMeasured("does not know this row")
         self.process.stdin.write(json.dumps([name, threads, SCALE]) + "\n")
@@ -78,7 +80,7 @@ class Checkout:
 
 @contextmanager
 def opened(path):
-    """A checkout with its process, which comes to its end afterwards."""
+    """A checkout with its process. The process ends afterwards."""
     path = path.resolve()
     environment = os.environ | {"PYTHONPATH": str(path), "PYTHONSAFEPATH": "1"}
     command = [sys.executable, "-W", "ignore", "-c", CODE]
@@ -88,7 +90,7 @@ def opened(path):
 
 
 def line(name, checkouts, repeats, threads):
-    """One line of the table: a work measured in turns in the checkouts, "base" and "this"."""
+    """One line of the table: a work, measured in turns in the checkouts "base" and "this"."""
     samples = {label: {} for label in checkouts}
     for _ in range(repeats):
         for label, checkout in checkouts.items():

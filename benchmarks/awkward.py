@@ -1,7 +1,7 @@
-"""Tables that are awkward to learn from, made by seeds or part of scikit-learn.
+"""Tables that are awkward to learn from, made from seeds or taken from scikit-learn.
 
-Each entry of ``TABLES`` and ``NOISY`` is a function of a seed that gives ``X``, ``y`` and whether
-`y` are classes, numbered from 0.
+Each entry of ``TABLES`` and ``NOISY`` is a function of a seed. It returns ``X``, ``y`` and whether
+`y` holds classes, which are numbered from 0.
 """
 
 from functools import partial
@@ -12,7 +12,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 
 def classes(n, seed, **options):
-    """`make_classification`, 10 columns of which 6 tell something."""
+    """`make_classification` with 10 columns, 6 of them informative."""
     X, y = datasets.make_classification(
         n, **{"n_features": 10, "n_informative": 6, "random_state": seed} | options
     )
@@ -20,7 +20,7 @@ def classes(n, seed, **options):
 
 
 def friedman(n, seed):
-    """Five of ten uniform columns tell something, noise of deviation 1."""
+    """Ten uniform columns, five of them informative, and noise of standard deviation 1."""
     return *datasets.make_friedman1(n, noise=1.0, random_state=seed), False
 
 
@@ -29,7 +29,7 @@ def of_scikit_learn(load, is_classification, seed):
 
 
 def constant_columns(seed):
-    """Ten columns of one number each, from 0 to 1e6."""
+    """Further ten columns are constant, with numbers from 0 to 1e6."""
     X, y, _ = classes(1000, seed)
     constants = np.tile([0.0, 1.0, -1.0, 0.1, 1e-6, 1e6, 3.0, 1.0 / 3.0, -1e3, 7.0], (len(X), 1))
     return np.hstack([X, constants]), y, True
@@ -43,7 +43,7 @@ def cauchy_columns(seed):
 
 
 def log_normal_columns(seed):
-    """The logarithms of the columns are normal, with deviations of about 4."""
+    """The logarithms of the columns are in normal clusters, with deviations of about 4."""
     X, y, _ = classes(1000, seed)
     return np.exp(2.0 * X), y, True
 
@@ -60,13 +60,13 @@ def codes_of_categories(seed, as_numbers=True):
 
 
 def huge_offsets(dtype, seed):
-    """Columns around 1e6 with deviations of 1 or so; single precision rounds them to 1 / 16."""
+    """Columns around 1e6 with deviations of about 1; single precision rounds them to 1 / 16."""
     X, y, _ = classes(1000, seed)
     return (1e6 + X).astype(dtype), y, True
 
 
 def two_valued_columns(seed):
-    """Twenty columns of two numbers; pairs of them act together."""
+    """Twenty columns with two values. Four have an effect each, and a pair has a joint effect."""
     rng = np.random.default_rng(seed)
     signs = rng.choice([-1.0, 1.0], (1000, 20))
     logits = signs[:, :4].sum(axis=1) + 2.0 * signs[:, 4] * signs[:, 5]
@@ -75,7 +75,7 @@ def two_valued_columns(seed):
 
 
 def duplicate_columns(seed):
-    """Every column four times."""
+    """Each column appears four times."""
     X, y, _ = classes(1000, seed)
     return np.tile(X, 4), y, True
 
@@ -116,7 +116,7 @@ def flipped(n, share, seed, **options):
 
 
 def pure_noise(n, rare, seed):
-    """Classes that have nothing to do with the columns; a share of `rare` rows is of class 1."""
+    """Classes that do not depend on the columns; a share of `rare` rows is of class 1."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n, 20))
     return X, rng.permutation(np.arange(n) < round(rare * n)).astype(int), True

@@ -1,4 +1,4 @@
-"""Measurements in a process of their own, which nothing has touched before."""
+"""Measurements in a fresh process."""
 
 import json
 import os
@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def result_of(code, *arguments):
-    """What a Python program prints as JSON; it imports what this process imports."""
+    """The JSON that a Python program prints. The program has the import path of this process."""
     path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONSAFEPATH": "1"}
     command = [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)]
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Public data sets from a directory of ``.npz`` files, as numbers that networks take.
+"""Public data sets from a directory of ``.npz`` files, as numbers that networks accept.
 
 A file has ``X`` and ``y``, and may have ``train_idx`` and ``test_idx`` (a published split) and
 ``categorical`` (columns of ``X`` that hold codes); or ``X_train``, ``y_train``, ``X_test`` and
@@ -14,7 +14,7 @@ from benchmarks.work import LeftOut
 
 
 def arrays(directory, name):
-    """The arrays of a file, by name; `LeftOut` if there is none."""
+    """The arrays of a file, by name; raises `LeftOut` if there is no file."""
     if directory is None:
         raise LeftOut("no directory of data sets: give --data or set SKBN_DATA")
     path = directory / f"{name}.npz"
@@ -43,7 +43,7 @@ def load(directory, name):
 
 
 def numbers(X, categorical):
-    """Columns of codes as one column a code."""
+    """Columns of codes as one column for each code."""
     if len(categorical) == 0:
         return X
     encoder = OneHotEncoder(sparse_output=False, dtype=np.float32)

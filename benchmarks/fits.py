@@ -1,4 +1,4 @@
-"""One fit of a model and all that is measured of it."""
+"""One fit of a model, with its scores and times."""
 
 import warnings
 from time import perf_counter
@@ -11,24 +11,25 @@ from benchmarks.probabilities import all_classes, brier_scores, class_prior, log
 
 
 def measured(model, is_classification, seed, X_train, X_test, y_train, y_test, n_classes=None):
-    """A fit of a model on one thread: its scores and times, or what went wrong.
+    """A fit of a model on one thread: its scores and times, or its error.
 
     Parameters
     ----------
     model : Model
     n_classes : int or None
-        Classes of the whole table, which the training rows need not have all.
+        Number of classes of the whole table. The training rows need not have all classes.
 
     Returns
     -------
     result : dict
-        Accuracy or R2, seconds, the size of the training rows; for classes also what
-        `probability_scores` gives. Or the error alone.
+        Accuracy or R2, seconds, the shape of the training rows; for classes also the results of
+        `probability_scores`. If the fit failed, only the error.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            # Imports what the model needs: its threads are limited then, its time is not counted.
+            # This imports the modules of the model first. So their threads are limited too, and the
+            # time of the imports is not counted.
             model.build(is_classification, seed)
             with threadpool_limits(1):
                 begin = perf_counter()
@@ -42,7 +43,7 @@ def measured(model, is_classification, seed, X_train, X_test, y_train, y_test, n
                     probabilities = estimator.predict_proba(X_test)
                     probabilities = all_classes(probabilities, estimator.classes_, n_classes)
                     scores |= probability_scores(probabilities, y_train, y_test)
-        except Exception as error:  # a peer may fail in its own way; the others go on
+        except Exception as error:  # a model may fail with any error, and the other models go on
             return {"error": f"{type(error).__name__}: {error}"}
     return scores | {
         "fit_seconds": fitted - begin,
@@ -55,8 +56,8 @@ def measured(model, is_classification, seed, X_train, X_test, y_train, y_test, n
 def probability_scores(probabilities, y_train, y_test):
     """Log loss and Brier score, the log loss of the class prior of the training rows, and the gap.
 
-    ``excess`` is the log loss above the prior's; ``excess_error`` its standard error over the test
-    rows.
+    ``excess`` is the log loss minus the log loss of the prior, and ``excess_error`` is the standard
+    error of ``excess`` over the test rows.
     """
     losses = log_losses(y_test, probabilities)
     prior = class_prior(y_train, len(y_test), probabilities.shape[1])

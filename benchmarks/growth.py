@@ -9,11 +9,11 @@ def exponent(sizes, costs):
     Parameters
     ----------
     sizes, costs : array-like of shape (n,)
-        Positive numbers, two different sizes at least.
+        Positive numbers, with at least two different sizes.
 
     Returns
     -------
     slope : float
-        b of ``cost = a * size ** b``: 1 where twice the size is twice the cost.
+        b of ``cost = a * size ** b``. b is 1 if twice the size has twice the cost.
     """
     return float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])

@@ -1,4 +1,4 @@
-"""What has been measured, a line of JSON for each result, so that a run can be resumed."""
+"""A file with a line of JSON for each result, so that an interrupted run can be resumed."""
 
 import json
 
@@ -9,12 +9,12 @@ def results(path):
         return []
     *lines, last = path.read_text(encoding="utf-8").split("\n")
     if last:
-        # A run was ended while it wrote: that line is as if it were not there.
+        # A run was interrupted while it wrote this line, so the line is ignored.
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return [json.loads(line) for line in lines]
 
 
 def add(path, result):
-    """Write one more."""
+    """Append a result."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(result) + "\n")

@@ -1,7 +1,8 @@
-"""The models that are compared on tables: ours, with parts left out, and others'.
+"""The models that are compared on tables: ours, their variants, and models of other libraries.
 
-Each is built as its users would: by its defaults, with the scaling that it asks for. All get the
-same plain numbers. A new variant of ours is a line of ``ABLATION``.
+Each model is built as its users would build it: with its defaults, and with the scaling that it
+needs. All models get the same plain numbers. A new variant of our network is a line of
+``ABLATION``.
 """
 
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from skbn import (
 
 @dataclass(frozen=True)
 class Model:
-    """A name, and how to make an unfitted estimator of a task and a seed.
+    """A name, and a function that makes an unfitted estimator from a task and a seed.
 
     Parameters
     ----------
@@ -35,10 +36,10 @@ class Model:
     build : callable
         ``build(is_classification, seed)``.
     modules : tuple of str
-        What it needs beyond the package and scikit-learn.
+        Modules that the model needs beyond this package and scikit-learn.
     parameters : dict
-        Of a variant: what its constructor is given. Results of other parameters under the same
-        name are not taken for its own.
+        Arguments of the constructor of a variant. Results with the same name but other parameters
+        are not used for this model.
     """
 
     name: str
@@ -58,7 +59,7 @@ def own(is_classification, seed, **parameters):
 
 
 def variant(name, parameters):
-    """Our estimator with some parameters; what only the other kind knows is left out."""
+    """Our estimator with some parameters. Parameters that only the other task has are left out."""
     return Model(name, partial(own_of_a_kind, parameters), parameters=parameters)
 
 
@@ -71,7 +72,7 @@ def own_of_a_kind(parameters, is_classification, seed):
 
 
 def ensemble(parameters, is_classification, seed):
-    """Our ensemble; parameters of the perceptron go to its members, all others to the ensemble."""
+    """Our ensemble. Parameters of the perceptron go to the members, all others to the ensemble."""
     kinds = MLPEnsembleWithBatchNormClassifier, MLPEnsembleWithBatchNormRegressor
     kind = kinds[0] if is_classification else kinds[1]
     own = {name: value for name, value in parameters.items() if name in signature(kind).parameters}
@@ -90,7 +91,7 @@ def raw_mlp(is_classification, seed):
 
 
 def scaled(build, is_classification, seed):
-    """Standardized inputs, and a standardized target."""
+    """A model behind standardized inputs, with a standardized target."""
     model = make_pipeline(StandardScaler(), build(is_classification, seed))
     if is_classification:
         return model
@@ -138,8 +139,8 @@ MODELS = {
     )
 }
 
-# Of a change of the defaults: what each choice contributes. From a name to the parameters of the
-# constructor, of which the rest are the defaults.
+# Variants that show the contribution of each choice among the defaults. Each name has some
+# parameters of the constructor; all other parameters have their defaults.
 ABLATION = {
     "the defaults": {},
     "moments, not quartiles": {"normalize_input": "smooth_clip"},
@@ -165,7 +166,7 @@ ABLATION = {
     "batches of 64": {"batch_size": 64},
     "dropout 0.1": {"dropout": 0.1},
 }
-# Of the ensemble: its members, and the parameters of its members.
+# Variants of the ensemble: other members, and other parameters of the members.
 ENSEMBLE_ABLATION = {
     "the ensemble": {},
     "one member": {"periodic_embeddings": (1.0,)},
@@ -178,12 +179,12 @@ ENSEMBLE_ABLATION = {
     "members without temperature": {"calibrate": False},
     "members without batch norm": {"batch_norm": None},
 }
-# By whose parts they take away; the first variant of each is its reference.
+# The variants of the network and of the ensemble. The first variant of each is the reference.
 ABLATIONS = {"network": ABLATION, "ensemble": ENSEMBLE_ABLATION}
 
 
 def known():
-    """Every model by its name, the variants after the others."""
+    """All models by their names, the variants last."""
     return (
         MODELS
         | {name: variant(name, parameters) for name, parameters in ABLATION.items()}
@@ -192,7 +193,7 @@ def known():
 
 
 def chosen(names):
-    """The models of these names that are installed; says which are not."""
+    """The models of these names that are installed. Prints which models are not installed."""
     models = []
     for name in names:
         if name not in known():

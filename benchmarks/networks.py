@@ -1,4 +1,4 @@
-"""The networks and tables that are trained on, the same for every side."""
+"""The networks that are timed, and the tables they train on, the same for every side."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ LEARNING_RATE = 0.001
 
 
 class Training(NamedTuple):
-    """Sizes of a network, rows of its mini-batches, how many make one run; its activation."""
+    """Sizes of a network, rows of a mini-batch, mini-batches of a run, and the activation."""
 
     units: tuple
     batch_size: int
@@ -31,14 +31,14 @@ class Training(NamedTuple):
         return f"{sizes}{activation}@{self.batch_size}"
 
     def rows(self, dtype=np.float32):
-        """X and class numbers: noise, of which training never comes to an end."""
+        """X and class numbers. They are noise, so that training never converges."""
         rng = np.random.default_rng(0)
         n = self.n_batches * self.batch_size
         X = rng.standard_normal((n, self.units[0]), dtype=np.float32).astype(dtype)
         return X, rng.integers(0, self.units[-1], n)
 
 
-# scikit-learn's values where the defaults of ours are others, so that both sides do the same.
+# The values of scikit-learn for parameters whose defaults differ, so that both sides do equal work.
 AS_UPSTREAM = {
     "activation": "relu",
     "learning_rate": "constant",
@@ -52,8 +52,8 @@ AS_UPSTREAM = {
     "calibrate": False,
 }
 
-# Many batches for the small networks, so that a table's numbers cannot be learned by heart:
-# gradients would vanish, and arithmetic on denormal numbers is slow.
+# Small networks get many batches, so that they cannot memorize the table. Otherwise gradients would
+# vanish, and arithmetic on subnormal numbers is slow.
 SMALL = (Training((20, 100, 2), 200, 200), Training((10, 64, 64, 64, 2), 32, 1000))
 # Three hidden layers and the activation of the default network, without its embedding.
 DEEP = tuple(
@@ -64,7 +64,7 @@ LARGE = (Training((54, 256, 256, 7), 256, 50), Training((784, 256, 128, 10), 200
 
 
 def glorot_network(training, seed=0):
-    """A float32 classifier with batch norm in front of each activation, and random weights."""
+    """A float32 classifier with batch norm before each activation, and with random weights."""
     rng = np.random.default_rng(seed)
     plan = feed_forward(training.units, training.activation, "before")
     network = Network.initial(plan, "softmax_log_loss", np.float32)
@@ -75,7 +75,7 @@ def glorot_network(training, seed=0):
 
 
 class OwnTraining:
-    """Training as ``fit`` runs it, between its checks of the data and its last statistics."""
+    """Training as in ``fit``, without the checks of the data and without the exact statistics."""
 
     def __init__(self, network, X, y, batch_size, lengths=None):
         self.network = network

@@ -4,12 +4,13 @@
     python -m benchmarks.odd_tables prior                          # five seeds of 30 tables
     python -m benchmarks.odd_tables prior --tables 'pure*' --models skbn sklearn --seeds 2
 
-``tables``: score and log loss of our estimator, of scikit-learn's network on standardized columns,
-and of the class prior or the mean, by cross-validation with five folds; means with their standard
-errors. ``prior``: classes of which a share is noise; the log loss of a model above the log loss of
-the class prior of the training fold, over folds and seeds. A model that is worse than the prior by
-more than one standard error is flagged: its user were better served without it. What has been
-measured is kept in ``odd_tables.jsonl``, line by line, and not measured again.
+``tables`` compares our estimator, scikit-learn's network on standardized columns, and the class
+prior or the mean. The report has scores and log losses by cross-validation with five folds: means
+with their standard errors. ``prior`` uses tables whose classes are partly noise. The report has the
+log loss of a model minus the log loss of the class prior of the training fold, over folds and
+seeds. A model that is worse than the prior by more than one standard error is flagged: the prior
+would serve its user better. Each result is a line of ``odd_tables.jsonl``. A fit that has a line
+there is not measured again.
 """
 
 import argparse
@@ -37,7 +38,7 @@ def prior_or_mean(is_classification, seed):
 
 
 BASELINE = Model("prior or mean", prior_or_mean)
-# Of each part: its tables, the models that are measured by default, and the seeds.
+# For each part: its tables, the models that are measured by default, and the number of seeds.
 PARTS = {
     "tables": (TABLES, ("skbn", "sklearn"), 1),
     "prior": (NOISY, ("skbn",), 5),
@@ -45,7 +46,7 @@ PARTS = {
 
 
 def main(argv=None):
-    """Measure what is missing, print the table, write it; 1 if a fit failed."""
+    """Measure missing results, print the table and write it; return 1 if a fit failed."""
     arguments = argument_parser().parse_args(argv)
     tables, names, seeds = PARTS[arguments.what]
     seeds = arguments.seeds or seeds
@@ -97,7 +98,7 @@ def argument_parser():
 
 
 def task(what, name, seed, model, fold):
-    """What tells one fit from the others, in its result."""
+    """The entries of a result that identify its fit."""
     return {
         "what": what,
         "set": name,
@@ -151,7 +152,7 @@ def models_of(cells):
 
 
 def text(cells):
-    """Scores, then log losses: a line for each table, a column for each model."""
+    """The table of scores, then of log losses: a line for each table, a column for each model."""
     classes = {
         name: row
         for name, row in cells.items()
@@ -170,7 +171,7 @@ def text(cells):
 
 
 def text_of_excess(cells):
-    """Log loss above the prior's of the training fold, flagged where it is above 0 by its error."""
+    """Log loss minus the log loss of the prior of the training fold; flagged if above its error."""
     lines = [
         "log loss above the class prior's +- standard error (! above 0 by more than the error)",
         head_of(cells) + f"{'class prior':>20}",

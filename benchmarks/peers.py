@@ -1,4 +1,4 @@
-"""The other libraries: which are installed, and how each builds and trains the same network."""
+"""The other libraries (peers): which are installed, and how each builds and trains the network."""
 
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -11,7 +11,7 @@ from benchmarks.work import LeftOut
 from skbn.network import views
 from skbn.network.folding import activation_of
 
-# Modules that a peer needs beyond those skbn itself does.
+# Modules that a peer needs beyond the modules that skbn needs.
 MODULES = {
     "torch": ("torch",),
     "torch-fused": ("torch",),
@@ -27,7 +27,7 @@ def missing(peer):
 
 @contextmanager
 def limited_threads(count, peers):
-    """Run on `count` threads: every BLAS and OpenMP that is loaded, and PyTorch if it is a peer."""
+    """Limit every loaded BLAS and OpenMP to `count` threads, and PyTorch too if it is a peer."""
     if not any("torch" in MODULES.get(peer, ()) for peer in peers):
         with threadpool_limits(count):
             yield
@@ -44,7 +44,7 @@ def limited_threads(count, peers):
 
 
 def torch_layers(units, activation="relu"):
-    """PyTorch's modules of a classifier with batch norm in front of each activation."""
+    """A classifier of PyTorch modules with batch norm before each activation."""
     from torch import nn
 
     make_activation = {"relu": nn.ReLU, "silu": nn.SiLU}[activation]
@@ -55,7 +55,7 @@ def torch_layers(units, activation="relu"):
 
 
 def torch_twin(network):
-    """PyTorch's network with the parameters of ours."""
+    """The network of PyTorch with the parameters of our network."""
     import torch
 
     plan, parameters = network.plan, network.parameters
@@ -77,19 +77,19 @@ def torch_twin(network):
 
 
 class TorchTraining:
-    """A plain loop of Adam's steps over tensors that were cut into batches before.
+    """A plain loop of Adam steps over tensors that were split into batches before.
 
     Parameters
     ----------
     network : Network
-        Whose parameters it begins with.
+        Our network, whose parameters the loop begins with.
     X, y : ndarray
         The rows.
     batch_size : int
         Rows of a batch.
     peer : {"torch", "torch-fused", "torch-compiled"}
-        Eager as most users write it; with the fused Adam; or the loss and the optimizer's step
-        compiled.
+        Eager code, as most users write it; eager code with the fused Adam; or a compiled loss and a
+        compiled step of the optimizer.
     """
 
     def __init__(self, network, X, y, batch_size, peer="torch"):
@@ -113,7 +113,8 @@ class TorchTraining:
 
         self.loss_of = loss_of
         if peer == "torch-compiled":
-            # It compiles for so many networks only, and runs eagerly from then on.
+            # PyTorch compiles a limited number of networks, and then runs eagerly. The reset starts
+            # anew.
             torch.compiler.reset()
             self.loss_of = torch.compile(loss_of)
             self.optimizer_step = torch.compile(self.optimizer.step)
@@ -133,10 +134,10 @@ class TorchTraining:
 
 @contextmanager
 def compiling(peer):
-    """`LeftOut` if PyTorch is to compile and cannot on this machine."""
+    """Raise `LeftOut` if PyTorch should compile, but cannot on this machine."""
     try:
         yield
-    except Exception as error:  # whatever a compiler has to say
+    except Exception as error:  # a compiler may fail with any error
         if peer != "torch-compiled":
             raise
         reason = str(error).strip().splitlines() or [type(error).__name__]

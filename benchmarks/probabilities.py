@@ -1,13 +1,14 @@
-"""What predicted probabilities are worth: log loss, Brier score, and the class prior beside them.
+"""Scores of predicted probabilities: log loss and Brier score, and the class prior to compare with.
 
-Classes are numbers from 0. All functions give a number for each row, whose mean is the score.
+Classes are numbered from 0. The functions of scores return a number for each row. The mean of these
+numbers is the score.
 """
 
 import numpy as np
 
 
 def all_classes(probabilities, classes, n_classes):
-    """Columns for classes 0 to `n_classes` - 1, of an estimator that has seen `classes`."""
+    """Probabilities of classes 0 to `n_classes` - 1, from an estimator that has seen `classes`."""
     result = np.zeros((len(probabilities), n_classes), probabilities.dtype)
     result[:, np.asarray(classes, np.intp)] = probabilities
     return result
@@ -33,8 +34,9 @@ def log_losses(y, probabilities):
 def brier_scores(y, probabilities):
     """Sum over all classes of the squared difference between probability and truth: 0 to 2.
 
-    With two classes it is twice the number that :func:`sklearn.metrics.brier_score_loss` gives by
-    default, so that tables with two and with more classes are told by one formula.
+    With two classes the score is twice the default result of
+    :func:`sklearn.metrics.brier_score_loss`. So one formula serves tables with two classes and with
+    more classes.
     """
     differences = probabilities.astype(np.float64)
     differences[np.arange(len(y)), y] -= 1.0

@@ -4,13 +4,13 @@
     python -m benchmarks.recurrent curves --data DIR             # rows of pictures, 28 steps
     python -m benchmarks.recurrent curves --data DIR --tasks pixels permuted --updates 1200
 
-``sets``: default constructors, with each kind of batch norm, and with the last state alone, over
-several seeds, on the published split; beside a nearest neighbour by Euclidean distance.
-``curves``: the experiment of Cooijmans et al. (2017), section 5.1, on Fashion-MNIST: an LSTM of 100
-units reads pictures row by row, or pixel by pixel, in order or permuted; the same budget of
-updates, of RMSProp at one learning rate, with and without batch norm. Scores are those of exact
-statistics of training sequences. What has been measured is kept in ``recurrent.jsonl``, line by
-line, and not measured again.
+``sets`` measures default networks with each kind of batch norm, and networks that pool only the
+last state, over several seeds, on the published split. A nearest neighbour by Euclidean distance is
+the comparison. ``curves`` repeats the experiment of Cooijmans et al. (2017), section 5.1, on
+Fashion-MNIST: an LSTM of 100 units reads pictures row by row, or pixel by pixel, in order or
+permuted. Networks with and without batch norm get the same number of updates, by RMSProp at one
+learning rate. Scores use the exact statistics of training sequences. Each result is a line of
+``recurrent.jsonl``. A run that has a line there is not measured again.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from skbn.network.network import Network
 from skbn.network.statistics import set_exact_statistics
 
 SETS = ("japanese_vowels", "ecg5000", "racket_sports")
-# Kinds of networks, by the parameters of their constructors, and the kinds of the paper.
+# The kinds of networks with the parameters of their constructors, and the kinds of the paper.
 KINDS = {"BN-LSTM": "full", "BN of inputs": "input", "LSTM": None}
 POOLED = {
     **{kind: {"batch_norm": batch_norm} for kind, batch_norm in KINDS.items()},
@@ -45,8 +45,8 @@ POOLED = {
 }
 NEIGHBOUR = "1-NN Euclidean"
 
-# As in section 5.1 of the paper; its code has another decay of the squared gradient (0.5), an
-# identity for the part of the state in one gate, and learns the first state.
+# As in section 5.1 of the paper. The code of the paper differs: the decay of the squared gradient
+# is 0.5, the part of the state in one gate begins as an identity, and the first state is learned.
 PAPER = {
     "hidden_layer_sizes": (100,),
     "cell": "lstm",
@@ -61,12 +61,12 @@ PAPER = {
     "normalize_input": None,
     "pooling": "last",
 }
-# Sequences whose statistics, and whose scores, the points of a curve are of.
+# The number of sequences for the statistics, and for the scores, of a point of a curve.
 CURVE_ROWS = 2000
 
 
 def main(argv=None):
-    """Measure what is missing, print, write."""
+    """Measure missing results, print and write them."""
     arguments = argument_parser().parse_args(argv)
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / "recurrent.jsonl"
@@ -115,7 +115,7 @@ def argument_parser():
 
 
 def wanted_keys(arguments):
-    """What is asked for, set, kind and seed, as far as the data are there."""
+    """The wanted runs as tuples of part, set, kind and seed; sets without data are left out."""
     seeds = range(arguments.seeds)
     if arguments.what == "curves":
         if not is_there(arguments.data, sequence_sets.PICTURES):
@@ -124,12 +124,12 @@ def wanted_keys(arguments):
         return list(product([what], arguments.tasks, arguments.kinds, seeds))
     sets = [name for name in arguments.sets if is_there(arguments.data, name)]
     networks = product(["sets"], sets, POOLED, seeds)
-    # The same whatever the seed.
+    # The nearest neighbour does not depend on a seed.
     return [*networks, *product(["sets"], sets, [NEIGHBOUR], [0])]
 
 
 def is_there(directory, name):
-    """Whether a data set can be read; says why not."""
+    """Whether a data set can be read. Prints the reason if not."""
     try:
         sequence_sets.load(directory, name)
     except LeftOut as reason:
@@ -139,9 +139,10 @@ def is_there(directory, name):
 
 
 def with_exact_statistics(model, X):
-    """A copy of a network trained by ``partial_fit``, its statistics the exact ones of `X`.
+    """A copy of a network trained by ``partial_fit``, with the exact statistics of `X`.
 
-    ``fit`` ends with them; a stream keeps running averages, which lag behind the weights.
+    ``fit`` ends with exact statistics. ``partial_fit`` keeps running averages, which lag behind the
+    weights.
     """
     result = copy(model)
     network = Network(model._plan, model._loss, model._parameters, model._statistics.copy())
@@ -159,7 +160,7 @@ def measured_set(key, arguments):
     what, name, kind, seed = key
     X_train, X_test, y_train, y_test = sequence_sets.load(arguments.data, name)
     if kind == NEIGHBOUR:
-        # As the archives do: a shorter sequence is filled up with 0.
+        # Shorter sequences are filled up with 0, as in the archives.
         model = KNeighborsClassifier(1)
         X_train, X_test = (np.nan_to_num(X).reshape(len(X), -1) for X in (X_train, X_test))
     else:

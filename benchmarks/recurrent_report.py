@@ -1,4 +1,4 @@
-"""What was measured of recurrent networks: lines, the table, the figure of the curves."""
+"""Reports on recurrent networks: lines, the table, and the figure of the curves."""
 
 from statistics import mean, stdev
 
@@ -8,7 +8,7 @@ COLUMNS = "{:<18} {:<20} {:>5} {:>8} {:>9} {:>9} {:>9}  {}"
 
 
 def line(result):
-    """One run."""
+    """A line of text for one run."""
     return (
         f"{result['set']} {result['kind']} {result['seed']}: {result['score']:.4f} "
         f"in {result['fit_seconds']:.0f} s"
@@ -16,7 +16,7 @@ def line(result):
 
 
 def groups(results):
-    """Runs that differ by their seed alone, by set and kind, in the order they came."""
+    """Runs that differ only in their seed, by set and kind, in the order of the results."""
     result = {}
     for run in results:
         result.setdefault((run["set"], run["kind"]), []).append(run)
@@ -24,7 +24,7 @@ def groups(results):
 
 
 def text(results):
-    """Mean score with its standard error, the runs behind it, log loss and seconds of a fit."""
+    """Mean score with its standard error, number of runs, log loss and seconds of a fit."""
     heads = ("set", "model", "runs", "score", "std.err.", "log loss", "seconds", "scores")
     lines = [COLUMNS.format(*heads)]
     for (name, kind), runs in groups(results).items():

@@ -1,16 +1,17 @@
-"""Whether predicted probabilities are as often right as they say: reliability curves.
+"""Reliability curves: predicted probabilities against the shares of rows that are of the class.
 
     python -m benchmarks.reliability --data DIR                            # two sets, two models
     python -m benchmarks.reliability --data DIR --label before             # on one commit,
     python -m benchmarks.reliability --data DIR --label after              # and on another
     python -m benchmarks.reliability --stored --with OTHER/reliability.json
 
-Test rows of all splits, in ten bins of equally many rows by their probability of class 1: the mean
-probability of a bin against the share of its rows that are of class 1. The expected calibration
-error is the mean over rows of the distance between these two. Chance alone makes one, which is told
-beside it: of classes drawn anew by the predicted probabilities themselves, as if no row were tested
-in two splits. A run is kept in ``reliability.json`` under its label, and the runs of all labels are
-drawn in one figure.
+The test rows of all splits are sorted by their probability of class 1 and go into ten bins of
+equally many rows. A curve shows the share of rows of class 1 in a bin over the mean probability of
+the bin. The expected calibration error is the mean over rows of the distance between these two
+numbers. Perfect probabilities have an expected calibration error too, by chance. It is reported as
+well, from classes drawn anew by the predicted probabilities, as if no row were tested in two
+splits. A run is kept in ``reliability.json`` under its label. One figure shows the runs of all
+labels.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from benchmarks.tables import split
 SETS = ("adult", "credit_g")
 MODELS = ("skbn", "sklearn")
 BINS = 10
-# Draws of classes by which the error that chance makes is told.
+# The number of draws of classes for the error by chance.
 DRAWS = 100
 
 
@@ -107,7 +108,7 @@ def predicted(table, seeds, model):
 
 
 def curve(y, p):
-    """Points of the reliability curve and the numbers that are told beside it."""
+    """Points of the reliability curve, and the numbers that are reported with it."""
     share, probability = calibration_curve(y, p, n_bins=BINS, strategy="quantile")
     rng = np.random.default_rng(0)
     by_chance = [calibration_error(rng.random(len(p)) < p, p) for _ in range(DRAWS)]
@@ -124,7 +125,7 @@ def curve(y, p):
 def calibration_error(y, p):
     """Mean over the rows of the distance between the two numbers of their bins.
 
-    The bins are as in `calibration_curve`: equal probabilities share one, so that the bins need not
+    The bins are as in `calibration_curve`. Equal probabilities share a bin, so the bins need not
     have equally many rows.
     """
     edges = np.percentile(p, np.linspace(0, 100, BINS + 1))

@@ -1,4 +1,4 @@
-"""What was measured: the table, the JSON file, the figure."""
+"""Reports of a comparison: the table, the JSON file, and the figure."""
 
 import json
 import platform
@@ -28,9 +28,9 @@ class Row:
     Attributes
     ----------
     threads : dict of int to dict
-        By number of threads: median of each side over all passes, their ratio, its spread (the
-        largest less the smallest of the passes; None of a single one), and all samples. The first
-        gives the verdict.
+        For each number of threads: the median of each side over all passes, their ratio, the spread
+        of the ratio (the largest ratio of a pass minus the smallest; None for a single pass), and
+        all samples. The first number of threads gives the verdict.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Row:
     threads: dict = field(default_factory=dict)
 
     def add(self, count, passes):
-        """Take in what the passes over the row measured on so many threads."""
+        """Add the measurements of all passes over the row on so many threads."""
         sides = OWN, self.peer
         samples = {side: [value for one in passes for value in one.samples[side]] for side in sides}
         middle = medians(samples)
@@ -108,7 +108,7 @@ def quantity(value, unit):
 
 
 def machine():
-    """Where and with what it was measured."""
+    """The machine and the versions of a measurement."""
     versions = {}
     for package in PACKAGES:
         try:
@@ -127,13 +127,13 @@ def machine():
 
 
 def blas_levels():
-    """What the loaded OpenBLAS libraries compute with, by the names of their processors."""
+    """The names of the processors whose kernels the loaded OpenBLAS libraries use."""
     pools = threadpool_info()
     return sorted({pool["architecture"] for pool in pools if "architecture" in pool})
 
 
 def processor():
-    """The processor's name, where the system tells it."""
+    """The name of the processor, if the system gives it."""
     try:
         with open("/proc/cpuinfo") as file:
             names = [line.partition(":")[2] for line in file if line.startswith("model name")]
@@ -143,7 +143,7 @@ def processor():
 
 
 def write_json(path, rows, left_out, options):
-    """All that was measured, sample by sample."""
+    """All measurements, sample by sample."""
     content = {
         "machine": machine(),
         "options": options,
@@ -154,7 +154,7 @@ def write_json(path, rows, left_out, options):
 
 
 def draw(path, rows):
-    """Bars of each ratio over its goal: what reaches 1 is met. A goal of "at most" is inverted."""
+    """Bars of ratios divided by their goals: 1 meets a goal. A goal of "at most" is inverted."""
     from matplotlib.figure import Figure
 
     rows = [row for row in rows if row.goal.bound is not None][::-1]

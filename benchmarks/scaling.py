@@ -3,11 +3,11 @@
     python -m benchmarks.scaling
     python -m benchmarks.scaling --repeats 3 --output build/benchmarks
 
-Every axis is walked while all else stays, on one thread. The exponent is the slope of the line
-through the logarithms of sizes and medians, by least squares: 1 is linear, less is better. What a
-call costs at any size flattens that line, so the upper half of the sizes has an exponent of its
-own. The verdict is about rows, batches and time steps, in which none may be worse than linear. The
-products of two hidden layers grow with the square of their units.
+One size (an *axis*) grows while all other sizes stay, on one thread. The exponent is the slope of
+the line through the logarithms of sizes and median times, by least squares: 1 is linear, and less
+is better. The fixed cost of a call flattens this line, so the upper half of the sizes also has its
+own exponent. The verdict is about rows, batches and time steps: for these no growth may be worse
+than linear. The products of two hidden layers grow with the square of their units.
 """
 
 import argparse
@@ -28,7 +28,8 @@ from skbn import (
     RNNWithBatchNormClassifier,
 )
 
-# Above 1 by what noise and the borders of caches do to a slope, more so to that of a few sizes.
+# The largest exponents that count as linear. They are above 1, because noise and the limits of
+# caches change a slope. The slope of the few upper sizes changes more.
 LINEAR, LINEAR_ABOVE = 1.1, 1.25
 CLASSES = 7
 COLUMNS = "{:<36} {:<16} {:>9} {:>11}  {:<9} {}"
@@ -36,16 +37,16 @@ COLUMNS = "{:<36} {:<16} {:>9} {:>11}  {:<9} {}"
 
 @dataclass
 class Axis:
-    """What is walked, and what was found.
+    """A size that grows, and the costs that were measured.
 
     Attributes
     ----------
     name : str
-        Of the work and of what grows.
+        Name of the work and of the size that grows.
     sizes : tuple of int
-        Steps of the walk.
+        The values of the size.
     make : callable
-        From a size to what is timed, a callable without arguments.
+        A function of a size. It returns the work to time, a callable without arguments.
     must_be_linear : bool
         Whether an exponent above 1 is worse than expected.
     costs : list of float
@@ -99,7 +100,7 @@ def epoch(n=8192, n_features=32, units=64, layers=2, batch_size=128):
 
 
 def step(batch_size):
-    """An epoch of sixteen batches, whose cost is that of sixteen steps."""
+    """An epoch of sixteen batches, which costs sixteen steps."""
     return epoch(n=16 * batch_size, batch_size=batch_size)
 
 
@@ -148,7 +149,7 @@ def transformed(n):
 
 
 def axes():
-    """All walks."""
+    """All axes."""
     rows = tuple(2**k for k in range(12, 19))
     sizes = tuple(2**k for k in range(4, 11))
     return [
@@ -166,7 +167,7 @@ def axes():
 
 
 def main(argv=None):
-    """Measure, print, write; 1 if something is worse than linear that must not be."""
+    """Measure, print, write; return 1 if an axis that must be linear is worse than linear."""
     arguments = argument_parser().parse_args(argv)
     columns = "cost of, over", "sizes", "exponent", "upper half", "verdict", "smallest, largest"
     print(COLUMNS.format(*columns))

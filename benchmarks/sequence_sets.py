@@ -13,7 +13,7 @@ PICTURES = "fashion_mnist"
 
 
 def load(directory, name):
-    """X_train, X_test, y_train, y_test; what stands behind the end of a sequence is NaN."""
+    """X_train, X_test, y_train, y_test. Steps behind the end of a sequence are NaN."""
     stored = arrays(directory, name)
     X = {part: stored[f"X_{part}"].astype(np.float32) for part in ("train", "test")}
     for part, values in X.items():
@@ -34,7 +34,7 @@ def pixels_of(pictures):
 
 
 def permuted_pixels_of(pictures):
-    """The same in an order without any neighbours, which is one for all pictures."""
+    """Pictures as sequences of their pixels in a random order, the same for all pictures."""
     order = np.random.default_rng(0).permutation(pictures[0].size)
     return np.ascontiguousarray(pixels_of(pictures)[:, order])
 

@@ -1,7 +1,7 @@
 """The network that a user of skorch writes: two hidden layers with ``BatchNorm1d``.
 
-256 units each, Adam, mini-batches of 256; a tenth of the rows tells when to stop and which epoch
-was best.
+Each layer has 256 units. The optimizer is Adam with mini-batches of 256. A tenth of the rows is
+held out: it decides when to stop and which epoch was best.
 """
 
 import numpy as np
@@ -42,7 +42,7 @@ class SkorchNetwork(BaseEstimator):
             lr=1e-3,
             max_epochs=100,
             batch_size=256,
-            # One row alone has no variance.
+            # A single row has no variance.
             iterator_train__drop_last=True,
             train_split=ValidSplit(0.1, stratified=self.is_classification, random_state=self.seed),
             callbacks=[EarlyStopping(patience=10, load_best=True)],
@@ -57,7 +57,8 @@ class SkorchNetwork(BaseEstimator):
         return np.arange(self.n_outputs_)
 
     def predict_proba(self, X):
-        # Of raw outputs, in double precision: what skorch's own `predict_proba` gives is rounded.
+        # The softmax of the raw outputs, in double precision. `predict_proba` of skorch gives
+        # rounded probabilities.
         z = self.net_.forward(X.astype(np.float32)).numpy()
         return softmax(z.astype(np.float64), axis=1)
 

@@ -1,7 +1,7 @@
-"""Tables to learn from: a file of a directory or a data set of OpenML, and its random splits.
+"""Tables to learn from (a file of a directory, or a data set of OpenML) and their random splits.
 
-A file ``NAME.npz`` has ``X``, ``y``, ``task`` and, where columns of ``X`` hold codes,
-``categorical`` with their numbers. Missing numbers are NaN.
+A file ``NAME.npz`` has ``X``, ``y`` and ``task``. If columns of ``X`` hold codes, it also has
+``categorical``, the numbers of these columns. Missing numbers are NaN.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ MOST_TRAINING_ROWS = 15_000
 
 @dataclass
 class Table:
-    """Rows as they come: codes of categories and gaps in `X`, nothing scaled."""
+    """Raw rows: `X` has codes of categories and missing numbers, and is not scaled."""
 
     name: str
     X: np.ndarray
@@ -31,12 +31,12 @@ class Table:
 
 
 def find(directory, name):
-    """The table of a file in `directory`, or else of OpenML.
+    """The table of a file in `directory`, or of OpenML if there is no such file.
 
     Raises
     ------
     LeftOut
-        If there is neither.
+        If neither has the table.
     """
     path = directory / f"{name}.npz" if directory is not None else None
     if path is None or not path.exists():
@@ -55,7 +55,7 @@ def find(directory, name):
 
 
 def from_openml(name):
-    """The newest active version of a data set; classes are what it calls a nominal target."""
+    """The newest active version of a data set. A nominal target gives classes."""
     from pandas.api.types import is_numeric_dtype
 
     try:
@@ -74,7 +74,8 @@ def from_openml(name):
 def split(table, seed):
     """Training and test rows, stratified by class, as plain numbers.
 
-    Categories become one column each, gaps the median of the training rows' column.
+    Each category becomes a column. Missing numbers become the median of the column over the
+    training rows.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Alternating runs of several sides, so that what disturbs the machine disturbs them all."""
+"""Alternating runs of several sides, so that a disturbance of the machine affects all sides."""
 
 import math
 from statistics import median
@@ -10,7 +10,7 @@ SAMPLE_SECONDS = 0.05
 def loops_needed(run, at_least=SAMPLE_SECONDS, clock=perf_counter):
     """How many calls make a sample of `at_least` seconds; the first call only warms up.
 
-    A call that takes twenty times as long even so is not made again to find out.
+    If the first call takes twenty times `at_least`, the answer is 1 without a further call.
     """
     if _seconds(run, 1, clock) >= 20 * at_least:
         return 1
@@ -19,23 +19,23 @@ def loops_needed(run, at_least=SAMPLE_SECONDS, clock=perf_counter):
         seconds = _seconds(run, loops, clock)
         if seconds >= at_least:
             return loops
-        # A little more than is missing: calls become faster when caches are warm.
+        # A little more than the estimate, because calls become faster when caches are warm.
         loops = math.ceil(loops * min(100.0, 1.2 * at_least / max(seconds, 1e-9)))
 
 
 def alternate(runs, repeats, at_least=SAMPLE_SECONDS, clock=perf_counter):
-    """Seconds a call of each side, sample by sample, the sides taking turns.
+    """Seconds of a call of each side, sample by sample. The sides take turns.
 
     Parameters
     ----------
     runs : dict of str to callable
-        What each side does, without arguments.
+        The work of each side, a callable without arguments.
     repeats : int
         Samples of each side.
     at_least : float, default=0.05
-        Seconds that a sample lasts; a shorter run is repeated within it.
+        Shortest duration of a sample in seconds. A shorter run is repeated within the sample.
     clock : callable, default=time.perf_counter
-        What tells the time.
+        Function that returns the time.
 
     Returns
     -------

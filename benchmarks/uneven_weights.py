@@ -1,13 +1,14 @@
-"""What weights the statistics of batch norm should have, where the weights of the rows are uneven.
+"""Weights for the statistics of batch norm if the weights of the rows are uneven.
 
     python -m benchmarks.uneven_weights                 # all situations, ten seeds: an hour
     python -m benchmarks.uneven_weights --seeds 2 --situations 'rare 2 %*'
 
-Each situation trains the same network on the same weighted rows without batch norm, and with it
-under several measures: statistics by the weights of the loss, every row alike, and weights that are
-tempered (a power of them, or clipped) until no row stands out. "the package's" is
-``skbn.estimators.statistics_weight``. The score of classifiers is the balanced accuracy of 20,000
-new rows (4,000 sequences), the score of regressors the R2 of 4,000 new rows.
+Each situation trains the same network on the same weighted rows: without batch norm, and with batch
+norm under several *measures*. A measure is a choice of the weights of the statistics: the weights
+of the loss, equal weights, or tempered weights (a power of the weights, or clipped weights) until
+no row stands out. "the package's" is ``skbn.estimators.statistics_weight``. The score of
+classifiers is the balanced accuracy on 20,000 new rows (4,000 sequences). The score of regressors
+is the R2 on 4,000 new rows.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from skbn.estimators.statistics_weight import statistics_weight
 
 
 def effective_share(weight):
-    """Kish's effective number of rows, as a share of them."""
+    """Kish's effective number of rows, divided by the number of rows."""
     return weight.mean() ** 2 / np.square(weight).mean()
 
 
@@ -54,7 +55,8 @@ def clipped(weight):
     return np.minimum(weight, np.exp(brentq(excess, *np.log([weight.min(), weight.max()]))))
 
 
-# Functions of the weights, but for the package's own, and for training without batch norm.
+# Measures: functions of the weights; two entries stand for the package's own weights and for
+# training without batch norm.
 MEASURES = {
     "no batch norm": None,
     "as the loss": lambda weight: weight,
@@ -68,7 +70,7 @@ MEASURES = {
 
 @contextmanager
 def measure(function):
-    """Statistics weighted by ``function(sample_weight)`` for a while, unless it is None."""
+    """Context in which ``function(sample_weight)`` weights the statistics, unless it is None."""
     if function is not None:
         base.statistics_weight = lambda weight, is_one_batch: function(weight)
     try:

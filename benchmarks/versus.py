@@ -1,24 +1,27 @@
-"""skbn side by side with other libraries, row by row, with goals and verdicts.
+"""skbn against other libraries (the *peers*), row by row, with goals and verdicts.
 
     python -m benchmarks.versus                            # the whole table
     python -m benchmarks.versus --rows 'step/*' 'search/*' --threads 1 2
     python -m benchmarks.versus --runs 2                   # and how far two passes are apart
     python -m benchmarks.versus --list
 
-The sides take turns, every sample lasts 50 ms or more, and medians are compared. The first number
-of threads gives the verdict. Before a row is timed its sides are compared: "the same" says how far
-their results are apart, relative to the largest. Peers that are not installed are left out.
+The sides take turns. A sample lasts 50 ms or more, and medians are compared. The first number of
+threads gives the verdict. Before a row is timed, the results of its sides are compared: the column
+"the same" has their largest difference, relative to the largest number. Peers that are not
+installed are left out.
 
-With --runs 2 a row is prepared and measured twice. The ratio is that of the medians over all
-samples; it may miss its goal by the spread, the difference between the ratios of the passes.
+With --runs 2 a row is prepared and measured twice, in two passes. The ratio is the ratio of the
+medians over all samples. The spread is the difference between the ratios of the passes. A goal that
+is missed by no more than the spread counts as met.
 
-The verdict on AVX2 is that of a build for it alone, with OpenBLAS held to the same level:
+The verdict on AVX2 needs a build for AVX2 only, with OpenBLAS limited to the same level:
 
     SKBN_SIMD=avx2 python setup.py build_ext --inplace
     OPENBLAS_CORETYPE=Haswell python -m benchmarks.versus --runs 2
 
-OPENBLAS_CORETYPE is read once, when OpenBLAS is loaded: it holds for the whole process, and so for
-scikit-learn and the bare products as well. PyTorch brings another BLAS and keeps its own level.
+OpenBLAS reads OPENBLAS_CORETYPE once, when it is loaded. The variable holds for the whole process,
+so also for scikit-learn and for the bare products. PyTorch has another BLAS and keeps its own
+level.
 """
 
 import argparse
@@ -33,7 +36,7 @@ from skbn.kernels import _simd
 
 
 def main(argv=None):
-    """Measure, print, write; 1 if two sides of a row did not do the same."""
+    """Measure, print, write; return 1 if the results of two sides of a row differ."""
     parser = argument_parser()
     arguments = parser.parse_args(argv)
     if arguments.list:
@@ -103,7 +106,7 @@ def positive(text):
 
 
 def measured(work, peers, threads, options, left_out):
-    """The rows of a work; adds to `left_out` what could not be measured, by name."""
+    """The rows of a work. Adds rows that could not be measured to `left_out`, by name."""
     missing = {peer: libraries.missing(peer) for peer in peers}
     for peer, modules in missing.items():
         if modules:

@@ -1,4 +1,4 @@
-"""What is compared: works, their sides, the goals, and proof that the sides do the same."""
+"""Works to compare: their sides, their goals, and checks that the sides do the same."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,12 +14,12 @@ OWN = "skbn"
 
 
 class LeftOut(Exception):
-    """Why something cannot be measured here, in one line."""
+    """The reason why something cannot be measured on this machine, in one line."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command was asked for, as far as a measurement depends on it."""
+    """The options of the command that a measurement depends on."""
 
     repeats: int = 5
     runs: int = 1
@@ -29,13 +29,13 @@ class Options:
 
 @dataclass(frozen=True)
 class Goal:
-    """A bound for a ratio of costs; without one, the ratio is only reported.
+    """A bound for a ratio of costs. Without a bound, the ratio is only reported.
 
     Attributes
     ----------
     kind : {"faster", "within"}
-        ``"faster"``: the peer's cost over ours is at least `bound`. ``"within"``: ours over the
-        peer's is at most `bound`.
+        ``"faster"``: the cost of the peer divided by our cost is at least `bound`. ``"within"``:
+        our cost divided by the cost of the peer is at most `bound`.
     bound : float or None
     """
 
@@ -43,11 +43,11 @@ class Goal:
     bound: float | None = None
 
     def ratio(self, own, peer):
-        """The two costs as the ratio that the goal speaks of."""
+        """The ratio of the two costs that the goal bounds."""
         return peer / own if self.kind == "faster" else own / peer
 
     def is_met(self, ratio, spread=0.0):
-        """Whether a ratio is good enough, give or take a spread; None where nothing was asked."""
+        """Whether a ratio meets the bound within a spread; None if there is no bound."""
         if self.bound is None:
             return None
         if self.kind == "faster":
@@ -61,7 +61,7 @@ class Goal:
 
 
 class Check(NamedTuple):
-    """How far apart two sides are, and how far they may be."""
+    """The difference between the results of two sides, and the largest allowed difference."""
 
     what: str
     difference: float
@@ -69,11 +69,11 @@ class Check(NamedTuple):
 
     @property
     def holds(self):
-        return bool(self.difference <= self.tolerance)  # not where it is not a number
+        return bool(self.difference <= self.tolerance)  # false for NaN
 
 
 def compared(what, actual, expected, tolerance):
-    """Check of the largest difference, relative to the largest expected number."""
+    """A check of the largest difference, relative to the largest expected number."""
     actual = np.concatenate([np.ravel(array) for array in actual]).astype(np.float64)
     expected = np.concatenate([np.ravel(array) for array in expected]).astype(np.float64)
     difference = np.abs(actual - expected).max() / np.abs(expected).max()
@@ -82,18 +82,18 @@ def compared(what, actual, expected, tolerance):
 
 @dataclass
 class Measurement:
-    """What each side costs, sample by sample.
+    """The costs of each side, sample by sample.
 
     Attributes
     ----------
     samples : dict of str to list of float
-        By side; `OWN` is among them.
+        Samples of each side. Our side is `OWN`.
     checks : dict of str to Check
-        By peer.
+        Check of each peer.
     unit : {"s", "B"}
         Seconds or bytes.
     left_out : dict of str to str
-        Peers that could not be measured, and why.
+        Peers that could not be measured, with the reasons.
     """
 
     samples: dict
@@ -104,16 +104,17 @@ class Measurement:
 
 @dataclass
 class Sides:
-    """What the sides of a timed work run.
+    """The callables that the sides of a timed work run.
 
     Attributes
     ----------
     runs : dict of str to callable
-        By side; one call is `steps` units of the work.
+        The callable of each side. One call does `steps` units of the work.
     checks, left_out : dict
         As in `Measurement`.
     deducted : dict of str to str
-        What a side cannot help doing beside the work, which is timed and taken off.
+        For a side, the name of a run whose time is measured and subtracted, because the side must
+        do it beside the work.
     """
 
     runs: dict
@@ -125,18 +126,18 @@ class Sides:
 
 @dataclass(frozen=True)
 class Work:
-    """One work and those it is compared with; each of them is a row of the table.
+    """One work and its peers. Each peer is a row of the table.
 
     Attributes
     ----------
     name : str
-        A row is called ``name/peer``.
+        The name of a row is ``name/peer``.
     goals : dict of str to Goal
-        By peer.
+        Goal of each peer.
     measure : callable
-        From `Options` and the names of the peers wanted to a `Measurement`.
+        Function of `Options` and the names of the wanted peers. It returns a `Measurement`.
     is_threaded : bool
-        Whether it is worth measuring on more than one thread.
+        Whether a measurement on more than one thread makes sense.
     """
 
     name: str
@@ -146,7 +147,7 @@ class Work:
 
 
 def timed(prepare, *arguments, most_repeats=None):
-    """The `measure` of a work whose sides are made by ``prepare(*arguments, options, peers)``."""
+    """The `measure` of a work. ``prepare(*arguments, options, peers)`` makes its sides."""
     return partial(_measure_time, partial(prepare, *arguments), most_repeats)
 
 

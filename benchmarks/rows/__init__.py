@@ -1,6 +1,6 @@
 """The rows of the comparison, one file for each kind of work.
 
-A file has a list ``WORKS``; a new one is added to the list below.
+Each file has a list ``WORKS``. A new file must be added to the list below.
 """
 
 from fnmatch import fnmatch

@@ -1,4 +1,4 @@
-"""Batch norm of one batch, forward and backward, without running averages on either side."""
+"""Batch norm of one batch, forward and backward. No side has running averages."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ SHAPES = ((200, 100), (256, 256))
 
 
 def sides(shape, options, peers):
-    """The array functions of the kernels; ``batch_norm`` and its gradient by autograd."""
+    """The array functions of our kernels; PyTorch's ``batch_norm`` with its autograd gradient."""
     import torch
 
     rng = np.random.default_rng(0)

@@ -1,9 +1,10 @@
 """A whole ``fit`` with the defaults, on a noisy problem, against scikit-learn's network.
 
-Both are as they come, each to its own end: our network and ensemble on the raw columns, theirs
-behind a `StandardScaler`. The sizes, batches and epochs of the two differ, so what has to be the
-same is what they are for: our accuracy on other rows is not below theirs by more than
-`LESS_ACCURATE`. The members of the ensemble share the threads that the command leaves them.
+All estimators have their defaults and train to their own end: our network and our ensemble on the
+raw columns, scikit-learn's network behind a `StandardScaler`. The sizes, batches and epochs differ,
+so the check compares accuracies: our accuracy on other rows must not be below scikit-learn's
+accuracy by more than `LESS_ACCURATE`. The members of the ensemble share the threads that the
+command allows.
 """
 
 import numpy as np
@@ -22,7 +23,7 @@ LESS_ACCURATE = 0.01
 
 
 def table():
-    """X and classes: 20 columns of which 10 tell something; every tenth row has a random class."""
+    """X and classes: 20 columns, 10 of them informative; every tenth row has a random class."""
     X, y = make_classification(
         ROWS + TEST_ROWS, 20, n_informative=10, flip_y=0.1, class_sep=0.8, random_state=0
     )
@@ -30,7 +31,7 @@ def table():
 
 
 def measure(ours, options, peers):
-    """Seconds of either ``fit``, in turns, and how far our accuracy is below theirs."""
+    """Seconds of both ``fit`` calls, in turns, and how far our accuracy is below scikit-learn's."""
     X, y = table()
     estimators = {
         OWN: ours(random_state=0),

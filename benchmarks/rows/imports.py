@@ -1,4 +1,4 @@
-"""What importing skbn adds to importing scikit-learn's networks, which it needs itself."""
+"""The time that importing skbn adds to importing scikit-learn's networks, which skbn needs."""
 
 from benchmarks.child import result_of
 from benchmarks.work import OWN, Goal, Measurement, Work
@@ -14,7 +14,7 @@ print(json.dumps([time.perf_counter() - begin, between - begin]))
 
 
 def measure(options, peers):
-    """Both imports, and the first of them alone; a first process fills the disk's cache."""
+    """Both imports, and scikit-learn's import alone. A first process fills the disk cache."""
     result_of(CODE)
     both, first = zip(*(result_of(CODE) for _ in range(options.repeats)), strict=True)
     return Measurement({OWN: list(both), "sklearn.neural_network": list(first)})

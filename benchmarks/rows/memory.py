@@ -1,7 +1,7 @@
-"""Peak memory of ``fit`` beyond X and what was loaded before, in a process of its own.
+"""Peak memory of ``fit`` beyond X and the loaded modules, in a fresh process.
 
-The table is written in place, so that making it needs no memory beside it. A small fit before
-loads what is loaded once.
+The table is written in place, so making it needs no further memory. A small fit before loads
+everything that is loaded only once.
 """
 
 import sys
@@ -34,10 +34,10 @@ print(json.dumps(peak() - before))
 
 
 def peak():
-    """The most memory this process has held, in bytes.
+    """The largest memory that this process has held, in bytes.
 
-    `ru_maxrss` of Linux also counts the process it was forked from, so the kernel's own record
-    is read there.
+    On Linux `ru_maxrss` also counts the process from which this process was forked. So the record
+    of the kernel is read there.
     """
     if sys.platform == "linux":
         with open("/proc/self/status") as file:
@@ -49,7 +49,7 @@ def peak():
 
 
 def measure(dtype, options, peers):
-    """Bytes of either estimator, in turns."""
+    """Bytes of both estimators, in turns."""
     if sys.platform not in ("linux", "darwin"):
         raise LeftOut("the peak of a process's memory is read on Linux and macOS only")
     samples = {OWN: [], "sklearn": []}

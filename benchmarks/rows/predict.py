@@ -1,4 +1,4 @@
-"""Predicted probabilities of one row, and of many, against the network folded for scikit-learn."""
+"""Predicted probabilities of one row and of many rows, against a folded network in scikit-learn."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ GOALS = {
 
 
 def sides(n, dtype, options, peers):
-    """Ours with batch norm; scikit-learn's network of the same sizes, which predicts the same."""
+    """Our network with batch norm, and scikit-learn's network that makes the same predictions."""
     training = LARGE[0]
     own = MLPWithBatchNormClassifier(
         training.units[1:-1], batch_size=training.batch_size, **AS_UPSTREAM
@@ -23,7 +23,7 @@ def sides(n, dtype, options, peers):
     X, y = training.rows(dtype)
     own.partial_fit(X, y, classes=np.unique(y))
     theirs = own.to_sklearn()
-    # As if it had been trained on these rows: it computes in their dtype.
+    # scikit-learn's network then computes in the dtype of these rows, as after a training on them.
     theirs.coefs_ = [array.astype(dtype) for array in theirs.coefs_]
     theirs.intercepts_ = [array.astype(dtype) for array in theirs.intercepts_]
     X = np.resize(X, (n, X.shape[1]))

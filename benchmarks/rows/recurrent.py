@@ -1,10 +1,10 @@
 """One training step of a recurrent network: forward, loss, backward, Adam, running statistics.
 
 ``recurrent/lstm-full/...`` is a step of the loop that ``fit`` runs on an LSTM with batch norm of
-inputs, states and cells, against PyTorch's ``nn.LSTM`` *without* batch norm, which it has none of;
-``recurrent/lstm-none/...`` is both without. Gated recurrent units and plain cells are reported
-beside them. Gathering the sequences of a batch is included on our side; PyTorch's tensors are cut
-into batches before.
+inputs, states and cells. The peer is PyTorch's ``nn.LSTM``, which has no batch norm. In
+``recurrent/lstm-none/...`` both sides have no batch norm. Gated recurrent units and plain cells are
+reported too. Our side includes the gathering of the sequences of a batch; PyTorch's tensors are
+split into batches before.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ N_STEPS, N_FEATURES, UNITS, N_CLASSES, BATCH_SIZE, N_BATCHES = 128, 9, 100, 6, 6
 SIZES = f"{N_STEPS}x{N_FEATURES}-{UNITS}@{BATCH_SIZE}"
 MODULES = {"lstm": "LSTM", "gru": "GRU", "tanh": "RNN"}
 
-# Long enough for a wrong gradient or optimizer to show in the loss.
+# So many steps that a wrong gradient or optimizer shows in the loss.
 CHECKED_EPOCHS = 3
 SAME = f"loss of {N_BATCHES} batches after {CHECKED_EPOCHS} epochs, both without batch norm"
 
@@ -38,7 +38,7 @@ def random_network(cell, batch_norm, seed=0):
 
 
 def sequences(seed=0):
-    """X of shape (n, steps, features) and class numbers: noise, which nobody learns quickly."""
+    """X of shape (n, steps, features) and class numbers: noise, which is learned slowly."""
     rng = np.random.default_rng(seed)
     n = N_BATCHES * BATCH_SIZE
     X = rng.standard_normal((n, N_STEPS, N_FEATURES), dtype=np.float32)
@@ -46,7 +46,7 @@ def sequences(seed=0):
 
 
 class TorchRecurrentTraining:
-    """A plain loop of Adam's steps over tensors that were cut into batches before."""
+    """A plain loop of Adam steps over tensors that were split into batches before."""
 
     def __init__(self, network, cell, X, y):
         import torch
@@ -70,8 +70,8 @@ class TorchRecurrentTraining:
                 parameter.copy_(torch.from_numpy(values.T.copy()))
             for bias in (self.layer.bias_ih_l0, self.layer.bias_hh_l0, self.head.bias):
                 bias.zero_()
-        # Ours has one bias where PyTorch has two that are added: the second stands still, but for
-        # that of a GRU's candidate.
+        # Our cells have one bias. PyTorch has two biases that are added, so the second one is not
+        # trained, except for the candidate of a GRU.
         moves = torch.zeros_like(self.layer.bias_hh_l0)
         if cell == "gru":
             moves[2 * UNITS :] = 1.0
@@ -101,7 +101,7 @@ def own_training(cell, batch_norm, X, y):
 
 
 def sides(cell, batch_norm, options, peers):
-    """The loop of ``fit``, and PyTorch's."""
+    """The loop of ``fit``, and the loop of PyTorch."""
     X, y = sequences()
     result = Sides({OWN: own_training(cell, batch_norm, X, y).epoch}, steps=N_BATCHES)
     pair = own_training(cell, None, X, y), theirs(cell, X, y)

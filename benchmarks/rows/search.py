@@ -1,7 +1,7 @@
 """A search over eight learning rates with five folds on the digits, the refit included.
 
-Every fit has the same epochs, batches, optimizer and sizes, and shuffles. Ours and skorch's
-network have batch norm, scikit-learn's has none.
+All fits have the same epochs, batches, optimizer and sizes, and shuffle the rows. Our network and
+skorch's network have batch norm. scikit-learn's network has no batch norm.
 """
 
 import warnings
@@ -23,7 +23,7 @@ FIXED_LENGTH = {"max_iter": EPOCHS, "tol": 0.0, "n_iter_no_change": EPOCHS}
 
 
 def sides(options, peers):
-    """The same search of each estimator; they agree if their best scores do."""
+    """The same search for each estimator. The searches agree if their best scores agree."""
     X, y = load_digits(return_X_y=True)
     X = (X / 16.0).astype(np.float32)
     common = {"batch_size": BATCH_SIZE, "random_state": 0, **FIXED_LENGTH}
@@ -48,7 +48,8 @@ def sides(options, peers):
 def run(search, X, y):
     """Search; the best score."""
     with warnings.catch_warnings():
-        # The number of epochs is what makes the work equal.
+        # All sides run a fixed number of epochs, so that they do equal work. scikit-learn warns
+        # then.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return search.fit(X, y).best_score_
 

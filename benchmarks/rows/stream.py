@@ -1,12 +1,14 @@
-"""``partial_fit`` as rows come in, one mini-batch of 200 rows in each call.
+"""``partial_fit`` on a stream of rows, one mini-batch of 200 rows in each call.
 
-``stream/one-batch`` is such a call after the first ones, checks of the data and shuffling
-included. Ours has batch norm and standardizes the columns, scikit-learn's network has and does
-neither. Every call has a mini-batch of its own, cut before. ``stream/one-batch-default`` is the
-same with the defaults of either, whose networks differ.
+``stream/one-batch`` is such a call after the first calls, with the checks of the data and the
+shuffling. Our network has batch norm and standardizes the columns. scikit-learn's network does
+neither. Each call gets a different mini-batch, which was split off before.
+``stream/one-batch-default`` is the same with the defaults of both estimators, whose networks
+differ.
 
-``stream/beside-steps`` is what a call over 200 mini-batches takes beside ``Network.train``, which
-runs the steps; for each mini-batch. It has no peer but a number of microseconds.
+``stream/beside-steps`` is the time that a call over 200 mini-batches takes outside of
+``Network.train``, which runs the steps, divided by the number of mini-batches. Its peer is a fixed
+number of microseconds.
 """
 
 from functools import partial
@@ -28,18 +30,18 @@ BESIDE_STEPS = 6e-6
 
 
 def explicit():
-    """Ours and scikit-learn's, of the same sizes, both shuffling."""
+    """Our estimator and scikit-learn's, of the same sizes. Both shuffle."""
     normalize = AS_UPSTREAM["normalize_input"]
     return estimators(TRAINING, normalize_input=normalize, shuffle=True)
 
 
 def default():
-    """Both as they come."""
+    """Both estimators with their defaults."""
     return MLPWithBatchNormClassifier(random_state=0), MLPClassifier(random_state=0)
 
 
 def one_batch_sides(make, options, peers):
-    """Calls of ``partial_fit`` of both, one for each mini-batch."""
+    """Calls of ``partial_fit`` of both estimators, one for each mini-batch."""
     X, y = TRAINING.rows()
     classes = np.unique(y)
     batches = [
@@ -61,7 +63,7 @@ def one_batch_sides(make, options, peers):
 
 
 def measure_beside_steps(options, peers):
-    """Seconds a mini-batch of a call, less those of ``Network.train`` within the same call."""
+    """Seconds of a call without the seconds of its ``Network.train``, for each mini-batch."""
     X, y = TRAINING.rows()
     own, _ = explicit()
     own.partial_fit(X, y, classes=np.unique(y))
@@ -74,7 +76,7 @@ def measure_beside_steps(options, peers):
         finally:
             seconds.append(perf_counter() - begin)
 
-    # What tells the time stands still while steps are run.
+    # This clock stands still while ``Network.train`` runs steps.
     def clock():
         return perf_counter() - sum(seconds)
 

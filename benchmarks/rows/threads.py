@@ -1,4 +1,4 @@
-"""Two fits at once in two threads: training holds no lock of Python's, so they go side by side."""
+"""Two fits at once in two threads. Training releases the GIL, so the fits run in parallel."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,12 +8,13 @@ from skbn import MLPWithBatchNormClassifier
 
 
 def sides(options, peers):
-    """The same fit in both threads; one of them alone. About 1 where two cores are free."""
+    """Two fits in two threads, and one fit alone. The ratio is about 1 if two cores are free."""
     training = LARGE[0]
     X, y = training.rows()
 
     def fit():
-        # Ends by itself after so few epochs, without a warning that it could go on.
+        # These settings end training after a few epochs, without a warning that it has not
+        # converged.
         mlp = MLPWithBatchNormClassifier(
             training.units[1:-1],
             batch_size=training.batch_size,
@@ -32,5 +33,5 @@ def sides(options, peers):
     return Sides({OWN: two_fits, "one-fit": fit})
 
 
-# BLAS stays on one thread: it would want both cores for itself.
+# BLAS has one thread, because several BLAS threads would use both cores for one fit.
 WORKS = [Work("two-fits", {"one-fit": Goal("within")}, timed(sides), is_threaded=False)]

@@ -1,11 +1,12 @@
 """Time to the test score at which scikit-learn's network ends.
 
-scikit-learn's network has its defaults and standardized inputs; its time is that of ``fit``, up to
-where it stops by itself. Ours has the same sizes and batches, its own standardization, and a
-learning rate that rises and falls once over a planned number of epochs. Its time is that of the
-whole ``fit`` of the first plan of `EPOCHS` that ends at that score or above. In that ours is
-tuned and theirs is not: the plans before it are not counted, they and `SETTINGS` are chosen by
-the test score. Each repeat has a seed of its own, up to `MOST_REPEATS`.
+scikit-learn's network has its defaults and standardized inputs. Its time is the time of ``fit``,
+which stops by itself. Our network has the same sizes and batches, its own standardization, and a
+learning rate that rises and falls once over a planned number of epochs. `EPOCHS` has several plans.
+Our time is the time of the whole ``fit`` of the first plan whose final score is at least
+scikit-learn's score. So our network is tuned and scikit-learn's is not: the time of earlier plans
+is not counted, and the plans and `SETTINGS` were chosen by the test score. Each repeat has a
+different seed, up to `MOST_REPEATS`.
 
 The score is the accuracy, or R2 of real targets, on the published test part or a random quarter.
 """
@@ -36,14 +37,14 @@ SCHEDULE = {
 SETTINGS = {
     "letter": SCHEDULE,
     "adult": SCHEDULE,
-    # Few columns with a few huge numbers: batch norm costs R2 here, a plain network has it.
+    # Few columns with a few huge numbers. Here a network without batch norm has a higher R2.
     "california_housing": {**SCHEDULE, "batch_norm": None},
     "fashion_mnist": SCHEDULE,
 }
 
 
 def measure(name, options, peers):
-    """Both times for each seed; they agree where our score is not below theirs."""
+    """Both times for each seed. The sides agree if our score is not below scikit-learn's."""
     X, X_test, y, y_test, is_classification = load(options.data, name)
     theirs = MLPClassifier if is_classification else MLPRegressor
     ours = MLPWithBatchNormClassifier if is_classification else MLPWithBatchNormRegressor
@@ -67,7 +68,7 @@ def measure(name, options, peers):
 
 
 def fit_seconds(estimator, X, y):
-    """Seconds of a ``fit``, which may end by its number of epochs."""
+    """Seconds of a ``fit``, which may end at its largest number of epochs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         begin = perf_counter()

@@ -1,13 +1,14 @@
 """One training step: forward, loss, backward, Adam, running statistics.
 
-``step/...`` is a step of the loop that ``fit`` runs (gathering the rows of a batch included; no
-shuffling) against a loop of PyTorch's over tensors cut into batches before, and against nothing
-but the matrix products of the same step.
+``step/...`` is a step of the loop that ``fit`` runs, with the gathering of the rows of a batch, but
+without shuffling. The peers are a loop of PyTorch over tensors that were split into batches before,
+and the bare matrix products of the same step.
 
-``partial_fit/...`` is one call of that method over many batches, divided by their number, on both
-sides: the checks of the data are included, shuffling is switched off. scikit-learn's network has
-no batch norm. With two classes both sides have one logistic output. X is float32, and with
-``partial_fit-float64/...`` float64, where scikit-learn computes in float64 and we in float32.
+``partial_fit/...`` is the time of one call of ``partial_fit`` over many batches, divided by the
+number of batches, on both sides. The checks of the data are included, and shuffling is switched
+off. scikit-learn's network has no batch norm. With two classes both sides have one logistic output.
+X is float32. In ``partial_fit-float64/...`` X is float64; then scikit-learn computes in float64,
+and skbn computes in float32.
 """
 
 from itertools import pairwise
@@ -22,13 +23,13 @@ from benchmarks.work import OWN, Goal, LeftOut, Sides, Work, compared, timed
 from skbn import MLPWithBatchNormClassifier
 from skbn.kernels import blas
 
-# Long enough for a wrong gradient or optimizer to show in the loss.
+# So many steps that a wrong gradient or optimizer shows in the loss.
 CHECKED_BATCHES, CHECKED_EPOCHS = 3, 10
 SAME = f"loss of {CHECKED_BATCHES} batches after {CHECKED_EPOCHS} epochs"
 
 
 def step_sides(training, options, peers):
-    """The loop of ``fit``, PyTorch's, and the bare products."""
+    """The loop of ``fit``, the loop of PyTorch, and the bare products."""
     X, y = training.rows()
     own = OwnTraining(glorot_network(training), X, y, training.batch_size)
     sides = Sides({OWN: own.epoch}, steps=training.n_batches)
@@ -59,11 +60,12 @@ def same_training(training, peer):
 
 
 def add_products(sides, training):
-    """Forward, weights' gradient, data's gradient of each layer but the first.
+    """Products of a step: forward, gradient of weights, gradient of data except in the first layer.
 
-    Straight into memory that is there, by SciPy's own door to the BLAS that the kernels call:
-    `skbn.kernels.blas.matmul` makes a new array for each result, which training does not. What
-    the calls themselves cost is measured on as many matrices of one element, and taken off.
+    SciPy's ``sgemm`` writes the results into existing memory. It is the BLAS that the kernels call.
+    `skbn.kernels.blas.matmul` would make a new array for each result, which training does not do.
+    The cost of the calls from Python is measured with as many matrices of one element, and
+    subtracted.
     """
     rng = np.random.default_rng(0)
     factors = []
@@ -90,9 +92,10 @@ def add_products(sides, training):
 
 
 def column_major(factors):
-    """Arguments of `sgemm` for row-major products, and where their results are.
+    """Arguments of `sgemm` for row-major products, and the arrays that receive the results.
 
-    A row-major matrix is the column-major one of its transpose: ``C' = B' A'``.
+    The memory of a row-major matrix is also the column-major memory of its transpose, so ``C' = B'
+    A'`` is computed.
     """
     arguments, results = [], []
     for a, b in factors:
@@ -105,7 +108,7 @@ def column_major(factors):
 
 
 def as_stored(matrix):
-    """A matrix as Fortran would store it, and whether it is to be transposed then."""
+    """A matrix in column-major order, and whether it must be transposed then."""
     return (matrix, False) if matrix.flags.f_contiguous else (matrix.T, True)
 
 
@@ -126,7 +129,7 @@ def partial_fit_sides(training, dtype, options, peers):
 
 
 def same_partial_fit(training, dtype):
-    """Whether ours without batch norm, which begins with their weights, ends at their loss."""
+    """Whether our network without batch norm ends at scikit-learn's loss, from the same weights."""
     n = CHECKED_BATCHES * training.batch_size
     X, y = training.rows(dtype)
     plain, twin = estimators(training, batch_norm=None)
@@ -137,7 +140,7 @@ def same_partial_fit(training, dtype):
 
 
 def estimators(training, shuffle=False, **own):
-    """Ours, with some parameters of its own, and scikit-learn's of the same sizes."""
+    """Our estimator with some further parameters, and scikit-learn's of the same sizes."""
     common = {
         "hidden_layer_sizes": training.units[1:-1],
         "batch_size": training.batch_size,
@@ -166,7 +169,7 @@ def step_work(training, torch, products):
 
 
 def works(training, sklearn, sklearn_float64, torch, products):
-    """The works of one network that scikit-learn has too, with its goals."""
+    """The works of one network against scikit-learn, with the goals."""
     return [
         step_work(training, torch, products),
         Work(

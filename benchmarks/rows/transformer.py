@@ -1,4 +1,4 @@
-"""The transformer on a table that no cache holds, against StandardScaler and one pass over it."""
+"""The transformer on a table larger than any cache, against StandardScaler and one pass."""
 
 import numpy as np
 from sklearn.preprocessing import StandardScaler
@@ -19,14 +19,14 @@ def table(dtype):
 
 
 def moments(scaler):
-    """The statistics of either."""
+    """The statistics of a fitted transformer."""
     if isinstance(scaler, StandardScaler):
         return scaler.mean_, scaler.var_
     return scaler.running_mean_, scaler.running_var_
 
 
 def partial_fit_sides(dtype, options, peers):
-    """A first ``partial_fit`` on the whole table; its sum, which reads it once."""
+    """A first ``partial_fit`` on the whole table, and the sum of the table, which reads it once."""
     X = table(dtype)
     runs = {
         OWN: lambda: BatchNormTransformer().partial_fit(X),
@@ -39,9 +39,9 @@ def partial_fit_sides(dtype, options, peers):
 
 
 def transform_sides(dtype, options, peers):
-    """``transform`` into a new array, which a copy of the table makes too."""
+    """``transform`` into a new array, and a copy of the table, which also makes a new array."""
     X = table(dtype)
-    # The variances that both divide by are to be the same ones.
+    # Both sides must divide by the same variances.
     own = BatchNormTransformer(epsilon=1e-12).fit(X)
     theirs = StandardScaler().fit(X)
     runs = {

@@ -1,1 +1,1 @@
-"""The suite for airspeed velocity (asv), which follows skbn alone from commit to commit."""
+"""The suite for airspeed velocity (asv), which times skbn from commit to commit."""

@@ -29,7 +29,7 @@ class BatchNorm:
         batchnorm.infer(self.x, self.gamma, self.beta, self.mean, self.var)
 
     def track_mean_error(self, shape, dtype):
-        """Largest distance of a normalized column's mean from beta."""
+        """Largest distance of the mean of a normalized column from beta."""
         y = batchnorm.forward(self.x, self.gamma, self.beta)[0]
         return float(np.abs(y.mean(axis=0, dtype=np.float64) - self.beta).max())
 

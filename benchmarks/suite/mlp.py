@@ -75,7 +75,7 @@ class Predict:
 
 
 class Digits:
-    """What speed must not cost."""
+    """Accuracy, which must not drop for speed."""
 
     def track_test_accuracy(self):
         X, y = load_digits(return_X_y=True)

@@ -32,6 +32,6 @@ class Transformer:
         self.fitted.transform(self.X)
 
     def track_variance_error(self, dtype, order):
-        """Largest distance of a running variance from NumPy's, relative to it."""
+        """Largest relative distance of a running variance from NumPy's variance."""
         expected = self.X.var(axis=0, dtype=np.float64)
         return float(np.abs(self.fitted.running_var_ / expected - 1.0).max())

@@ -144,7 +144,7 @@ class Trainers:
         return sum(trainer.loss for trainer in self.trainers) / len(self.trainers)
 
     def record_epoch(self):
-        """Record the last epoch that has runs."""
+        """Record the last epoch of each trainer."""
         for trainer in self.trainers:
             trainer.record_epoch()
 
