@@ -1,8 +1,8 @@
 """Sequences of public data sets, from a directory of ``.npz`` files.
 
 A file has ``X_train``, ``y_train``, ``X_test`` and ``y_test``: sequences of shape (n, steps,
-features), and ``lengths_train`` and ``lengths_test`` where they differ in length; or pictures of
-shape (n, 28, 28).
+features), and ``lengths_train`` and ``lengths_test`` if they differ in length; or pictures of shape
+(n, 28, 28).
 """
 
 import numpy as np

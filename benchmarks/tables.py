@@ -36,7 +36,7 @@ def find(directory, name):
     Raises
     ------
     LeftOut
-        If neither has the table.
+        If the directory and OpenML do not have the table.
     """
     path = directory / f"{name}.npz" if directory is not None else None
     if path is None or not path.exists():

@@ -178,7 +178,7 @@ cdef int _affine_stream "skbn_affine_stream"(
     cdef Py_ssize_t size = <Py_ssize_t> sizeof(floating)
     cdef Py_ssize_t row_lines = d * size // CACHE_LINE + 1
     # Streaming stores write words of 16 bytes. A block has a multiple of four rows, so the bytes of
-    # a block are a multiple of 16, whatever d is.
+    # a block are a multiple of 16 for any d.
     cdef Py_ssize_t block = STREAM_SIZE // d // 4 * 4
     cdef const floating* from_row
     cdef floating* to_row

@@ -69,9 +69,9 @@ cdef void inverse_std(
 ) noexcept nogil:
     """1 / sqrt(var + epsilon) for each column; 0 for a column without variance.
 
-    In a column without variance xhat is 0, whatever the reciprocal is. The reciprocal is also a
-    factor of the gradient of x. With epsilon = 1e-5 the factor 1 / sqrt(epsilon) = 316 would
-    blow up the gradient in a column that is constant by chance.
+    In a column without variance xhat is 0 for any reciprocal. The reciprocal is also a factor of
+    the gradient of x. With epsilon = 1e-5 the factor 1 / sqrt(epsilon) = 316 would blow up the
+    gradient in a column that is constant by chance.
     """
     cdef Py_ssize_t j
     for j in range(d):

@@ -52,7 +52,7 @@ INLINE vec SKBN_LEVEL(part_at)(const cell_part* part, long element, long column,
 }
 #define part_at SKBN_LEVEL(part_at)
 
-/* The sum of both parts; the second has an x of NULL where it is 0. */
+/* The sum of both parts. If the second part is 0, its x is NULL. */
 INLINE vec SKBN_LEVEL(sum_at)(
     const cell_part* a, const cell_part* u, long element, long column, long have
 ) {
@@ -66,7 +66,7 @@ static void SKBN_LEVEL(lstm_forward)(
     float* gates, float* c, const float* c_previous, const cell_part* a_of, const cell_part* u_of,
     long n, long d
 ) {
-    /* Copies: stores to the gates cannot change them. */
+    /* The compiler knows that stores to the gates cannot change these copies. */
     const cell_part a = *a_of, u = *u_of;
     for (long k = 0; k < n; k++) {
         const long row = k * 4 * d;
@@ -169,8 +169,8 @@ static void SKBN_LEVEL(lstm_output_backward)(
     }
 }
 
-/* `dh` of NULL: dc is the gradient of c already, and the gradient of o is written. Otherwise dc is
-   tanh c, and nothing stands between c and the output. */
+/* If `dh` is NULL, dc holds the gradient of c, and `gates` has the gradient of o already. Otherwise
+   dc holds tanh c, and no batch norm stands between c and the output. */
 static void SKBN_LEVEL(lstm_backward)(
     float* dc, float* gates, const float* c_previous, const float* dh, const float* dh_later,
     const float* dc_later, long later, long n, long d
@@ -223,8 +223,8 @@ static void SKBN_LEVEL(gru_backward)(
     }
 }
 
-/* Sums over rows: of SUMMED_ROWS in float32, of all of them in float64. Rows are read one behind
-   the other, as the memory has them. */
+/* Sums over rows. Up to SUMMED_ROWS rows are summed in float32, and these sums are added up in
+   float64. Rows are read in the order of the memory. */
 #define SUMMED_ROWS 16
 INLINE void SKBN_LEVEL(add_part)(double* sums, vec x, long have) {
     double buffer[LANES] = {0};

@@ -1,6 +1,6 @@
-/* What the loops of a fused layer are given, and where they are found. layer_loops.h and
-   cell_loops.h have the loops, layer_versions.h compiles them for several instruction sets. All
-   numbers are float32 but the sums.
+/* The arguments of the loops of a fused layer, and the struct of pointers to the loops.
+   layer_loops.h and cell_loops.h have the loops. layer_versions.h compiles the loops for several
+   instruction sets. The sums are float64, and all other numbers are float32.
 */
 #ifndef SKBN_LAYER_H
 #define SKBN_LAYER_H
@@ -12,8 +12,8 @@ enum {
     SKBN_MOMENTS,       /* C = the product; sums of C - C_0 and of its square, C_0 the first row */
     SKBN_GRADIENT       /* C = the product times f'; sums of C and of C (z - hi) */
 };
-/* Activations that are fused. The side values of RECTIFIED (relu) are its outputs, of SMOOTH (silu)
-   its derivatives. */
+/* Activations that are fused. The side values of RECTIFIED (relu) are its outputs. The side values
+   of SMOOTH (silu) are its derivatives. */
 enum { SKBN_IDENTITY, SKBN_RECTIFIED, SKBN_SMOOTH };
 
 struct skbn_epilogue {

@@ -280,8 +280,8 @@ static void SKBN_LEVEL(pack)(
     }
 }
 
-/* C = A B with B packed before, and cache lines of `ahead` asked for between the tiles: other loops
-   than a product wait for memory. A request fills the second cache. */
+/* C = A B with B packed before. Between the tiles, the cache lines of `ahead` are asked for, so
+   that the loops behind the product do not wait for memory. A request fills the second cache. */
 static void SKBN_LEVEL(product_ahead)(
     float* c, const float* a, long a_row, const float* packed, long m, long n, long k,
     const epilogue* e, const struct skbn_ahead* ahead
@@ -411,8 +411,8 @@ static void SKBN_LEVEL(activated)(
 #undef VECTORS
 }
 
-/* g = dy f', with the sums of g and of g (z - hi): the epilogue SKBN_GRADIENT, where no product of
-   a layer above gives dy. dy has d columns, rows dy_row apart; g may be dy. */
+/* g = dy f', with the sums of g and of g (z - hi). This is the epilogue SKBN_GRADIENT for a dy that
+   is not the product of a layer above. dy has d columns, rows dy_row apart; g may be dy. */
 static void SKBN_LEVEL(gradient_sums)(
     float* g, const float* dy, long dy_row, const epilogue* e, long n, long d
 ) {

@@ -1,8 +1,8 @@
 """Mean and biased variance of the columns of a matrix.
 
-All sums are float64, whatever the dtype of ``x`` is. The sums are of deviations from a shift
-that lies among the data, never of raw squares: ``E[x^2] - E[x]^2`` has no correct digit left if
-the mean is 1e8 standard deviations away from 0.
+All sums are float64 for any dtype of ``x``. The sums are of deviations from a shift that lies among
+the data, never of raw squares: ``E[x^2] - E[x]^2`` has no correct digit left if the mean is 1e8
+standard deviations away from 0.
 
 Shapes: ``x`` (n, d) with any strides, statistics (d,), ``sample_weight`` (n,).
 

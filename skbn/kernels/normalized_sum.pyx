@@ -1,4 +1,4 @@
-"""Sums of matrices that are normalized each by itself.
+"""Sums of matrices, where each matrix has its own normalization.
 
     y = gamma * (x - mean) * invstd + beta,  or  y += gamma * (x - mean) * invstd + beta
 
@@ -85,8 +85,8 @@ def combine(
 ):
     """Add normalized rows to other rows in place: ``y += gamma * (x - mean) * invstd + beta``.
 
-    A sum of parts that are normalized each by itself, as in a recurrent cell, needs no memory for
-    the normalized parts.
+    In a sum of parts with their own normalizations, as in a recurrent cell, the normalized parts
+    need no memory.
 
     Parameters
     ----------

@@ -17,8 +17,8 @@ The loops
 Packed sequences are sorted by length (``skbn.kernels.sequences``): the rows of step s belong to the
 first counts[s] sequences. Seen as one row of counts[s] d numbers, number k of step s belongs to the
 same column of the same sequence as number k of step 0. So a step is one loop over numbers side by
-side, which vectorizes whatever d is. BLOCK numbers at a time go through all steps, and their sums
-or maxima stay on the stack.
+side, which vectorizes for any d. BLOCK numbers at a time go through all steps, and their sums or
+maxima stay on the stack.
 
 The sums are float64. A float32 sum of many steps loses what each addition rounds off: over 10,000
 equal steps the relative error of a mean was 1e-4. Here the error is one rounding, 6e-8.
@@ -130,7 +130,8 @@ cdef void _write_rows(
 cdef inline Py_ssize_t _size(
     const Steps* steps, Py_ssize_t step, Py_ssize_t start, Py_ssize_t d,
 ) noexcept nogil:
-    # Numbers of a step in the block from `start` on; below 1 where no sequence of it has the step.
+    # Numbers of a step in the block from `start` on; below 1 if no sequence of the block has the
+    # step.
     return min(<Py_ssize_t> BLOCK, steps.counts[step] * d - start)
 
 

@@ -1,9 +1,11 @@
-/* Loops compiled for several instruction sets, of which the processor chooses when it loads them.
+/* Loops compiled for several instruction sets. The version for the processor is chosen when the
+   extension is loaded.
 
-   GCC 12 on x86-64 Linux writes all versions of a function and the choice among them for
-   target_clones. The attribute stands on a declaration of the C function that Cython makes of a
-   fused one: the one for float is called __pyx_fuse_0<name>, that for double __pyx_fuse_1<name>.
-   Elsewhere, and where SKBN_SIMD (an option of setup.py) asks for one level, there is one version.
+   GCC 12 on x86-64 Linux compiles all versions of a function, and the choice among the versions,
+   for the attribute target_clones. The attribute stands on a declaration of the C functions that
+   Cython makes from a function of a fused type. The C function for float is called
+   __pyx_fuse_0<name>, and the C function for double is called __pyx_fuse_1<name>. On other
+   platforms, or if SKBN_SIMD (an option of setup.py) asks for one level, there is one version.
 */
 #ifndef SKBN_SIMD_H
 #define SKBN_SIMD_H

@@ -1,7 +1,7 @@
 """A network: a plan with its parameters and statistics. It can be trained, and it predicts.
 
-`Network` knows neither epochs nor estimators. Its whole state is `plan`, `loss` and three
-arrays (`parameters`, `statistics`, and the number of batches the statistics have seen).
+`Network` does not know epochs or estimators. Its whole state is `plan`, `loss` and three arrays
+(`parameters`, `statistics`, and the number of batches the statistics have seen).
 """
 
 from functools import lru_cache

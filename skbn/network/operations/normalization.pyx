@@ -41,8 +41,8 @@ from skbn.kernels.pointers cimport pointer
 from skbn.network.run cimport Batch
 
 
-# A time step that fewer sequences reach has no statistics of its own, unless all sequences reach
-# it.
+# LEAST_SEQUENCES: a time step that fewer sequences reach has no statistics of its own, unless all
+# sequences reach it.
 cpdef enum:
     LEAST_SEQUENCES = 8
 

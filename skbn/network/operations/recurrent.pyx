@@ -81,7 +81,7 @@ cdef struct Layer:
     Py_ssize_t inputs                   # (n_in) of x in the order of this direction, reversed
     Py_ssize_t a                        # (width) x_t W_x
     Py_ssize_t u                        # (width) h_{t-1} W_h; none if it is added to the gates
-    Py_ssize_t gates                    # (width); a itself where that is not normalized
+    Py_ssize_t gates                    # (width); a itself if a is not normalized
     Py_ssize_t c                        # (d) LSTM: c; GRU: the recurrent part of n
     Py_ssize_t tanh_c                   # (d) LSTM
     Py_ssize_t h                        # (d) outputs, where y has two directions
