@@ -14,7 +14,7 @@ print(json.dumps([time.perf_counter() - begin, between - begin]))
 
 
 def measure(options, peers):
-    """Both imports, and scikit-learn's import alone. A first process fills the disk cache."""
+    """Both imports, and only scikit-learn's import. A first process fills the disk cache."""
     result_of(CODE)
     both, first = zip(*(result_of(CODE) for _ in range(options.repeats)), strict=True)
     return Measurement({OWN: list(both), "sklearn.neural_network": list(first)})

@@ -1,6 +1,6 @@
 """Poolings: the steps of each sequence become one row.
 
-Of a sequence of length l with the rows x_0, ..., x_{l-1}:
+For a sequence of length l with the rows x_0, ..., x_{l-1}:
 
     "last"      y = x_{l-1}. Of two directions, the second half of the columns is taken from x_0,
                 where the direction that reads backwards has read the whole sequence.
@@ -20,8 +20,8 @@ same column of the same sequence as number k of step 0. So a step is one loop ov
 side, which vectorizes for any d. BLOCK numbers at a time go through all steps, and their sums or
 maxima stay on the stack.
 
-The sums are float64. A float32 sum of many steps loses what each addition rounds off: over 10,000
-equal steps the relative error of a mean was 1e-4. Here the error is one rounding, 6e-8.
+The sums are float64. A float32 sum of many steps loses digits by the rounding of each addition:
+over 10,000 equal steps the relative error of a mean was 1e-4. Here the error is one rounding, 6e-8.
 
 The gradient of the maximum goes through the steps in their order, and a dy that has been given to a
 step is replaced by 0. So no array says which step had the maximum.

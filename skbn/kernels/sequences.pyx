@@ -91,7 +91,7 @@ cdef void sequences_write_step(
 
 
 def pack(lengths):
-    """Where the steps of sequences stand in a packed matrix.
+    """The order of sequences, and the places of their steps in a packed matrix.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ class LinearMaps:
             self.waiting = self.waiting[0] * scale, self.waiting[1] * scale + shift
 
     def close(self):
-        """Nothing more goes into the last linear map: an activation stands behind it."""
+        """Close the last linear map: an activation stands behind it, so it takes no affine map."""
         self.is_open = False
 
 

@@ -97,7 +97,7 @@ def plain(plan, scratch):
     """
     plan = _with_relus(plan)
     chain = plan[plan["part"] == NO_PART]
-    # Nobody needs the gradient of the inputs.
+    # The gradient of the inputs is not needed.
     widest = int(chain["n_out"][chain["kind"] != INPUTS].max(initial=1))
     return RunPlan(plan, int((chain["y"] + chain["n_out"]).max()), widest, scratch)
 
@@ -215,7 +215,7 @@ def _place_work(rows, trains):
     # width of the widest data gradient.
     first = rows[0]
     y, stride, columns = first["y"], first["n_out"], first["n_out"]
-    # Nobody needs the gradient of the inputs.
+    # The gradient of the inputs is not needed.
     widest = 1 if first["kind"] == INPUTS else _padded(first["n_out"])
     for row, behind in zip(rows[1:], [*rows[2:], None], strict=True):
         if row["part"] != NO_PART:

@@ -134,7 +134,7 @@ def collect_sequences(
         batch.packed.starts = &no_starts[0]
         stages = [(0, places.n_operations)]
     else:
-        # Nobody reads the outputs of the highest layer.
+        # The outputs of the highest layer are not needed.
         batch.unread = places.plan[last].y
         stages = [(o, o + 1) for o in range(places.n_operations) if places.plan[o].part == NO_PART]
     for first, last in stages:

@@ -334,7 +334,7 @@ def hidden_layers_of(plan):
 
 
 def placement_of(plan):
-    """Where hidden layers are normalized: "before", "after" or None, as in `feed_forward`."""
+    """The `batch_norm` of a plan: "before", "after" or None, as in `feed_forward`."""
     normalized = np.flatnonzero(plan["kind"] == BATCH_NORM)
     if len(normalized) == 0:
         return None

@@ -214,7 +214,7 @@ cdef void backward(
     else:
         for j in range(d):
             gradient[operation.bias + j] += <float> columns.first[j]
-    # Nobody needs the gradient of the inputs.
+    # The gradient of the inputs is not needed.
     if not (memory.plan.kind == INPUTS and operation.x == memory.plan.y):
         layer_data_gradient(operation, memory, batch, <const float*> batch.dy, ld,
                             forward_weights(parameters, operation, memory))

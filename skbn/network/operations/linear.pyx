@@ -45,7 +45,7 @@ cdef void _backward(
     cdef floating* dbias = NULL
     if operation.bias >= 0:
         dbias = gradient + operation.bias
-    # Nobody needs the gradient of the inputs.
+    # The gradient of the inputs is not needed.
     if memory.plan.kind == INPUTS and operation.x == memory.plan.y:
         dx = NULL
     elif floating is float and operation[-1].kind == LAYER:

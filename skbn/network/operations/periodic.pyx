@@ -46,7 +46,7 @@ cdef void _forward(
 cdef void _backward(
     floating* work, const Operation* operation, const Memory* memory, const Batch* batch,
 ) noexcept nogil:
-    # Nobody needs the gradient of the inputs.
+    # The gradient of the inputs is not needed.
     cdef const floating* x = work + operation.x * memory.capacity
     cdef const floating* dy = <const floating*> batch.dy
     cdef const Operation* run = operation + 1

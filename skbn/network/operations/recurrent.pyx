@@ -582,7 +582,7 @@ cdef void _backward(
     cdef const floating* parameters = <const floating*> memory.parameters
     cdef floating* state = <floating*> memory.state
     cdef double* scratch = memory.scratch
-    # Nobody needs the gradient of the inputs.
+    # The gradient of the inputs is not needed.
     cdef floating* dx = NULL if operation.x == memory.plan.y else <floating*> batch.spare
     cdef Py_ssize_t s, last = steps.n_steps, at_once = steps.n_rows
     cdef const floating* h = work + operation.y * memory.capacity
