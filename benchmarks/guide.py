@@ -3,7 +3,7 @@
 python -m benchmarks.guide                # all tables
 python -m benchmarks.guide calibration    # one of them: see TABLES
 
-All data are drawn by scikit-learn, or ship with it. Each table takes one to five minutes.
+scikit-learn generates or contains all data. Each table takes one to five minutes.
 """
 
 import sys
@@ -65,7 +65,7 @@ def half_noise(seed):
 
 
 def pure_noise(seed):
-    """Columns tell nothing about the class; 30 % of the rows have class 1."""
+    """The columns do not depend on the class; 30 % of the rows have class 1."""
     X, _ = make_classification(
         4000, 20, n_informative=5, flip_y=1.0, weights=[0.7], random_state=seed
     )
@@ -111,7 +111,7 @@ def calibration(n_seeds=5):
 
 
 def imbalance(n_seeds=6, n_train=3000):
-    """Scores of 3,000 rows, 6 % of a rare class, in the order in which they are computed below."""
+    """Scores of 3,000 rows, 6 % of a rare class, in the order of the computation below."""
     models = {
         "defaults": network,
         'class_weight="balanced"': lambda s: network(s, class_weight="balanced"),
@@ -156,7 +156,7 @@ def imbalance(n_seeds=6, n_train=3000):
 
 
 def imbalance_of_more_rows():
-    """The same from 15,000 training rows."""
+    """The scores of ``imbalance`` after training on 15,000 rows."""
     imbalance(n_seeds=2, n_train=15000)
 
 
@@ -258,7 +258,7 @@ def parameters():
 
 
 def seeds(n_seeds=8):
-    """R2 of the test rows of the guide's page on parameters: least, greatest, of eight seeds."""
+    """The smallest and the largest R2 of eight seeds on the page of the guide on parameters."""
     X_train, X_test, y_train, y_test = train_test_split(
         *make_friedman1(600, noise=2.0, random_state=0), random_state=0
     )

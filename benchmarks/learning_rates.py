@@ -1,11 +1,11 @@
-"""One network at learning rates over five decades, as scikit-learn has it and as skbn has it.
+"""The networks of skbn and of scikit-learn at learning rates over five decades.
 
     python -m benchmarks.learning_rates        # writes docs/results/learning_rates.json
 
 Accuracy in cross-validation on scikit-learn's digits. All networks have three layers of 64 units.
 Stochastic gradient descent with momentum trains them at a constant learning rate for 20 epochs.
-scikit-learn's network gets standardized inputs. A fit whose loss or weights overflow is a diverged
-fit. The front page of the documentation draws the file.
+scikit-learn's network gets standardized inputs. If the loss or the weights of a fit overflow, the
+fit has diverged. The front page of the documentation draws the file.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def networks(rate, epochs):
 
 
 def measure(rates, epochs, jobs):
-    """The file's content: for each network and learning rate the scores of the folds.
+    """The content of the file: for each network and learning rate the scores of the folds.
 
     The scores of a rate are None if a fit of it diverged.
     """

@@ -319,13 +319,13 @@ def n_layers_of(plan):
 
 
 def hidden_layers_of(plan):
-    """Where `Network.infer` stops for each hidden layer of a multi-layer perceptron.
+    """How many operations `Network.infer` runs for each hidden layer of a multi-layer perceptron.
 
     Returns
     -------
     inputs, outputs : list of int
-        So many operations give the inputs of the activation of a layer, and so many its outputs.
-        Dropout, which does nothing at inference, is not counted.
+        Numbers of operations up to the inputs of the activation of a layer, and up to the outputs
+        of the layer. Dropout is not counted, because it does nothing at inference.
     """
     inputs = [int(position) for position in np.flatnonzero(plan["kind"] == ACTIVATION)]
     # The operation behind the activation is a linear map, dropout, or a batch norm.
