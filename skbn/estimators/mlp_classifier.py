@@ -26,310 +26,367 @@ from skbn.estimators.mlp import PLAIN_PARAMETERS, BaseMLPWithBatchNorm
 class MLPWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPWithBatchNorm):
     """Multi-layer perceptron classifier with batch normalization.
 
-    Minimizes the log loss by stochastic gradient descent or L-BFGS. Parameters, methods and
-    attributes are those of :class:`sklearn.neural_network.MLPClassifier` where both have them.
-    The short name ``skbn.MLPWithBatchNorm`` is this class.
+    A feed-forward network for tables. Training minimizes the log loss by stochastic gradient
+    descent or L-BFGS. Parameters, methods and attributes that
+    :class:`sklearn.neural_network.MLPClassifier` also has mean the same here, but some defaults
+    differ. ``skbn.MLPWithBatchNorm`` is a short name of this class.
 
     Parameters
     ----------
     hidden_layer_sizes : array-like of shape (n_layers - 2,), default=(80, 80, 80)
-        Units of each hidden layer.
+        Number of units of each hidden layer.
 
     activation : str, default='silu'
-        Activation function of the hidden layers: 'identity', 'logistic', 'tanh', 'relu', 'silu',
-        'gelu', 'mish' or 'leaky_relu'. 'silu' is ``x * logistic(x)``, 'gelu' the
-        exact ``x * Phi(x)``, 'mish' ``x * tanh(log(1 + exp(x)))``: smooth relatives of 'relu'
-        that leave no unit dead. 'leaky_relu' has the slope 0.01 below zero.
+        Activation function of the hidden layers. 'identity', 'logistic', 'tanh' and 'relu' are the
+        functions of scikit-learn. 'silu' is ``x * logistic(x)``. 'gelu' is the exact
+        ``x * Phi(x)``, with the normal distribution function Phi. 'mish' is
+        ``x * tanh(log(1 + exp(x)))``. 'silu', 'gelu' and 'mish' are smooth relatives of 'relu' that
+        leave no unit dead. 'leaky_relu' is 'relu' with the slope 0.01 below zero.
 
     solver : {'lbfgs', 'sgd', 'adam', 'rmsprop'}, default='adam'
-        The optimizer: L-BFGS on all rows at once, whose statistics are then those of all rows
-        (for small data); stochastic gradient descent with momentum; Adam [3]_; or RMSProp with
-        momentum [5]_. scikit-learn has no RMSProp: ``to_sklearn`` puts 'adam' in its place.
+        The optimizer. 'lbfgs': L-BFGS on all rows at once, for small data; the batch statistics are
+        then the statistics of all rows. 'sgd': stochastic gradient descent with momentum. 'adam':
+        Adam [3]_. 'rmsprop': RMSProp with momentum [5]_; scikit-learn has no RMSProp, so
+        ``to_sklearn`` replaces 'rmsprop' by 'adam'.
 
     alpha : float, default=0.0001
-        Strength of the L2 penalty on the weights (never on intercepts, gamma or beta), divided
-        by the batch's total weight when added to the loss.
+        Strength of the L2 penalty on the weights. Intercepts, gamma and beta have no penalty. The
+        penalty is divided by the total weight of the mini-batch before it is added to the loss.
 
     batch_size : int or 'auto', default='auto'
-        Rows of a mini-batch. 'auto' is a fiftieth of the rows, rounded to a power of 2, at least
-        32 and at most 128; in scikit-learn's mode ``min(200, n_samples)``. A last mini-batch of
-        one row joins the one before it under batch norm. With batch norm at least 2.
+        Number of rows in a mini-batch. 'auto': a fiftieth of the training rows, rounded to a power
+        of 2, at least 32 and at most 128; in scikit-learn's mode (see ``from_sklearn``)
+        ``min(200, n_samples)``. With ``n_epochs='auto'`` the number of steps is planned for Adam,
+        so larger mini-batches take more epochs and more time. Batch norm needs mini-batches of at
+        least 2 rows. With batch norm a last mini-batch of one row joins the mini-batch before it.
 
     learning_rate : str, default='one_cycle'
-        Schedule of the learning rate: 'constant', 'invscaling', 'adaptive', 'cosine' or
-        'one_cycle'. For ``solver='sgd'``: 'invscaling',
-        ``learning_rate_init / (t + 1) ** power_t`` after t rows; 'adaptive', divided by 5 each
-        time the loss stops improving. For Adam and RMSProp too: 'cosine', from
-        `learning_rate_init` to 0 along half a cosine, which often ends at a better score than a
-        constant one; 'one_cycle', up to `learning_rate_init` for 30 % of the epochs and down
-        again, for few epochs at a high rate. These two run for `n_epochs` epochs whatever the
-        training loss does; ``partial_fit`` takes them for 'constant'.
+        How the learning rate changes during training. 'one_cycle': the rate rises to
+        `learning_rate_init` during the first 30 % of the epochs, and then falls to almost 0; this
+        schedule suits few epochs at a high rate. 'cosine': the rate falls from `learning_rate_init`
+        to 0 along half a cosine, which often ends at a better score than a constant rate.
+        'one_cycle' and 'cosine' are the planned schedules: they run for `n_epochs` epochs whatever
+        the training loss does, and ``partial_fit`` uses a constant rate instead. 'constant': the
+        rate is `learning_rate_init` throughout. 'invscaling', for ``solver='sgd'``: the rate is
+        ``learning_rate_init / (t + 1) ** power_t`` after t rows. 'adaptive', for ``solver='sgd'``:
+        the rate is divided by 5 each time the loss stops improving. Adam and RMSProp use a constant
+        rate under 'invscaling' and 'adaptive'.
 
     learning_rate_init : float or 'auto', default='auto'
-        The (initial, for 'one_cycle' the highest) learning rate. 'auto' is 0.03 for Adam with
-        'cosine' or 'one_cycle', and 0.001 otherwise and in ``partial_fit``.
+        The highest learning rate for ``learning_rate='one_cycle'``, and the initial learning rate
+        for other schedules. 'auto': 0.03 for Adam with 'one_cycle' or 'cosine'; 0.001 otherwise,
+        and in ``partial_fit``. The value 0.001, copied from scikit-learn's default, would be a
+        thirtieth of the highest rate of the default schedule.
 
     power_t : float, default=0.5
-        Exponent of ``learning_rate='invscaling'``.
+        Exponent of the schedule ``learning_rate='invscaling'``.
 
     max_iter : int, default=200
-        Epochs at most, or iterations of L-BFGS, for which 200 may be too few. It bounds `n_epochs`
-        where that is 'auto', and never lengthens it.
+        Maximum number of epochs, or of iterations for ``solver='lbfgs'``, which may need more than
+        200. Under a planned schedule (``learning_rate='one_cycle'`` or ``'cosine'``) `n_epochs` is
+        the number of epochs. `max_iter` then limits ``n_epochs='auto'``: a larger `max_iter` does
+        not lengthen the training, and a number given as `n_epochs` is not limited.
 
     shuffle : bool, default=True
-        Whether the rows are shuffled in each epoch. Rows in the order of time, or
-        sorted by class, make mini-batches that are unlike the whole: with batch norm shuffle
-        them.
+        Whether the rows are shuffled in each epoch. Rows in the order of time, or sorted by class,
+        make mini-batches that are unlike the whole table. Shuffle such rows if the network has
+        batch norm.
 
     random_state : int, RandomState instance or None, default=None
-        Determines the initial weights and the order of the rows. Weights are drawn in the
-        order of scikit-learn's networks. An int gives the same bits in every run on one
-        machine with one thread count.
+        Determines all random numbers: the initial weights, the order of the rows, the held-out rows
+        and the units that `dropout` drops. Weights are drawn in the order of scikit-learn's
+        networks. An int gives the same bits in every run on one machine with one thread count.
 
     tol : float, default=1e-4
-        When the loss has not improved by at least this for `n_iter_no_change` epochs, training
-        ends (or the learning rate falls, with ``learning_rate='adaptive'``). Neither means
-        anything to 'cosine' and 'one_cycle', unless training stops early.
+        Smallest decrease of the training loss that counts as an improvement. Training ends when the
+        loss has not improved by `tol` for more than `n_iter_no_change` epochs; under
+        ``learning_rate='adaptive'`` the learning rate falls instead. With ``early_stopping=True``
+        `tol` is about the score on the validation rows. The schedules 'one_cycle' and 'cosine' run
+        to their last epoch and ignore `tol`. L-BFGS ends when no entry of its projected gradient is
+        larger than `tol`.
 
     verbose : bool, default=False
-        Whether to print the loss of every epoch and, of a planned schedule, how many seconds are
-        left.
+        Whether to print the loss of every epoch. Under the schedules 'one_cycle' and 'cosine' the
+        remaining seconds are printed, too.
 
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the parameters of the previous call (the optimizer starts
-        anew).
+        Whether ``fit`` continues from the weights of the previous call. The optimizer starts anew.
 
     momentum : float, default=0.9
-        Momentum of ``solver='sgd'`` and ``'rmsprop'``, in [0, 1]. Not the momentum of the
-        running statistics, which is `bn_momentum`.
+        Momentum of ``solver='sgd'`` and ``solver='rmsprop'``, in [0, 1]. The momentum of the
+        running statistics of batch norm is another parameter, `bn_momentum`.
 
     nesterovs_momentum : bool, default=True
-        Whether that momentum is Nesterov's, for ``solver='sgd'``.
+        Whether ``solver='sgd'`` uses Nesterov's momentum.
 
     early_stopping : bool or 'auto', default='auto'
-        How validation rows take part: a share of the rows that is held out, or `X_val`. Held-out
-        rows are not trained on later. 'auto': of a planned schedule, 'cosine' or 'one_cycle', the
-        network after the last epoch is kept, unless one of seven earlier checkpoints (after 30, 40,
-        ..., 90 % of the epochs) is better by more than two standard errors. Classifiers do so, and
-        regressors from 1,000 rows on; with fewer than 20 held-out rows, and otherwise, 'auto' is
-        the same as False. True: the epoch with the best score is kept, and without a planned
-        schedule training ends when the score has not improved by `tol` for `n_iter_no_change`
-        epochs.
+        Whether validation rows end the training or choose the network. The validation rows are
+        `X_val`, or a share of the rows (`validation_fraction`) that is held out and not trained on
+        later. False: no row is held out. True: the network after the epoch with the best score is
+        kept; under schedules other than 'one_cycle' and 'cosine' the training also ends when the
+        score has not improved by `tol` for more than `n_iter_no_change` epochs. 'auto': under
+        'one_cycle' and 'cosine' the network after the last epoch is kept, unless one of seven
+        earlier checkpoints (after 30, 40, ..., 90 % of the epochs) is better by more than two
+        standard errors. 'auto' needs at least 20 validation rows, and a regressor without `X_val`
+        needs at least 1,000 rows. Otherwise, and under other schedules, 'auto' is the same as
+        False.
 
     validation_fraction : float, default=0.1
-        Share of the rows held out where no `X_val` is given. Classes keep their shares. Under
-        'auto' the only row of a class is trained on, and with ``shuffle=False`` the last rows are
-        held out.
+        Share of the rows that is held out for validation if no `X_val` is given, in [0, 1). Under
+        ``early_stopping='auto'`` the classes have the same shares in the held-out rows as in all
+        rows, and the only row of a class is always trained on; with ``shuffle=False`` the last rows
+        are held out instead. Under ``early_stopping=True`` the rows are drawn as in scikit-learn:
+        two classes keep their shares, and more classes need not keep them.
 
     beta_1 : float, default=0.9
-        Decay of the first moment estimate of ``solver='adam'``, in [0, 1).
+        Decay rate of the running mean of the gradient (the first moment) for ``solver='adam'``, in
+        [0, 1).
 
     beta_2 : float, default=0.95
-        Decay of the second moment estimate of ``solver='adam'``, and of the squared gradient of
-        ``solver='rmsprop'``, in [0, 1).
+        Decay rate of the running mean of the squared gradient (the second moment) for
+        ``solver='adam'`` and ``solver='rmsprop'``, in [0, 1).
 
     epsilon : float, default=1e-8
-        Numerical stability of ``solver='adam'`` and ``'rmsprop'``. Not the epsilon of batch
-        norm, which is `bn_epsilon`.
+        Small number that keeps ``solver='adam'`` and ``solver='rmsprop'`` from dividing by 0. The
+        epsilon of batch norm is another parameter, `bn_epsilon`.
 
     n_iter_no_change : int, default=10
-        Epochs without an improvement of `tol` that end training.
+        Maximum number of epochs in a row without an improvement by `tol`; one more ends the
+        training. The schedules 'one_cycle' and 'cosine' run to their last epoch and ignore this
+        parameter.
 
     max_fun : int, default=15000
-        Evaluations of the loss at most with ``solver='lbfgs'``.
+        Maximum number of evaluations of the loss for ``solver='lbfgs'``.
 
     n_epochs : int or 'auto', default='auto'
-        Epochs of a planned schedule, ``learning_rate='cosine'`` or ``'one_cycle'``. 'auto' is for
-        Adam the least number of epochs, 20 or more, that makes 2,500 steps (1,000 steps for fewer
-        than 1,000 training rows). Classifiers on fewer than 200 training rows get 20 epochs. For
-        SGD and RMSProp 'auto' is 200 epochs. 'auto' never exceeds `max_iter`; a number is taken as
-        it is. Other schedules, and L-BFGS, have `max_iter` alone.
+        Number of epochs of the schedules ``learning_rate='one_cycle'`` and ``'cosine'``. 'auto':
+        for Adam the smallest number of epochs, at least 20, that makes 2,500 steps, or 1,000 steps
+        with fewer than 1,000 training rows; a classifier with fewer than 200 training rows gets 20
+        epochs. For SGD and RMSProp 'auto' is 200. 'auto' never exceeds `max_iter`. An int: exactly
+        this number of epochs, even above `max_iter`. For other schedules and for L-BFGS `max_iter`
+        alone counts.
 
     scoring : str, callable or None, default=None
-        The score on validation rows: 'loss' (minus the log loss after the temperature, or minus the
-        trained loss), or a scorer of scikit-learn, which gets the weights of the rows where they
-        have some. None is 'loss' where 'auto' of `early_stopping` looks at checkpoints, otherwise
-        accuracy or R2. Without validation rows there is no score.
+        The score on the validation rows. 'loss': minus the log loss after calibration (see
+        `calibrate`) for a classifier, minus the trained loss for a regressor. A name or a callable:
+        a scorer of scikit-learn; the scorer gets the weights of the rows, if the rows have weights.
+        None: 'loss' if ``early_stopping='auto'`` chooses among checkpoints, otherwise the accuracy
+        of a classifier and R2 of a regressor (the negative pinball loss for ``loss='quantile'``).
+        ``early_stopping='auto'`` compares checkpoints by standard errors under 'loss' alone; under
+        another score the best checkpoint is kept. Without validation rows there is no score.
 
     batch_norm : {'before', 'after'} or None, default='before'
-        Whether hidden layers are normalized *before* their activation [1]_ (they then have no
-        intercept, which the batch mean would remove) or *after* it, or not at all.
+        Where batch normalization stands in the hidden layers. 'before': in front of the activation
+        [1]_; the hidden layers then have no intercept, because subtracting the batch mean would
+        remove it. 'after': behind the activation. None: the network has no batch normalization.
 
     bn_momentum : float, default=0.1
-        Weight of the **newest** batch in the running statistics, in (0, 1], as in PyTorch
-        (Keras's ``momentum`` is one minus it). The first batch sets them. ``fit`` replaces
-        them at its end by the exact ones; ``partial_fit`` keeps them.
+        Weight of the **newest** batch in the running statistics of batch norm, in (0, 1], as in
+        PyTorch. Keras's ``momentum`` is one minus this weight. The first batch sets the running
+        statistics. At its end ``fit`` replaces the running statistics by the exact statistics of
+        the training rows; ``partial_fit`` keeps the running statistics.
 
     bn_epsilon : float, default=1e-5
-        Added to the variances that are divided by.
+        Small number that batch norm adds to each variance before it divides by the standard
+        deviation.
 
     normalize_input : {'auto', 'robust', 'smooth_clip', 'standard'} or None, default='auto'
-        The fixed normalization of the columns of `X` in front of the network. 'robust': with the
-        median m and the quartiles of the training rows, t = (x - m) / (q75 - q25) (2 / (max - min)
-        where the quartiles agree, and 0 in a constant column), and then t / sqrt(1 + (t / 3)^2),
-        which lies between -3 and 3 [4]_: neither in training nor later does a huge number harm a
-        column, unless most numbers of the column are equal. 'smooth_clip': the same with mean and
-        deviation, which merge over calls of ``partial_fit`` and keep a sparse `X` sparse; constant
-        columns are only centered. 'standard' uses mean and deviation alone; beside None it is what
-        ``to_sklearn`` can convert. 'auto' is 'robust' in ``fit`` on a dense `X`, and 'smooth_clip'
-        on a sparse `X` and in a new ``partial_fit``. A network keeps its normalization in later
-        calls; 'robust' numbers stay, moments are merged.
+        Fixed normalization of the columns of `X` in front of the network. 'auto': 'robust' for
+        ``fit`` on a dense `X`; 'smooth_clip' for a sparse `X`, and for a network that begins with
+        ``partial_fit``. 'robust': a number x becomes t = (x - m) / (q75 - q25), with the median m
+        and the quartiles of the training rows, and then the smooth clip t / sqrt(1 + (t / 3)^2),
+        which lies between -3 and 3 [4]_. If the quartiles are equal, t is 2 (x - m) / (max - min),
+        and a constant column becomes 0. Huge numbers do no harm under 'robust', neither in training
+        nor later, unless most numbers of the column are equal. 'standard': the mean of the column
+        is subtracted, and the result is divided by the standard deviation; ``to_sklearn`` can
+        convert 'standard' and None alone. 'smooth_clip': 'standard', followed by the smooth clip; a
+        sparse `X` stays sparse. Under 'standard' and 'smooth_clip' a constant column is only
+        centered. None: no normalization. Later calls keep the kind of normalization. The medians
+        and quartiles of 'robust' stay as they are; means and variances are merged with the means
+        and variances of the new rows. So in a stream (``partial_fit``) the means and variances are
+        of all rows seen, and lag behind columns that drift: put a
+        ``BatchNormTransformer(momentum=...)`` in front.
 
     trained_input_scale : bool, default=True
-        Whether each input of the first layer has a factor, trained from 1 at 6 times the learning
-        rate and without decay: columns that do not matter fade [4]_.
+        Whether each input of the first layer has a trained factor. The factors start at 1. They are
+        trained at 6 times the learning rate and without weight decay, so columns that do not matter
+        fade [4]_.
 
     periodic_embedding : float or None, default=1.0
-        The constant c of a periodic embedding of each column [4]_. The normalized number x becomes
-        four inputs of the first layer: three numbers ``V cos(w x + b) + a``, and x. Each column has
-        its own w and b (16 numbers each), V (3 by 16) and a, which are trained without decay; w is
-        drawn with the deviation ``2 pi c / sqrt(n_features)``. A larger c sees finer
-        detail of a column. Columns of one or two values have none, nor have networks that are
-        begun on a sparse `X` or by ``partial_fit``.
+        Constant c of the periodic embedding of the columns [4]_; None: no embedding. The embedding
+        turns the normalized number x of a column into four inputs of the first layer: three numbers
+        ``V cos(w x + b) + a``, and x. Each column has its own w and b (16 numbers each), V (3 by
+        16) and a. All are trained without weight decay. The initial w are drawn with the standard
+        deviation ``2 pi c / sqrt(n_features)``. A larger c shows the network finer detail of a
+        column. Columns of one or two values have no embedding, and neither has a network that
+        begins with ``partial_fit``. A sparse `X` has no embedding either, also if a
+        ``ColumnTransformer`` made it sparse: its ``sparse_threshold=0`` keeps the table dense.
 
     dropout : float, default=0.0
-        Share of the outputs of each hidden layer that is dropped at random in training, in
-        [0, 1): against overfitting.
+        Share of the outputs of each hidden layer that is set to 0 at random in training, in [0, 1).
+        Dropout works against overfitting.
 
     weight_decay : float or 'auto', default='auto'
-        Decoupled decay: before each step weights (never intercepts, gamma, beta, embeddings or
-        factors) shrink by ``learning_rate * weight_decay``. With Adam this is AdamW, where `alpha`
-        would be divided by the gradient's size. 'auto' is 0.1, and 0 with ``solver='lbfgs'``, which
-        takes no other, nor `dropout`.
+        Rate of the decoupled weight decay: before each step the weights are multiplied by
+        ``1 - learning_rate * weight_decay``. Intercepts, gamma, beta, embeddings and the factors of
+        `trained_input_scale` do not decay. Adam with weight decay is AdamW: Adam divides the
+        gradient of the penalty `alpha` by the size of the gradient, but not the weight decay.
+        'auto': 0.1, and 0 for ``solver='lbfgs'``, which accepts neither another weight decay nor
+        `dropout`.
 
     max_grad_norm : float or None, default=None
-        Euclidean norm that the gradient of a mini-batch is scaled down to where it is longer:
-        keeps one bad batch from throwing the weights far away.
+        Largest Euclidean norm of the gradient of a mini-batch. A longer gradient is scaled down to
+        this norm, which keeps one bad batch from throwing the weights far away. None: no limit,
+        which ``solver='lbfgs'`` needs.
 
     init_scale : float, default=1.0
-        Factor on the initial weights (not on intercepts): to see how little a network with
-        batch norm depends on them.
+        Factor on the initial weights, but not on the initial intercepts. Factors other than 1 show
+        how little a network with batch norm depends on its initial weights.
 
     dtype : {'float32', 'float64'} or None, default='float32'
-        What the network computes in; None follows the dtype of `X`.
+        Floating-point type that the network computes in. None: the dtype of `X`.
 
     class_weight : dict, list of dict, 'balanced' or None, default=None
-        Weights of the classes, multiplied into `sample_weight`; 'balanced' is
-        ``n_samples / (n_classes * np.bincount(y))``. Rows set aside for validation carry
-        theirs into the score; a given `X_val` is scored by `sample_weight_val` alone.
+        Weights of the classes, which multiply `sample_weight`. A dict maps classes to weights; a
+        list has one dict for each label. 'balanced': the weights are
+        ``n_samples / (n_classes * np.bincount(y))``. None: all classes have the weight 1. Held-out
+        validation rows keep the weights of their classes in the score. For a given `X_val`
+        `sample_weight_val` alone counts. ``partial_fit`` does not accept 'balanced'.
 
     calibrate : {'auto', False}, default='auto'
-        'auto' fits a temperature to the validation rows of `early_stopping`, if they count as at
-        least 20 rows of equal weight. Raw outputs z, before softmax or logistic, become
-        ``p + (z - p) / temperature_``, where p are the raw outputs that give the shares of the
-        classes in the training rows. The temperature minimizes the log loss and a small penalty.
-        ``predict`` gives the most probable class after this step. On noisy tables that is a rare
-        class less often: for a score of rare classes (F1, recall) take `class_weight`, another
-        threshold (``TunedThresholdClassifierCV``) or False.
+        Whether the probabilities are calibrated on the validation rows of `early_stopping`. 'auto':
+        a temperature is fitted, if the validation rows count as at least 20 rows of equal weight.
+        Raw outputs z (the outputs before softmax or the logistic function) become
+        ``p + (z - p) / temperature_``. Here p are the raw outputs that give the shares of the
+        classes in the training rows. The temperature minimizes the sum of the log loss and a small
+        penalty. ``predict`` gives the most probable class after calibration. On noisy tables
+        ``predict`` then gives a rare class less often. If a score of rare classes matters (F1,
+        recall), set `class_weight`, use another threshold (``TunedThresholdClassifierCV``) or set
+        ``calibrate=False``. False: no temperature is fitted.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The class labels: of the rows of positive weight, or as ``partial_fit`` was given them.
+        The class labels. ``fit`` finds them in the rows of positive weight; ``partial_fit`` takes
+        them from its parameter `classes`.
 
     loss_ : float
-        Loss of the last epoch.
+        Training loss of the last epoch; after ``solver='lbfgs'`` the loss at the end.
 
     best_loss_ : float or None
-        Least loss of an epoch; None with ``early_stopping=True``.
+        Smallest training loss of an epoch. None with ``early_stopping=True``. Does not exist after
+        ``solver='lbfgs'``.
 
     loss_curve_ : list of float
-        Mean training loss of each epoch, penalty included. Like the other curves and scores not
-        after ``solver='lbfgs'``, which has no epochs.
+        Mean training loss of each epoch, including the penalty. This attribute and the other curves
+        and scores do not exist after ``solver='lbfgs'``, which has no epochs.
 
     learning_rate_curve_ : list of float
-        Learning rate of the first mini-batch of each epoch. 'cosine' and 'one_cycle' change the
-        rate within an epoch, too.
+        Learning rate of the first mini-batch of each epoch. The schedules 'one_cycle' and 'cosine'
+        also change the rate within an epoch.
 
     validation_scores_ : list of float or None
-        Score on the validation rows after the epochs `validation_epochs_`; None without validation
+        Scores on the validation rows after the epochs `validation_epochs_`. None without validation
         rows.
 
     validation_loss_curve_ : list of float or None
-        Loss (without the penalty) on the validation rows after the epochs `validation_epochs_`;
+        Losses on the validation rows, without the penalty, after the epochs `validation_epochs_`.
         None without validation rows.
 
     validation_epochs_ : list of int or None
-        The epochs of these scores, counted from 1: the checkpoints, or every epoch.
+        The epochs after which the validation rows were scored, counted from 1. They are the
+        checkpoints under ``early_stopping='auto'``, and otherwise all epochs. None without
+        validation rows.
 
     best_validation_score_ : float or None
-        The best of those scores; under 'auto' of `early_stopping` the best of the last call.
+        Best score on the validation rows. Under ``early_stopping='auto'`` it is the best score of
+        the last call. None without validation rows.
 
     temperature_ : float
-        At least 1; the larger, the closer probabilities are to the class prior. Only where
-        probabilities are calibrated; ``partial_fit`` keeps it.
+        Temperature of the calibrated probabilities, at least 1. The higher the temperature, the
+        closer the probabilities are to the shares of the classes in the training rows. This
+        attribute exists only if the probabilities are calibrated (see `calibrate`). ``partial_fit``
+        keeps the temperature.
 
     t_ : int
-        Rows trained on.
+        Number of rows (or sequences) seen in training. A row counts once in each epoch. 0 after
+        ``solver='lbfgs'``.
 
     coefs_ : list of ndarray of shape (n_in, n_out)
-        Weights of each layer. Views: writing to them changes the network. An embedded column of
-        `X` is four rows of the first.
+        Weights of each layer. The arrays are views: writing to them changes the network. A column
+        of `X` with a periodic embedding has four rows in the first array.
 
     intercepts_ : list of ndarray of shape (n_out,)
-        Intercepts of each layer. Those of hidden layers are 0 and read-only with
-        ``batch_norm='before'``, where beta does their work.
+        Intercepts of each layer. With ``batch_norm='before'`` the intercepts of the hidden layers
+        are 0 and read-only, because the shifts `betas_` take their place.
 
     gammas_ : list of ndarray of shape (d,)
-        Trained scale of each normalized hidden layer.
+        Trained scales (gamma) of each hidden layer with batch norm.
 
     betas_ : list of ndarray of shape (d,)
-        Trained shift of each normalized hidden layer.
+        Trained shifts (beta) of each hidden layer with batch norm.
 
     running_means_ : list of ndarray of shape (d,), float64
-        Means that predictions are normalized by.
+        Means by which batch norm normalizes in predictions, one array for each hidden layer.
 
     running_vars_ : list of ndarray of shape (d,), float64
-        Biased variances that predictions are normalized by.
+        Biased variances by which batch norm normalizes in predictions, one array for each hidden
+        layer.
 
     input_center_ : ndarray of shape (`n_features_in_`,), float64
-        Median of each column of the training rows, with 'robust' inputs.
+        Median of each column of the training rows. Exists under ``normalize_input='robust'``.
 
     input_spread_ : ndarray of shape (`n_features_in_`,), float64
-        Distance of the quartiles of each column of the training rows, with 'robust' inputs.
+        Distance of the quartiles of each column of the training rows; half of the distance of the
+        largest and the smallest number, if the quartiles are equal. Exists under
+        ``normalize_input='robust'``.
 
     input_mean_ : ndarray of shape (`n_features_in_`,), float64
-        Mean of each column of the training rows, with 'standard' and 'smooth_clip' inputs.
+        Mean of each column of the training rows. Exists under ``normalize_input='standard'`` and
+        ``'smooth_clip'``.
 
     input_var_ : ndarray of shape (`n_features_in_`,), float64
-        Biased variance of each column of the training rows, with 'standard' and 'smooth_clip'
-        inputs.
+        Biased variance of each column of the training rows. Exists under
+        ``normalize_input='standard'`` and ``'smooth_clip'``.
 
     input_scale_ : ndarray of shape (n_in,)
-        The trained factor of each of the n_in rows of ``coefs_[0]``, which do not contain it; ones
-        with ``trained_input_scale=False``.
+        Trained factor of each of the n_in inputs of the first layer. ``coefs_[0]`` does not contain
+        these factors. All are 1 with ``trained_input_scale=False``.
 
     embedded_columns_ : ndarray of int
-        The columns of `X` that have a periodic embedding. Each has four rows in ``coefs_[0]``, any
-        other column has one.
+        Numbers of the columns of `X` that have a periodic embedding. Each of these columns has four
+        rows in ``coefs_[0]``, and each other column has one row.
 
     n_features_in_ : int
         Number of columns of `X`.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where `X` had string names.
+        Names of the columns of `X`. Exists if all names are strings.
 
     batch_size_ : int
-        Rows of a mini-batch in the last call, after 'auto'. Not after ``solver='lbfgs'``.
-
-    n_epochs_ : int
-        Epochs at most of the last call, after 'auto'. Not after ``solver='lbfgs'``.
-
-    learning_rate_init_ : float
-        The (initial, for 'one_cycle' the highest) learning rate of the last call, after 'auto'. Not
+        Number of rows in a mini-batch in the last call, after 'auto' is resolved. Does not exist
         after ``solver='lbfgs'``.
 
+    n_epochs_ : int
+        Maximum number of epochs of the last call, after 'auto' is resolved. Does not exist after
+        ``solver='lbfgs'``.
+
+    learning_rate_init_ : float
+        The learning rate `learning_rate_init` of the last call, after 'auto' is resolved: the
+        highest rate for 'one_cycle', and the initial rate for other schedules. Does not exist after
+        ``solver='lbfgs'``.
+
     n_iter_ : int
-        Epochs of the last call.
+        Number of epochs of the last call, or of iterations after ``solver='lbfgs'``.
 
     n_layers_ : int
-        Number of layers, input and output included.
+        Number of layers. The inputs and the outputs count as layers.
 
     n_outputs_ : int
         Number of outputs.
 
     out_activation_ : str
-        Name of the function that links raw outputs to predictions.
+        Name of the function that turns the network's raw outputs into predictions.
 
     See Also
     --------
@@ -338,13 +395,16 @@ class MLPWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPWithBatchNorm):
 
     Notes
     -----
-    The initial weights are Glorot's [2]_. A weight of 2 is the row twice: in the loss always, in
-    batch statistics where weights are moderate. Weights are moderate where none is larger than
-    twice the mean weight, or further above it than three standard deviations; where all rows are
-    one mini-batch, where none is larger than four times the mean weight. Otherwise every row
-    counts alike in batch statistics, but for those lighter than a hundredth of the mean: a heavy
-    row would be normalized by itself. Rows of weight 0 are left out before anything is drawn, but
-    in scikit-learn's mode (``from_sklearn``), which keeps them.
+    The initial weights are drawn as Glorot and Bengio proposed [2]_.
+
+    A row of weight 2 counts like two equal rows: always in the loss, and in batch statistics if the
+    weights are moderate. Weights are moderate if no weight is larger than twice the mean weight,
+    and no weight is further above the mean weight than three standard deviations. If all rows are
+    one mini-batch, weights are moderate if no weight is larger than four times the mean weight. If
+    weights are not moderate, every row counts alike in batch statistics, except that rows lighter
+    than a hundredth of the mean weight count less. The reason is that a heavy row would be
+    normalized by itself. Rows of weight 0 are left out before any random number is drawn.
+    scikit-learn's mode (``from_sklearn``) keeps them.
 
     References
     ----------
@@ -474,18 +534,18 @@ class MLPWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPWithBatchNorm):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows, at least two with batch norm. Need not be scaled.
+            Training rows, at least two with batch norm. The columns need not be scaled.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Class labels, or 0 and 1 for each label.
+            Class labels. For several labels per row: 0 or 1 for each label.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights >= 0 of the rows, in the loss; moderate ones in batch statistics too
+            Weights of the rows, >= 0, for the loss. Moderate weights also count in batch statistics
             (see Notes).
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
-            Validation rows, for `early_stopping`. None: a part of `X` is set aside.
+            Validation rows for `early_stopping`. None: `early_stopping` holds out a part of `X`.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
-            Their targets.
+            Targets of the validation rows.
         sample_weight_val : array-like of shape (n_val,), default=None
-            Their weights, in score and loss.
+            Weights of the validation rows, for the score and the loss.
 
         Returns
         -------
@@ -494,16 +554,20 @@ class MLPWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPWithBatchNorm):
         Raises
         ------
         ValueError
-            If the data are not finite or do not fit each other, if there are too few rows, or
-            if the loss stops being finite. The estimator is then as before the call.
+            If the data are not finite or do not fit each other, if there are too few rows, or if
+            the loss stops being finite and there is no earlier epoch to go back to. The estimator
+            is then as before the call.
 
         Warns
         -----
         ConvergenceWarning
-            If the loss still improves after `max_iter` epochs.
+            If the loss still improves after `max_iter` epochs under a schedule other than
+            'one_cycle' and 'cosine', or after `max_iter` iterations of L-BFGS. If the loss stops
+            being finite and `early_stopping` goes back to an earlier epoch.
         UserWarning
-            On Ctrl-C; the model is that of the last complete block of mini-batches. If `X_val`
-            is given without `early_stopping`.
+            On Ctrl-C: training ends, and the model is the model of the last complete block of
+            mini-batches. If `X_val` is given but `early_stopping` does not use it. If
+            ``shuffle=False`` and the mini-batches are unlike the whole, with batch norm.
         """
         validation = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, validation, incremental=False)
@@ -526,16 +590,18 @@ class MLPWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPWithBatchNorm):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows. A single row is normalized by the running statistics.
+            Training rows. With batch norm a single row is normalized by the running statistics.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Class labels; not all of them need to occur.
+            Class labels. Not all classes need to occur in one call. For several labels per row: 0
+            or 1 for each label.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights >= 0 of the rows.
+            Weights of the rows, >= 0.
         classes : array-like of shape (n_classes,), default=None
-            All class labels. Needed in the first call.
+            All class labels. The first call needs them.
         X_val, y_val, sample_weight_val : default=None
-            Validation rows, as in ``fit``: each call adds to `validation_scores_` and
-            `validation_loss_curve_`. The rows to stop at are the caller's to choose.
+            Validation rows, as in ``fit``. Each call adds one entry to `validation_scores_` and to
+            `validation_loss_curve_`. Training does not stop by itself: the caller decides when to
+            stop.
 
         Returns
         -------
@@ -544,7 +610,7 @@ class MLPWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPWithBatchNorm):
         Raises
         ------
         ValueError
-            As ``fit``, and for a class that is not in `classes`.
+            For the reasons of ``fit``, and if `y` has a class that is not in `classes`.
         """
         validation = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, validation, incremental=True, classes=classes)

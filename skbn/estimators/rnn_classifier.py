@@ -27,307 +27,360 @@ from skbn.estimators.rnn import BaseRNNWithBatchNorm
 class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
     """Recurrent network with batch normalization per time step, for classes of sequences.
 
-    Long short-term memory, gated recurrent units or plain units; the class follows from the
-    last state, or from the mean or maximum of all states. Statistics are taken across the batch
-    for each time step, never across time steps unless that is asked for. Minimizes the log loss by
-    stochastic gradient descent or L-BFGS.
+    A network of long short-term memory, gated recurrent units or plain units. The class follows
+    from the last state, or from the mean or the maximum of all states. Batch norm takes its
+    statistics across the sequences of a mini-batch, separately for each time step;
+    ``time_statistics='shared'`` takes them across time steps as well. Training minimizes the log
+    loss by stochastic gradient descent or L-BFGS.
 
     Parameters
     ----------
     hidden_layer_sizes : array-like of shape (n_layers - 2,), default=(100,)
-        Units of each recurrent layer, in each direction.
+        Number of units of each recurrent layer in each direction.
 
     cell : {'lstm', 'gru', 'tanh'}, default='lstm'
-        Long short-term memory [8]_, gated recurrent unit [9]_ (the reset gate behind the
-        recurrent product, as in PyTorch), or ``h = tanh(z)``.
+        Kind of the recurrent units. 'lstm': long short-term memory [8]_. 'gru': gated recurrent
+        units [9]_, with the reset gate behind the recurrent product, as in PyTorch. 'tanh': plain
+        units, ``h = tanh(z)``.
 
     bidirectional : bool or 'auto', default='auto'
-        Whether every layer also reads the sequences from their end, by units of its own. Of a
-        shorter sequence the real part alone is reversed. 'auto' is False where `pooling` is 'last',
-        and True otherwise.
+        Whether each layer also reads the sequences backwards, with separate units. Only the real
+        steps of a shorter sequence are reversed, not the NaN behind its end. 'auto': False if
+        `pooling` is 'last', otherwise True.
 
     pooling : {'last', 'mean', 'max', 'mean_max'}, default='mean_max'
-        How the states of the highest layer become the inputs of the output layer. 'last': the
-        state after the last step. 'mean', 'max': mean or maximum of each unit over the real steps
-        of a sequence, both directions included. 'mean_max': the means and the maxima side by side,
-        twice as many inputs.
+        How the states of the last recurrent layer become the inputs of the output layer. 'last':
+        the state after the last step. 'mean': the mean of each unit over the real steps of a
+        sequence. 'max': the maximum of each unit over the real steps. 'mean_max': the means and the
+        maxima side by side, which are twice as many inputs. The units of both directions are
+        pooled.
 
     solver : {'lbfgs', 'sgd', 'adam', 'rmsprop'}, default='adam'
-        The optimizer: L-BFGS on all sequences at once (for small data, and with
-        ``max_grad_norm=None`` only); stochastic gradient descent with momentum; Adam [3]_; or
-        RMSProp with momentum [5]_.
+        The optimizer. 'lbfgs': L-BFGS on all sequences at once, for small data; it needs
+        ``max_grad_norm=None``. 'sgd': stochastic gradient descent with momentum. 'adam': Adam [3]_.
+        'rmsprop': RMSProp with momentum [5]_.
 
     alpha : float, default=0.0001
-        Strength of the L2 penalty on the weights (never on intercepts, gamma or beta), divided
-        by the batch's total weight when added to the loss.
+        Strength of the L2 penalty on the weights. Intercepts, gamma and beta have no penalty. The
+        penalty is divided by the total weight of the mini-batch before it is added to the loss.
 
     batch_size : int or 'auto', default='auto'
-        Sequences of a mini-batch. 'auto' is a fiftieth of them, rounded to a power of 2, at least
-        32 and at most 128. A last mini-batch of fewer than 8 sequences joins the one before it
-        under batch norm. With batch norm at least 2; but in 'full' the noise of each step's
-        statistics goes on to the next, so of fewer than 8 it learns little or nothing.
+        Number of sequences in a mini-batch. 'auto': a fiftieth of the training sequences, rounded
+        to a power of 2, at least 32 and at most 128. Batch norm needs mini-batches of at least 2
+        sequences. With ``batch_norm='full'`` the noise in the statistics of one step is passed on
+        to the next step, so a network with mini-batches of fewer than 8 sequences learns little or
+        nothing. With batch norm a last mini-batch of fewer than 8 sequences joins the mini-batch
+        before it.
 
     learning_rate : str, default='one_cycle'
-        Schedule of the learning rate: 'constant', 'invscaling', 'adaptive', 'cosine' or
-        'one_cycle'. For ``solver='sgd'``: 'invscaling',
-        ``learning_rate_init / (t + 1) ** power_t`` after t rows; 'adaptive', divided by 5 each
-        time the loss stops improving. For Adam and RMSProp too: 'cosine', from
-        `learning_rate_init` to 0 along half a cosine, which often ends at a better score than a
-        constant one; 'one_cycle', up to `learning_rate_init` for 30 % of the epochs and down
-        again, for few epochs at a high rate. These two run for `n_epochs` epochs whatever the
-        training loss does; ``partial_fit`` takes them for 'constant'.
+        How the learning rate changes during training. 'one_cycle': the rate rises to
+        `learning_rate_init` during the first 30 % of the epochs, and then falls to almost 0; this
+        schedule suits few epochs at a high rate. 'cosine': the rate falls from `learning_rate_init`
+        to 0 along half a cosine, which often ends at a better score than a constant rate.
+        'one_cycle' and 'cosine' are the planned schedules: they run for `n_epochs` epochs whatever
+        the training loss does, and ``partial_fit`` uses a constant rate instead. 'constant': the
+        rate is `learning_rate_init` throughout. 'invscaling', for ``solver='sgd'``: the rate is
+        ``learning_rate_init / (t + 1) ** power_t`` after t rows. 'adaptive', for ``solver='sgd'``:
+        the rate is divided by 5 each time the loss stops improving. Adam and RMSProp use a constant
+        rate under 'invscaling' and 'adaptive'.
 
     learning_rate_init : float or 'auto', default='auto'
-        The (initial, for 'one_cycle' the highest) learning rate. 'auto' is 0.01 for
-        Adam with 'cosine' or 'one_cycle', and 0.001 otherwise and in ``partial_fit``.
+        The highest learning rate for ``learning_rate='one_cycle'``, and the initial learning rate
+        for other schedules. 'auto': 0.01 for Adam with 'one_cycle' or 'cosine'; 0.001 otherwise,
+        and in ``partial_fit``. The value 0.001, copied from scikit-learn's perceptrons, would be a
+        tenth of the highest rate of the default schedule.
 
     power_t : float, default=0.5
-        Exponent of ``learning_rate='invscaling'``.
+        Exponent of the schedule ``learning_rate='invscaling'``.
 
     max_iter : int, default=200
-        Epochs at most, or iterations of L-BFGS, for which 200 may be too few. It bounds `n_epochs`
-        where that is 'auto', and never lengthens it.
+        Maximum number of epochs, or of iterations for ``solver='lbfgs'``, which may need more than
+        200. Under a planned schedule (``learning_rate='one_cycle'`` or ``'cosine'``) `n_epochs` is
+        the number of epochs. `max_iter` then limits ``n_epochs='auto'``: a larger `max_iter` does
+        not lengthen the training, and a number given as `n_epochs` is not limited.
 
     shuffle : bool, default=True
-        Whether the rows are shuffled in each epoch. Rows in the order of time, or
-        sorted by class, make mini-batches that are unlike the whole: with batch norm shuffle
-        them.
+        Whether the rows are shuffled in each epoch. Rows in the order of time, or sorted by class,
+        make mini-batches that are unlike the whole table. Shuffle such rows if the network has
+        batch norm.
 
     random_state : int, RandomState instance or None, default=None
-        Determines the initial weights, the order of the sequences, those set aside for validation
-        and what `dropout` drops. An int gives the same bits in every run on one machine with one
-        thread count.
+        Determines all random numbers: the initial weights, the order of the sequences, the held-out
+        sequences and the units that `dropout` drops. An int gives the same bits in every run on one
+        machine with one thread count.
 
     tol : float, default=1e-4
-        When the loss has not improved by at least this for `n_iter_no_change` epochs, training
-        ends (or the learning rate falls, with ``learning_rate='adaptive'``). Neither means
-        anything to 'cosine' and 'one_cycle', unless training stops early.
+        Smallest decrease of the training loss that counts as an improvement. Training ends when the
+        loss has not improved by `tol` for more than `n_iter_no_change` epochs; under
+        ``learning_rate='adaptive'`` the learning rate falls instead. With ``early_stopping=True``
+        `tol` is about the score on the validation rows. The schedules 'one_cycle' and 'cosine' run
+        to their last epoch and ignore `tol`. L-BFGS ends when no entry of its projected gradient is
+        larger than `tol`.
 
     verbose : bool, default=False
-        Whether to print the loss of every epoch and, of a planned schedule, how many seconds are
-        left.
+        Whether to print the loss of every epoch. Under the schedules 'one_cycle' and 'cosine' the
+        remaining seconds are printed, too.
 
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the parameters of the previous call (the optimizer starts
-        anew).
+        Whether ``fit`` continues from the weights of the previous call. The optimizer starts anew.
 
     momentum : float, default=0.9
-        Momentum of ``solver='sgd'`` and ``'rmsprop'``, in [0, 1]. Not the momentum of the
-        running statistics, which is `bn_momentum`.
+        Momentum of ``solver='sgd'`` and ``solver='rmsprop'``, in [0, 1]. The momentum of the
+        running statistics of batch norm is another parameter, `bn_momentum`.
 
     nesterovs_momentum : bool, default=True
-        Whether that momentum is Nesterov's, for ``solver='sgd'``.
+        Whether ``solver='sgd'`` uses Nesterov's momentum.
 
     early_stopping : bool or 'auto', default=False
-        How validation rows take part: a share of the rows that is held out, or `X_val`. Held-out
-        rows are not trained on later. 'auto': of a planned schedule, 'cosine' or 'one_cycle', the
-        network after the last epoch is kept, unless one of seven earlier checkpoints (after 30, 40,
-        ..., 90 % of the epochs) is better by more than two standard errors. Classifiers do so, and
-        regressors from 1,000 rows on; with fewer than 20 held-out rows, and otherwise, 'auto' is
-        the same as False. True: the epoch with the best score is kept, and without a planned
-        schedule training ends when the score has not improved by `tol` for `n_iter_no_change`
-        epochs.
+        Whether validation rows end the training or choose the network. The validation rows are
+        `X_val`, or a share of the rows (`validation_fraction`) that is held out and not trained on
+        later. False: no row is held out. True: the network after the epoch with the best score is
+        kept; under schedules other than 'one_cycle' and 'cosine' the training also ends when the
+        score has not improved by `tol` for more than `n_iter_no_change` epochs. 'auto': under
+        'one_cycle' and 'cosine' the network after the last epoch is kept, unless one of seven
+        earlier checkpoints (after 30, 40, ..., 90 % of the epochs) is better by more than two
+        standard errors. 'auto' needs at least 20 validation rows, and a regressor without `X_val`
+        needs at least 1,000 rows. Otherwise, and under other schedules, 'auto' is the same as
+        False.
 
     validation_fraction : float, default=0.1
-        Share of the rows held out where no `X_val` is given. Classes keep their shares. Under
-        'auto' the only row of a class is trained on, and with ``shuffle=False`` the last rows are
-        held out.
+        Share of the rows that is held out for validation if no `X_val` is given, in [0, 1). Under
+        ``early_stopping='auto'`` the classes have the same shares in the held-out rows as in all
+        rows, and the only row of a class is always trained on; with ``shuffle=False`` the last rows
+        are held out instead. Under ``early_stopping=True`` the rows are drawn as in scikit-learn:
+        two classes keep their shares, and more classes need not keep them.
 
     beta_1 : float, default=0.9
-        Decay of the first moment estimate of ``solver='adam'``, in [0, 1).
+        Decay rate of the running mean of the gradient (the first moment) for ``solver='adam'``, in
+        [0, 1).
 
     beta_2 : float, default=0.95
-        Decay of the second moment estimate of ``solver='adam'``, and of the squared gradient of
-        ``solver='rmsprop'``, in [0, 1).
+        Decay rate of the running mean of the squared gradient (the second moment) for
+        ``solver='adam'`` and ``solver='rmsprop'``, in [0, 1).
 
     epsilon : float, default=1e-8
-        Numerical stability of ``solver='adam'`` and ``'rmsprop'``. Not the epsilon of batch
-        norm, which is `bn_epsilon`.
+        Small number that keeps ``solver='adam'`` and ``solver='rmsprop'`` from dividing by 0. The
+        epsilon of batch norm is another parameter, `bn_epsilon`.
 
     n_iter_no_change : int, default=10
-        Epochs without an improvement of `tol` that end training.
+        Maximum number of epochs in a row without an improvement by `tol`; one more ends the
+        training. The schedules 'one_cycle' and 'cosine' run to their last epoch and ignore this
+        parameter.
 
     max_fun : int, default=15000
-        Evaluations of the loss at most with ``solver='lbfgs'``.
+        Maximum number of evaluations of the loss for ``solver='lbfgs'``.
 
     n_epochs : int or 'auto', default='auto'
-        Epochs of a planned schedule, ``learning_rate='cosine'`` or ``'one_cycle'``. 'auto' is
-        for Adam 100 in one direction and 70 in both, and 200 for SGD and RMSProp, but at most
-        `max_iter`; a number is taken as it is. Other schedules, and L-BFGS, have `max_iter` alone.
+        Number of epochs of the schedules ``learning_rate='one_cycle'`` and ``'cosine'``. 'auto':
+        for Adam 100 if the network reads in one direction, and 70 if it reads in both directions;
+        for SGD and RMSProp 200. 'auto' never exceeds `max_iter`. An int: exactly this number of
+        epochs, even above `max_iter`. For other schedules and for L-BFGS `max_iter` alone counts.
 
     scoring : str, callable or None, default=None
-        The score on validation rows: 'loss' (minus the log loss after the temperature, or minus the
-        trained loss), or a scorer of scikit-learn, which gets the weights of the rows where they
-        have some. None is 'loss' where 'auto' of `early_stopping` looks at checkpoints, otherwise
-        accuracy or R2. Without validation rows there is no score.
+        The score on the validation rows. 'loss': minus the log loss after calibration (see
+        `calibrate`) for a classifier, minus the trained loss for a regressor. A name or a callable:
+        a scorer of scikit-learn; the scorer gets the weights of the rows, if the rows have weights.
+        None: 'loss' if ``early_stopping='auto'`` chooses among checkpoints, otherwise the accuracy
+        of a classifier and R2 of a regressor (the negative pinball loss for ``loss='quantile'``).
+        ``early_stopping='auto'`` compares checkpoints by standard errors under 'loss' alone; under
+        another score the best checkpoint is kept. Without validation rows there is no score.
 
     batch_norm : {'full', 'input'} or None, default='full'
-        What is normalized [1]_: with 'full' [6]_ the contribution of the inputs to the
-        pre-activations, that of the state before, each by itself, and the state of an LSTM in
-        front of the output gate; with 'input' [7]_ the first alone; or nothing.
+        Which values batch norm normalizes [1]_. The pre-activations of a layer are the sum of two
+        contributions: one of the inputs of the step, and one of the state before the step. 'full'
+        [6]_: each of the two contributions by itself, and the cell state of an LSTM in front of the
+        output gate. 'input' [7]_: the contribution of the inputs alone. None: nothing.
 
     time_statistics : {'per_step', 'shared'}, default='per_step'
-        Whether statistics are taken across the batch for each time step by itself, or, of the
-        contribution of the inputs, across the batch and all time steps. Those of the states are
-        per step in any case: how a step was normalized decides what the next one sees. gamma and
-        beta are the same at all time steps.
+        Whether time steps share the statistics of the contribution of the inputs. 'per_step': each
+        time step has its own statistics, taken across the mini-batch. 'shared': one set of
+        statistics is taken across the mini-batch and all time steps. The statistics of the states
+        are per step in any case, because the normalization of one step decides the inputs of the
+        next step. gamma and beta are the same at all time steps.
 
     bn_momentum : float, default=0.1
-        Weight of the **newest** batch in the running statistics, in (0, 1], as in PyTorch
-        (Keras's ``momentum`` is one minus it). The first batch sets them. ``fit`` replaces
-        them at its end by the exact ones; ``partial_fit`` keeps them.
+        Weight of the **newest** batch in the running statistics of batch norm, in (0, 1], as in
+        PyTorch. Keras's ``momentum`` is one minus this weight. The first batch sets the running
+        statistics. At its end ``fit`` replaces the running statistics by the exact statistics of
+        the training rows; ``partial_fit`` keeps the running statistics.
 
     bn_epsilon : float, default=1e-5
-        Added to the variances that are divided by.
+        Small number that batch norm adds to each variance before it divides by the standard
+        deviation.
 
     bn_gamma_init : float, default=0.1
-        Where every gamma starts. At 1 a tanh would saturate from the first step on, and no
-        gradient would reach the steps before [6]_.
+        Initial value of every gamma. With the value 1 a tanh would saturate from the first step on,
+        and no gradient would reach earlier steps [6]_.
 
     normalize_input : {'auto', 'smooth_clip', 'standard'} or None, default='auto'
-        Whether each feature is standardized in front of the network, by the exact (weighted)
-        moments of all real steps of the training sequences. A constant feature is only centered.
-        'smooth_clip', which is 'auto': what comes of that, t, is then t / sqrt(1 + (t / 3)^2),
-        which lies between -3 and 3 [4]_: a huge number to predict from moves a prediction no
-        further than a large one. In training it does move its feature's mean and deviation: where
-        there are numbers beyond some hundred deviations, clip them in front.
+        Fixed normalization of the features in front of the network. 'auto': 'smooth_clip'.
+        'standard': the mean of the feature is subtracted, and the result is divided by the standard
+        deviation. Mean and deviation are the exact (weighted) moments of all real steps of the
+        training sequences. A constant feature is only centered. 'smooth_clip': 'standard', whose
+        result t then becomes t / sqrt(1 + (t / 3)^2), which lies between -3 and 3 [4]_. So in a
+        prediction a huge number has no more effect than a large number. A huge number in the
+        training sequences still changes the mean and the deviation of its feature: clip numbers
+        beyond some hundred deviations before ``fit``. None: no normalization. In a stream
+        (``partial_fit``) mean and deviation are of all sequences seen, and lag behind features that
+        drift: put a ``BatchNormTransformer(momentum=...)`` in front.
 
     dropout : float, default=0.0
-        Share of the outputs of each recurrent layer, at each time step, that is dropped at random
-        in training on their way to the next layer, in [0, 1). Never on the way to the next step. Of
-        the highest layer the outputs of `pooling` are dropped.
+        Share of the outputs of each recurrent layer that is set to 0 at random in training, at each
+        time step, in [0, 1). Only the connections to the next layer are affected, never the
+        connections to the next time step. For the last recurrent layer the outputs of `pooling` are
+        dropped.
 
     weight_decay : float, default=0.0
-        Decoupled decay: before each step weights (never intercepts, gamma or beta) shrink by
-        ``learning_rate * weight_decay``. With Adam this is AdamW, where `alpha` would be
-        divided by the gradient's size. Not with ``solver='lbfgs'``, nor is `dropout`.
+        Rate of the decoupled weight decay: before each step the weights are multiplied by
+        ``1 - learning_rate * weight_decay``. Intercepts, gamma and beta do not decay. Adam with
+        weight decay is AdamW: Adam divides the gradient of the penalty `alpha` by the size of the
+        gradient, but not the weight decay. ``solver='lbfgs'`` accepts neither `weight_decay` nor
+        `dropout`.
 
     max_grad_norm : float or None, default=1.0
-        Euclidean norm that the gradient of a mini-batch is scaled down to where it is longer
-        [10]_.
+        Largest Euclidean norm of the gradient of a mini-batch. A longer gradient is scaled down to
+        this norm [10]_. None: no limit, which ``solver='lbfgs'`` needs.
 
     init_scale : float, default=1.0
-        Factor on the initial weights (not on intercepts): to see how little a network with
-        batch norm depends on them.
+        Factor on the initial weights, but not on the initial intercepts. Factors other than 1 show
+        how little a network with batch norm depends on its initial weights.
 
     dtype : {'float32', 'float64'} or None, default='float32'
-        What the network computes in; None follows the dtype of `X`.
+        Floating-point type that the network computes in. None: the dtype of `X`.
 
     class_weight : dict, list of dict, 'balanced' or None, default=None
-        Weights of the classes, multiplied into `sample_weight`; 'balanced' is
-        ``n_samples / (n_classes * np.bincount(y))``.
+        Weights of the classes, which multiply `sample_weight`. A dict maps classes to weights; a
+        list has one dict for each label. 'balanced': the weights are
+        ``n_samples / (n_classes * np.bincount(y))``. None: all classes have the weight 1.
+        ``partial_fit`` does not accept 'balanced'.
 
     calibrate : {'auto', False}, default='auto'
-        'auto' fits a temperature to the validation rows of `early_stopping`, if they count as at
-        least 20 rows of equal weight. Raw outputs z, before softmax or logistic, become
-        ``p + (z - p) / temperature_``, where p are the raw outputs that give the shares of the
-        classes in the training rows. The temperature minimizes the log loss and a small penalty.
-        ``predict`` gives the most probable class after this step. On noisy tables that is a rare
-        class less often: for a score of rare classes (F1, recall) take `class_weight`, another
-        threshold (``TunedThresholdClassifierCV``) or False.
+        Whether the probabilities are calibrated on the validation rows of `early_stopping`. 'auto':
+        a temperature is fitted, if the validation rows count as at least 20 rows of equal weight.
+        Raw outputs z (the outputs before softmax or the logistic function) become
+        ``p + (z - p) / temperature_``. Here p are the raw outputs that give the shares of the
+        classes in the training rows. The temperature minimizes the sum of the log loss and a small
+        penalty. ``predict`` gives the most probable class after calibration. On noisy tables
+        ``predict`` then gives a rare class less often. If a score of rare classes matters (F1,
+        recall), set `class_weight`, use another threshold (``TunedThresholdClassifierCV``) or set
+        ``calibrate=False``. False: no temperature is fitted.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The class labels: of the sequences of positive weight, or as ``partial_fit`` was given them.
+        The class labels. ``fit`` finds them in the sequences of positive weight; ``partial_fit``
+        takes them from its parameter `classes`.
 
     loss_ : float
-        Loss of the last epoch.
+        Training loss of the last epoch; after ``solver='lbfgs'`` the loss at the end.
 
     best_loss_ : float or None
-        Least loss of an epoch; None with ``early_stopping=True``.
+        Smallest training loss of an epoch. None with ``early_stopping=True``. Does not exist after
+        ``solver='lbfgs'``.
 
     loss_curve_ : list of float
-        Mean training loss of each epoch, penalty included. Like the other curves and scores not
-        after ``solver='lbfgs'``, which has no epochs.
+        Mean training loss of each epoch, including the penalty. This attribute and the other curves
+        and scores do not exist after ``solver='lbfgs'``, which has no epochs.
 
     learning_rate_curve_ : list of float
-        Learning rate of the first mini-batch of each epoch. 'cosine' and 'one_cycle' change the
-        rate within an epoch, too.
+        Learning rate of the first mini-batch of each epoch. The schedules 'one_cycle' and 'cosine'
+        also change the rate within an epoch.
 
     validation_scores_ : list of float or None
-        Score on the validation rows after the epochs `validation_epochs_`; None without validation
+        Scores on the validation rows after the epochs `validation_epochs_`. None without validation
         rows.
 
     validation_loss_curve_ : list of float or None
-        Loss (without the penalty) on the validation rows after the epochs `validation_epochs_`;
+        Losses on the validation rows, without the penalty, after the epochs `validation_epochs_`.
         None without validation rows.
 
     validation_epochs_ : list of int or None
-        The epochs of these scores, counted from 1: the checkpoints, or every epoch.
+        The epochs after which the validation rows were scored, counted from 1. They are the
+        checkpoints under ``early_stopping='auto'``, and otherwise all epochs. None without
+        validation rows.
 
     best_validation_score_ : float or None
-        The best of those scores; under 'auto' of `early_stopping` the best of the last call.
+        Best score on the validation rows. Under ``early_stopping='auto'`` it is the best score of
+        the last call. None without validation rows.
 
     temperature_ : float
-        At least 1; the larger, the closer probabilities are to the class prior. Only where
-        probabilities are calibrated; ``partial_fit`` keeps it.
+        Temperature of the calibrated probabilities, at least 1. The higher the temperature, the
+        closer the probabilities are to the shares of the classes in the training rows. This
+        attribute exists only if the probabilities are calibrated (see `calibrate`). ``partial_fit``
+        keeps the temperature.
 
     t_ : int
-        Rows trained on.
+        Number of rows (or sequences) seen in training. A row counts once in each epoch. 0 after
+        ``solver='lbfgs'``.
 
     coefs_ : list of ndarray of shape (n_in, n_out)
-        Of each layer, in each direction: weights of the inputs, shape (n_in, g * units), and of
-        the state before, (units, g * units), with the g gates side by side (LSTM: i, f, g, o;
-        GRU: r, z, n). Then those of the outputs. Views: writing to them changes the network.
+        Weights of the linear maps, with g gates side by side (LSTM: i, f, g, o; GRU: r, z, n). Each
+        layer has two arrays in each direction: the weights of the inputs, shape (n_in, g * units),
+        and the weights of the state before, shape (units, g * units). The last array has the
+        weights of the output layer. The arrays are views: writing to them changes the network.
 
     intercepts_ : list of ndarray of shape (n_out,)
-        Those of the same maps. Of the inputs' contribution 0 and read-only under batch norm,
-        where beta does their work; of the state's 0 and read-only, but for the candidate of a
-        GRU, shape (units,).
+        Intercepts of the linear maps, in the order of `coefs_`. The intercepts of the inputs are 0
+        and read-only under batch norm, because the shifts `betas_` take their place. The intercepts
+        of the state are 0 and read-only; for a GRU the candidate has an intercept of shape
+        (units,).
 
     gammas_ : list of ndarray of shape (d,)
-        Trained scales. Each layer has one array in each direction for the contribution of the
-        inputs, with ``batch_norm='full'`` one for the contribution of the state, and an LSTM one
-        for its cell state.
+        Trained scales (gamma). Each layer has one array in each direction for the contribution of
+        the inputs. With ``batch_norm='full'`` each layer has one more array for the contribution of
+        the state, and an LSTM has one more for its cell state.
 
     betas_ : list of ndarray of shape (d,)
-        Trained shifts, in the order of `gammas_`. The shift of the contribution of the state would
-        be redundant: it is 0 and read-only.
+        Trained shifts (beta), in the order of `gammas_`. A shift of the contribution of the state
+        would be redundant, so it is 0 and read-only.
 
     running_means_ : list of ndarray of shape (n_steps, d), float64
-        Means that predictions are normalized by, in the order of `gammas_`, step by step. A
-        direction that reads backwards counts from the end. The shape is (1, d) where time steps
-        share their statistics.
+        Means by which batch norm normalizes in predictions, in the order of `gammas_`. Each array
+        has a row for each time step, or one row where time steps share their statistics. A
+        direction that reads backwards counts time steps from the end.
 
     running_vars_ : list of ndarray of shape (n_steps, d), float64
-        Biased variances that predictions are normalized by, in the form of `running_means_`.
+        Biased variances by which batch norm normalizes in predictions, in the form of
+        `running_means_`.
 
     input_mean_ : ndarray of shape (n_features,), float64
-        Mean of each feature over the real steps of the training sequences. Not with
+        Mean of each feature over the real steps of the training sequences. Does not exist with
         ``normalize_input=None``.
 
     input_var_ : ndarray of shape (n_features,), float64
-        Biased variance of each feature over the real steps of the training sequences. Not with
-        ``normalize_input=None``.
+        Biased variance of each feature over the real steps of the training sequences. Does not
+        exist with ``normalize_input=None``.
 
     n_features_in_ : int
-        Features of a time step; for two-dimensional `X` the number of time steps.
+        Number of features of a time step. For a two-dimensional `X` it is the number of time steps.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns of a two-dimensional `X`, where they are strings.
+        Names of the columns of a two-dimensional `X`. Exists if all names are strings.
 
     batch_size_ : int
-        Rows of a mini-batch in the last call, after 'auto'. Not after ``solver='lbfgs'``.
-
-    n_epochs_ : int
-        Epochs at most of the last call, after 'auto'. Not after ``solver='lbfgs'``.
-
-    learning_rate_init_ : float
-        The (initial, for 'one_cycle' the highest) learning rate of the last call, after 'auto'. Not
+        Number of rows in a mini-batch in the last call, after 'auto' is resolved. Does not exist
         after ``solver='lbfgs'``.
 
+    n_epochs_ : int
+        Maximum number of epochs of the last call, after 'auto' is resolved. Does not exist after
+        ``solver='lbfgs'``.
+
+    learning_rate_init_ : float
+        The learning rate `learning_rate_init` of the last call, after 'auto' is resolved: the
+        highest rate for 'one_cycle', and the initial rate for other schedules. Does not exist after
+        ``solver='lbfgs'``.
+
     n_iter_ : int
-        Epochs of the last call.
+        Number of epochs of the last call, or of iterations after ``solver='lbfgs'``.
 
     n_layers_ : int
-        Number of layers, input and output included.
+        Number of layers. The inputs and the outputs count as layers.
 
     n_outputs_ : int
         Number of outputs.
 
     out_activation_ : str
-        Name of the function that links raw outputs to predictions.
+        Name of the function that turns the network's raw outputs into predictions.
 
     See Also
     --------
@@ -337,26 +390,30 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
 
     Notes
     -----
-    Sequences of different length are filled up with NaN behind their end. They are sorted by
-    length and packed step by step, so a step that is not there takes no part in any statistic,
-    state or loss, and costs nothing.
+    Sequences may have different lengths: fill shorter sequences with NaN behind their end. The
+    network sorts the sequences by length and packs them step by step. So a step behind the end of a
+    sequence takes no part in any statistic, state or loss, and costs no time.
 
-    Fewer than 8 sequences of a mini-batch (or less than all, if it is smaller) give a time step no
-    statistics of its own: it is normalized by those of the last step that enough sequences reach.
-    So are, in predictions, steps beyond the longest training sequence. At the end of ``fit`` the
-    statistics are replaced by the exact ones of all training sequences.
+    A time step has its own statistics if at least 8 sequences of the mini-batch reach it (or all
+    sequences of a smaller mini-batch). A time step that fewer sequences reach is normalized by the
+    statistics of the last step that enough sequences reach. In predictions the same holds for steps
+    beyond the longest training sequence. At the end of ``fit`` the running statistics are replaced
+    by the exact statistics of all training sequences.
 
-    Where a mini-batch has no variance at a step (the first rows of pictures are black) the
-    normalized value is 0, and so is the gradient that comes back through it.
+    If a mini-batch has no variance at a step (the first rows of pictures are black), the normalized
+    value is 0, and the gradient that flows back through it is 0.
 
-    Weights of the inputs and the outputs are Glorot's [2]_ at first, those of the state
-    orthogonal in each gate; the forget gate of an LSTM starts with a bias of 1.
+    The initial weights of the inputs and of the outputs are drawn as Glorot and Bengio proposed
+    [2]_. The initial weights of the state are an orthogonal matrix for each gate. The forget gate
+    of an LSTM starts with a bias of 1.
 
-    A weight of 2 is the sequence twice: in the loss always, in batch statistics where weights are
-    moderate. Weights are moderate where none is larger than twice the mean weight, or further
-    above it than three standard deviations; where all sequences are one mini-batch, where none is
-    larger than four times the mean weight. Otherwise every sequence counts alike in batch
-    statistics. Sequences that reach a step are counted whatever their weight, if it is not 0.
+    A sequence of weight 2 counts like two equal sequences: always in the loss, and in batch
+    statistics if the weights are moderate. Weights are moderate if no weight is larger than twice
+    the mean weight, and no weight is further above the mean weight than three standard deviations.
+    If all sequences are one mini-batch, weights are moderate if no weight is larger than four times
+    the mean weight. If weights are not moderate, every sequence counts alike in batch statistics,
+    except that sequences lighter than a hundredth of the mean weight count less. The rule of 8
+    sequences counts every sequence whose weight is not 0.
 
     References
     ----------
@@ -381,7 +438,7 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
 
     Examples
     --------
-    Which of two frequencies do noisy waves of different length have?
+    Noisy waves of different length have one of two frequencies. The classifier tells which:
 
     >>> import numpy as np
     >>> from skbn import RNNWithBatchNormClassifier
@@ -503,19 +560,20 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_steps, n_features) or (n_samples, n_steps)
-            Training sequences, at least two with batch norm; of two dimensions with one feature.
-            Behind the last step of a shorter one all is NaN. Need not be scaled.
+            Training sequences, at least two with batch norm. A two-dimensional `X` has one feature.
+            Fill shorter sequences with NaN behind their last step. The features need not be scaled.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Class labels, or 0 and 1 for each label.
+            Class labels. For several labels per sequence: 0 or 1 for each label.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights >= 0 of the sequences, in the loss; moderate ones in batch statistics too
-            (see Notes).
+            Weights of the sequences, >= 0, for the loss. Moderate weights also count in batch
+            statistics (see Notes).
         X_val : array-like of the form of `X`, default=None
-            Validation sequences, for `early_stopping`. None: a part of `X` is set aside.
+            Validation sequences for `early_stopping`. None: `early_stopping` holds out a part of
+            `X`.
         y_val : array-like of the form of `y`, default=None
-            Their targets.
+            Targets of the validation sequences.
         sample_weight_val : array-like of shape (n_val,), default=None
-            Their weights, in score and loss.
+            Weights of the validation sequences, for the score and the loss.
 
         Returns
         -------
@@ -524,17 +582,20 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
         Raises
         ------
         ValueError
-            If the data are not finite but for NaN behind the end of a sequence, or do not fit each
-            other, if there are too few sequences, or if the loss stops being finite. The estimator
-            is then as before the call.
+            If the data are not finite (NaN behind the end of a sequence is allowed) or do not fit
+            each other, if there are too few sequences, or if the loss stops being finite and there
+            is no earlier epoch to go back to. The estimator is then as before the call.
 
         Warns
         -----
         ConvergenceWarning
-            If the loss still improves after `max_iter` epochs.
+            If the loss still improves after `max_iter` epochs under a schedule other than
+            'one_cycle' and 'cosine', or after `max_iter` iterations of L-BFGS. If the loss stops
+            being finite and `early_stopping` goes back to an earlier epoch.
         UserWarning
-            On Ctrl-C; the model is that of the last complete block of mini-batches. If `X_val`
-            is given without `early_stopping`.
+            On Ctrl-C: training ends, and the model is the model of the last complete block of
+            mini-batches. If `X_val` is given but `early_stopping` does not use it. If
+            ``shuffle=False`` and the mini-batches are unlike the whole, with batch norm.
         """
         validation = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, validation, incremental=False)
@@ -557,17 +618,19 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_steps, n_features) or (n_samples, n_steps)
-            Training sequences. A single one is normalized by the running statistics. Three
-            dimensions may have more steps than before.
+            Training sequences. With batch norm a single sequence is normalized by the running
+            statistics. A three-dimensional `X` may have more steps than in earlier calls.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Class labels, or 0 and 1 for each label.
+            Class labels. Not all classes need to occur in one call. For several labels per
+            sequence: 0 or 1 for each label.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights >= 0 of the sequences.
+            Weights of the sequences, >= 0.
         classes : array-like of shape (n_classes,), default=None
-            All class labels. Needed in the first call.
+            All class labels. The first call needs them.
         X_val, y_val, sample_weight_val : default=None
-            Validation sequences, as in ``fit``: each call adds to `validation_scores_` and
-            `validation_loss_curve_`. The epoch to stop at is the caller's to choose.
+            Validation sequences, as in ``fit``. Each call adds one entry to `validation_scores_`
+            and to `validation_loss_curve_`. Training does not stop by itself: the caller decides
+            when to stop.
 
         Returns
         -------
@@ -576,7 +639,7 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
         Raises
         ------
         ValueError
-            As ``fit``, and for a class that is not in `classes`.
+            For the reasons of ``fit``, and if `y` has a class that is not in `classes`.
         """
         validation = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, validation, incremental=True, classes=classes)
