@@ -1,4 +1,4 @@
-"""The public methods of classifiers on a network: predictions and their score."""
+"""The public methods of classifiers whose model is a network: predictions and their score."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from skbn.estimators.class_targets import ClassTargets
 
 
 class NetworkClassifierMixin(ClassifierMixin):
-    """Mixin of classifiers on a network."""
+    """Mixin with the public methods of classifiers whose model is a network."""
 
     if TYPE_CHECKING:
         classes_: NDArray[Any]
@@ -30,12 +30,14 @@ class NetworkClassifierMixin(ClassifierMixin):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
-            A CSR matrix where the labels of the last fit were sparse.
+            Predicted classes. Several labels per row are a CSR matrix if the labels of the last fit
+            were sparse.
 
         Raises
         ------
         ValueError
-            If `X` is not what was fitted on, or if an output is not a finite number.
+            If `X` does not have the form of the data that were fitted, or if an output is not a
+            finite number.
         NotFittedError
             If nothing was fitted before.
         """
@@ -44,14 +46,14 @@ class NetworkClassifierMixin(ClassifierMixin):
         return fitted._targets.decode(z)
 
     def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
-        """Accuracy: the share of rows whose class, or all of whose labels, are predicted right.
+        """Accuracy: the share of rows whose class is predicted right, or all of whose labels are.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, ...)
             The rows, in the form that ``fit`` takes.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Their classes or labels.
+            True classes or labels.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
 
@@ -62,7 +64,8 @@ class NetworkClassifierMixin(ClassifierMixin):
         Raises
         ------
         ValueError
-            If `X` is not what was fitted on, or does not fit the others.
+            If `X` does not have the form of the data that were fitted, or if `X`, `y` and
+            `sample_weight` have different lengths.
         NotFittedError
             If nothing was fitted before.
         """
@@ -80,13 +83,14 @@ class NetworkClassifierMixin(ClassifierMixin):
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``; for multi-label targets of each label by itself.
-            float32 for float32 `X`, float64 otherwise.
+            Columns are in the order of ``classes_``. Several labels per row have independent
+            probabilities. The dtype is float32 for float32 `X`, and float64 otherwise.
 
         Raises
         ------
         ValueError
-            If `X` is not what was fitted on, or if an output is not a finite number.
+            If `X` does not have the form of the data that were fitted, or if an output is not a
+            finite number.
         NotFittedError
             If nothing was fitted before.
         """
@@ -105,13 +109,14 @@ class NetworkClassifierMixin(ClassifierMixin):
         Returns
         -------
         log_probabilities : ndarray of shape (n_samples, n_classes)
-            From the raw outputs: finite also where a probability is too small for a number. 0
-            where the probability in float32 is 1.
+            Logarithms computed from the raw outputs. They are finite even if a probability is too
+            small for a floating-point number. They are 0 if float32 rounds the probability to 1.
 
         Raises
         ------
         ValueError
-            If `X` is not what was fitted on, or if an output is not a finite number.
+            If `X` does not have the form of the data that were fitted, or if an output is not a
+            finite number.
         NotFittedError
             If nothing was fitted before.
         """

@@ -16,71 +16,76 @@ from skbn.estimators.state import check_numbers
 class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWithBatchNorm):
     """A few perceptrons with batch normalization that see the columns differently, for numbers.
 
-    The members differ in the periodic embedding of the columns [2]_, in their initial weights, and
-    in the rows that they hold out. The ensemble predicts the mean of their predictions. Use it
-    where accuracy matters more than time: a single :class:`MLPWithBatchNormRegressor` takes a third
-    of its time, and has ``coefs_`` and ``to_sklearn``.
+    The ensemble trains several perceptrons, its members, and predicts the mean of their
+    predictions. The members differ in the periodic embedding of the columns [2]_, in their initial
+    weights, and in the rows that they hold out. Use the ensemble where accuracy matters more than
+    time. A single :class:`MLPWithBatchNormRegressor` takes a third of the time, and has ``coefs_``
+    and ``to_sklearn``.
 
     Parameters
     ----------
     estimator : MLPWithBatchNormRegressor or None, default=None
-        The member to clone; None stands for ``MLPWithBatchNormRegressor()``. The ensemble
-        sets its `periodic_embedding` and `random_state`, and does not use its `verbose` and
-        `warm_start`. Its solver must not be 'lbfgs', which has no epochs.
+        The perceptron that is cloned for each member. None: ``MLPWithBatchNormRegressor()``. The
+        ensemble sets the parameters `periodic_embedding` and `random_state` of each member, and
+        does not use the parameters `verbose` and `warm_start`. The solver must not be 'lbfgs',
+        because L-BFGS has no epochs.
 
     periodic_embeddings : array-like of (float or None), default=(None, 1.0, 2.5)
-        One member for each entry: the constant c of its periodic embedding, or None for a member
-        without one. Members of equal entries differ by their seeds and their held-out rows.
+        The constant c of the periodic embedding of each member (see `periodic_embedding` of the
+        perceptron), or None for a member without an embedding. There is one member for each entry.
+        Members with equal entries differ by their seeds and their held-out rows.
 
     n_jobs : int or None, default=None
-        Threads that train the members side by side, each with one thread of the BLAS. The fitted
-        ensemble does not depend on the number. None is the number that the cores,
-        ``OMP_NUM_THREADS`` and threadpoolctl allow, or that ``joblib.parallel_config`` sets; -1 is
-        all cores. In a worker of joblib,
-        as in a search that runs in parallel, None is one thread, and a number is at most the number
-        of threads that joblib leaves to the worker.
+        Number of threads that train the members side by side. Each thread uses one thread of the
+        BLAS. The fitted ensemble does not depend on `n_jobs`. None: the number that
+        ``joblib.parallel_config`` sets, or else the number that the cores, ``OMP_NUM_THREADS`` and
+        threadpoolctl allow. -1: all cores. In a worker of joblib (for example in a search that runs
+        in parallel) None is one thread, and a number is limited to the threads that joblib leaves
+        to the worker.
 
     random_state : int, RandomState instance or None, default=None
-        Determines the seeds of the members: their initial weights, the order of their rows, and the
-        rows that they hold out.
+        Determines the seed of each member, and so its initial weights, the order of its rows and
+        the rows that it holds out.
 
     verbose : bool, default=False
-        Whether to print the mean loss of the members after every epoch and, of a planned schedule,
-        how many seconds are left.
+        Whether to print the mean loss of the members after every epoch. Under the schedules
+        'one_cycle' and 'cosine' the remaining seconds are printed, too.
 
     Attributes
     ----------
     estimators_ : list of MLPWithBatchNormRegressor
-        The fitted members. Their predictions are not clipped.
+        The fitted members. The ensemble clips the predictions of the members to the range of the
+        training targets; the members themselves do not clip.
 
     loss_curve_ : list of float
-        Mean over the members of their training losses in each epoch.
+        Training loss of each epoch, the mean over the members.
 
     learning_rate_curve_ : list of float
-        Learning rate of the first mini-batch of each epoch, in the first member.
+        Learning rate of the first mini-batch of each epoch in the first member.
 
     best_loss_ : float or None
-        Least mean loss of an epoch; None with ``early_stopping=True`` of the members.
+        Smallest mean training loss of an epoch. None if the members have ``early_stopping=True``.
 
     validation_scores_ : list of float or None
-        Score on the validation rows of all members after the epochs `validation_epochs_`; None
+        Scores on the validation rows of all members after the epochs `validation_epochs_`. None
         without validation rows.
 
     validation_loss_curve_ : list of float or None
-        Mean loss (without the penalty) on the validation rows of all members after the epochs
-        `validation_epochs_`; None without validation rows.
+        Losses on the validation rows, without the penalty, after the epochs `validation_epochs_`:
+        the mean over the members. None without validation rows.
 
     validation_epochs_ : list of int or None
-        The epochs of these scores, counted from 1.
+        The epochs after which the validation rows were scored, counted from 1. None without
+        validation rows.
 
     best_validation_score_ : float or None
-        The best of those scores.
+        Best score on the validation rows. None without validation rows.
 
     n_iter_ : int
-        Epochs of the last call.
+        Number of epochs of the last call.
 
     n_epochs_ : int
-        Epochs at most of the last ``fit``, after 'auto'.
+        Maximum number of epochs of the last call, after 'auto' is resolved.
 
     n_outputs_ : int
         Number of outputs of each member.
@@ -89,7 +94,7 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
         Number of columns of `X`.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where `X` had string names.
+        Names of the columns of `X`. Exists if all names are strings.
 
     See Also
     --------
@@ -98,21 +103,24 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
 
     Notes
     -----
-    From 1,000 rows on each member holds out its own random tenth of the rows (`early_stopping` and
-    `validation_fraction` of `estimator`), so every row trains most of the members [1]_. The
-    held-out rows of all members, each predicted by its own member, make one pool. The pool chooses
-    one checkpoint for all members: the last, unless the best one is better by more than half
-    a standard error. With `scoring` other than 'loss' the score is the mean of the members' scores
-    on their own rows. Where `X_val` is given, no row is held out, and the pool is the mean of the
-    members' raw outputs for `X_val`, not clipped. With ``shuffle=False`` all members hold out the
-    last rows, and the pool is their mean, too.
+    Each member holds out its own random tenth of the rows, if there are at least 1,000 rows
+    (parameters `early_stopping` and `validation_fraction` of `estimator`). So every row trains most
+    of the members [1]_. Each member predicts its own held-out rows, and the predictions of all
+    members together make one pool. The pool chooses one checkpoint for all members: the last
+    checkpoint, unless the best checkpoint is better by more than half a standard error.
 
-    No prediction of a member is outside the range of the targets that the ensemble was trained on,
-    so one member that goes astray on an unusual row does not spoil the mean.
+    The pool differs in three cases. With `scoring` other than 'loss' the score is the mean of the
+    members' scores on their own rows. If `X_val` is given, no row is held out, and the pool is the
+    mean of the members' raw outputs for `X_val`, which are not clipped. With ``shuffle=False`` all
+    members hold out the last rows, and the pool is the mean of the members' raw outputs for these
+    rows.
 
-    Callbacks are set on the ensemble, and called in the thread that called ``fit``. The ensemble
-    itself takes `sample_weight` and the validation rows, and hands them to all members. Metadata
-    requests set on `estimator` are ignored: set them on the ensemble.
+    Each prediction of a member is clipped to the range of the targets that the ensemble was trained
+    on. So one member that goes astray on an unusual row does not spoil the mean.
+
+    Set callbacks on the ensemble; they are called in the thread that called ``fit``. The ensemble
+    takes `sample_weight` and the validation rows, and gives them to all members. Set metadata
+    requests on the ensemble, too: requests that are set on `estimator` are ignored.
 
     References
     ----------
@@ -161,17 +169,18 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows, at least two with batch norm. Need not be scaled.
+            Training rows, at least two with batch norm. The columns need not be scaled.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets, in any unit.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights >= 0 of the rows, in the losses; moderate ones in batch statistics too.
+            Weights of the rows, >= 0, for the losses. Moderate weights also count in batch
+            statistics (see the notes of the perceptron).
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
-            Validation rows for all members. None: each member holds out rows of its own.
+            Validation rows for all members. None: each member holds out its own rows.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
-            Their targets.
+            Targets of the validation rows.
         sample_weight_val : array-like of shape (n_val,), default=None
-            Their weights, in score and loss.
+            Weights of the validation rows, for the score and the loss.
 
         Returns
         -------
@@ -180,16 +189,21 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
         Raises
         ------
         ValueError
-            If the data are not finite or do not fit each other, if there are too few rows, or
-            if the loss of a member stops being finite. The ensemble is then as before the call.
+            If the data are not finite or do not fit each other, if there are too few rows, or if
+            the loss of a member stops being finite and there is no earlier epoch to go back to. The
+            ensemble is then as before the call.
 
         Warns
         -----
         ConvergenceWarning
-            If the loss still improves after `max_iter` epochs of a schedule without a plan.
+            If the loss still improves after `max_iter` epochs under a schedule other than
+            'one_cycle' and 'cosine'. If the loss stops being finite and `early_stopping` goes back
+            to an earlier epoch.
         UserWarning
-            On Ctrl-C, which ends the training of all members. Each member keeps the weights of its
-            last complete block of mini-batches. If `X_val` is given and the members do not use it.
+            On Ctrl-C: the training of all members ends, and each member keeps the weights of its
+            last complete block of mini-batches. If `X_val` is given but `early_stopping` of the
+            members does not use it. If ``shuffle=False`` and the mini-batches are unlike the whole,
+            with batch norm.
         """
         given_validation = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given_validation, incremental=False)
@@ -207,19 +221,19 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
     ) -> Self:
         """Train each member for one epoch on the given rows.
 
-        Members go on by themselves: no checkpoint is chosen. The range of the targets grows by the
-        new targets.
+        Each member continues by itself. No checkpoint is chosen. The new targets may widen the
+        range to which predictions are clipped.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows. A single row is normalized by the running statistics.
+            Training rows. With batch norm a single row is normalized by the running statistics.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights >= 0 of the rows.
+            Weights of the rows, >= 0.
         X_val, y_val, sample_weight_val : default=None
-            Validation rows, as in ``fit``: each call adds to `validation_scores_` and
+            Validation rows, as in ``fit``. Each call adds one entry to `validation_scores_` and to
             `validation_loss_curve_`.
 
         Returns
@@ -229,13 +243,13 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
         Raises
         ------
         ValueError
-            As ``fit``.
+            For the reasons of ``fit``, and if `y` has another number of outputs than before.
         """
         given_validation = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given_validation, incremental=True)
 
     def predict_members(self, X: MatrixLike) -> Floats:
-        """Predictions of each member, whose differences tell how sure the ensemble is.
+        """Predictions of each member; their differences tell how sure the ensemble is.
 
         Parameters
         ----------
@@ -245,12 +259,14 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
         Returns
         -------
         y : ndarray of shape (n_members, n_samples) or (n_members, n_samples, n_outputs)
-            In the order of ``estimators_``, clipped to the range of the training targets.
+            Members are in the order of ``estimators_``. Predictions are clipped to the range of the
+            training targets.
 
         Raises
         ------
         ValueError
-            If `X` is not what was fitted on, or if an output is not a finite number.
+            If `X` does not have the form of the rows that were fitted, or if an output is not a
+            finite number.
         NotFittedError
             If nothing was fitted before.
         """
@@ -274,7 +290,7 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
 
     @property
     def _targets(self):
-        """Targets that are predicted as they are: the mean of the members' predictions."""
+        """Targets without a normalization: raw outputs are the mean of the members' predictions."""
         return RealTargets(
             type(self).__name__, "squared_error", self.n_outputs_, is_normalized=False
         )
@@ -283,7 +299,7 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
         return fits[0].targets
 
     def _target_attributes(self, targets, rows):
-        # Plain members keep rows of weight 0, which say nothing of the targets.
+        # Plain members keep rows of weight 0. Such rows must not widen the range of the targets.
         y = rows.targets if rows.sample_weight is None else rows.targets[rows.sample_weight > 0.0]
         if "_target_range" in vars(self):
             y = np.concatenate([y, self._target_range])

@@ -1,10 +1,10 @@
 """The fitted state of an estimator on a network, and how it is read.
 
 The state is plain arrays and numbers. ``coefs_``, ``gammas_`` and the other arrays of a layer are
-views of the flat memory. A view is made when its attribute is read, so views are right after
-unpickling and copying too.
+views of one flat array. A view is made when its attribute is read. So views are also right after
+unpickling and copying.
 
-A public method looks at the state once, by ``_look()``, and reads everything from this copy:
+A public method copies the state once, by ``_look()``, and reads everything from this copy, because
 another thread may fit the estimator while the method runs.
 """
 
@@ -39,7 +39,7 @@ STATE = (
 )
 
 
-# Attributes that are records, and their layouts.
+# Attributes that are NumPy records, and the layout of each.
 LAYOUTS = {"_plan": OPERATION, "_optimizer": OPTIMIZER}
 
 
@@ -120,12 +120,12 @@ class FittedNetwork:
         return copied
 
     def _look(self):
-        """A copy of this estimator as it is now, which another thread does not change.
+        """A copy of the present estimator, which another thread does not change.
 
         Raises
         ------
         NotFittedError
-            If it is not fitted.
+            If this estimator is not fitted.
         """
         fitted = draft_of(self)
         if "_plan" not in vars(fitted):
@@ -134,8 +134,8 @@ class FittedNetwork:
         return fitted
 
     def __getstate__(self):
-        # Records are stored as bytes: NumPy believes the layout of a record in a file, and crashes
-        # where the layout is damaged.
+        # Records are stored as bytes. NumPy trusts the layout of a record in a file, and crashes if
+        # the layout is damaged.
         state = dict(super().__getstate__())
         for name in state.keys() & LAYOUTS.keys():
             state[name] = np.frombuffer(state[name].tobytes(), np.uint8)
@@ -149,18 +149,18 @@ class FittedNetwork:
         for name in vars(self).keys() & LAYOUTS.keys():
             setattr(self, name, records(name, vars(self)[name], LAYOUTS[name]))
         self._check_state(numbers=True)
-        # Parameters in a file that is mapped into memory stay there: processes can share them.
-        # Those that are read-only may lie in a buffer that is shared, too.
+        # Parameters in a file that is mapped into memory stay there, so that processes share them.
+        # Read-only parameters may lie in a shared buffer, so they stay there, too.
         if self._parameters.flags.writeable and not isinstance(self._parameters, np.memmap):
             self._parameters = aligned.moved(self._parameters)
 
     def _check_state(self, numbers=False):
-        """Refuse a fitted state that is not whole; `numbers`: look at every number, too.
+        """Refuse a damaged fitted state; `numbers`: check every number, too.
 
         Raises
         ------
         ValueError
-            Saying what is wrong.
+            The message names the damage.
         """
         refuse_other_format(type(self).__name__, vars(self))
         missing = [name for name in STATE if name not in vars(self)]
@@ -186,10 +186,10 @@ class FittedNetwork:
             raise ValueError(f"The fitted state is damaged: it has no {error.name}.") from error
 
     def _fitted_network(self, every_number=False):
-        """The network, with as many outputs as the targets need.
+        """The network of the fitted state.
 
-        The network checks its plan and its arrays, and the targets check their attributes. A
-        prediction has no time for more checks; `every_number` asks the targets for more.
+        The network checks its plan and its arrays, and the targets check their attributes. With
+        `every_number` the targets check all their numbers, which would slow down a prediction.
         """
         network = Network(
             self._plan,
@@ -204,22 +204,22 @@ class FittedNetwork:
         return network
 
     def _raw_outputs(self, X):
-        """Outputs of the network before the link, in float64, and the dtype of predictions.
+        """Raw outputs of the network in float64, and the dtype of predictions.
 
-        The estimator must not change meanwhile, so call this method of a ``_look()``.
+        The estimator must not change during the call, so call this method of a ``_look()``.
         """
         refuse_masked(X=X)
         return self._outputs_of(self._checked_rows(X))
 
     def _outputs_of(self, X):
-        """The same for checked data."""
+        """The result of `_raw_outputs` for checked data."""
         z = self._infer(self._fitted_network(), self._input_table(X))
         refuse_non_finite(z)
         return z.astype(np.float64, copy=False), np.result_type(X.dtype, z.dtype)
 
 
 def refuse_non_finite(outputs):
-    """Refuse outputs that are not finite, which no prediction follows from."""
+    """Refuse outputs that are not finite, because they have no prediction."""
     if not np.isfinite(outputs).all():
         raise ValueError(
             f"Input X contains a value too large for a network in {outputs.dtype}: an output is "
@@ -229,6 +229,6 @@ def refuse_non_finite(outputs):
 
 
 def _check_digest(layout, digest):
-    # One wrong number in a plan can make another plan, which is whole.
+    # One wrong number in a plan can make another plan that is valid.
     if layout.digest != digest:
         raise ValueError("The fitted state is damaged: its plan is not the plan that was fitted.")

@@ -1,4 +1,4 @@
-"""What the multi-layer perceptrons share: their layers, and the way from and to scikit-learn."""
+"""Base of the multi-layer perceptrons: layers, and conversion from and to scikit-learn."""
 
 from functools import lru_cache
 from numbers import Real
@@ -33,12 +33,13 @@ from skbn.network.plan import (
 )
 from skbn.training.side_by_side import available_threads
 
-# From so many rows on, predictions are faster with the normalization folded into the weights:
-# folding takes a quarter of a millisecond, and saves 2 to 12 percent of the time after it.
+# From this number of rows on, predictions are faster with the normalization folded into the
+# weights. Folding takes a quarter of a millisecond, and saves 2 to 12 percent of the time after it.
 FOLDING_ROWS = 10_000
 
 
-# Values of our own parameters under which a network is scikit-learn's.
+# Values of the parameters that scikit-learn does not have. Under these values a network is the same
+# as scikit-learn's network.
 PLAIN_PARAMETERS = {
     "batch_norm": None,
     "normalize_input": None,
@@ -49,21 +50,21 @@ PLAIN_PARAMETERS = {
 }
 
 
-# Calls of a stream come with the same parameters, and making the plan again takes as long as a
+# The calls of a stream have the same parameters. Making the plan again would take as long as a
 # training step on a mini-batch.
 @lru_cache(maxsize=128)
 def renewed(plan, **parameters):
-    """The plan of a network that is trained further, which is not to be written to.
+    """The plan of a network that is trained further. The returned array must not be written to.
 
-    Layers, the place of batch norm and the way of the inputs stay. All else follows the present
-    parameters.
+    The layers, the place of batch norm, the scales and the embedding of the inputs stay. Everything
+    else follows the present parameters.
 
     Parameters
     ----------
     plan : bytes
-        Of the network as it is.
+        The plan of the network up to now.
     **parameters : dict
-        As `feed_forward` takes them.
+        Parameters of `feed_forward`.
     """
     plan = np.frombuffer(plan, OPERATION)
     return feed_forward(
@@ -103,8 +104,8 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         return column_moments(rows.X, rows.sample_weight, numbers=rows.numbers)
 
     def _auto_input_kind(self, rows, incremental):
-        # The quartiles of the first rows are not the quartiles of a stream, and of a sparse column
-        # they are mostly 0.
+        # The quartiles of the first rows are not the quartiles of a stream. The quartiles of a
+        # sparse column are mostly 0.
         return "smooth_clip" if incremental or issparse(rows.X) else "robust"
 
     def _input_table(self, X, y=None, sample_weight=None):
@@ -138,9 +139,9 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         }
 
     def _draw_weights(self, network, random_state):
-        # Glorot and Bengio (2010). The order is scikit-learn's, weights and then intercept of each
-        # layer, so that one random_state gives the same network. An intercept below a batch norm
-        # is drawn and not used.
+        # Glorot and Bengio (2010). Numbers are drawn in scikit-learn's order, the weights and then
+        # the intercept of each layer, so that the same random_state gives the same network. The
+        # intercept in front of a batch norm is drawn and not used.
         factor = 2.0 if self.activation == "logistic" else 6.0
         weights = views.weights(network.plan, network.parameters)
         biases = views.biases(network.plan, network.parameters)
@@ -166,7 +167,7 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
 
     @property
     def input_scale_(self) -> Floats:
-        """The trained factor of each input of the first layer, shape (n_in,): a view."""
+        """The trained factor of each input of the first layer, a view of shape (n_in,)."""
         return self._view(views.input_scales, "input_scale_", "_parameters")[0]
 
     @property
@@ -187,23 +188,24 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
     def hidden_activations(self, X: MatrixLike, layer: int = -1) -> Floats:
         """Outputs of a hidden layer, as the network computes them for a prediction.
 
-        A layer ends with its activation, or with its batch norm under ``batch_norm="after"``.
-        Batch norm uses the running statistics, and dropout drops nothing. For the last hidden
-        layer, ``hidden_activations(X) @ coefs_[-1] + intercepts_[-1]`` are the raw outputs of the
-        network up to rounding.
+        The outputs of a layer are the outputs of its activation. Under ``batch_norm="after"`` they
+        are the outputs of batch norm, which follows the activation. Batch norm uses the running
+        statistics, and dropout drops nothing. For the last hidden layer,
+        ``hidden_activations(X) @ coefs_[-1] + intercepts_[-1]`` are the raw outputs of the network
+        up to rounding.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows, in the form that ``fit`` takes.
         layer : int, default=-1
-            Number of the hidden layer, counted from 0; a negative number counts from the last
+            Number of the hidden layer, counted from 0. A negative number counts from the last
             hidden layer.
 
         Returns
         -------
         activations : ndarray of shape (n_samples, n_units)
-            In the dtype of the network, which is the dtype of ``coefs_``.
+            Outputs of the units, in the dtype of ``coefs_``.
 
         Raises
         ------
@@ -212,7 +214,8 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         TypeError
             If `layer` is not an integer.
         ValueError
-            If `X` is not what was fitted on, or if an activation is not a finite number.
+            If `X` does not have the form of the rows that were fitted, or if an output is not a
+            finite number.
         NotFittedError
             If nothing was fitted before.
 
@@ -230,14 +233,15 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         return outputs_of_layer(self._look(), X, layer)
 
     def to_sklearn(self) -> Any:
-        """The same network as scikit-learn's plain one, the normalization folded into it.
+        """Convert the network to scikit-learn, with all normalization folded into the weights.
 
         Returns
         -------
         mlp : sklearn.neural_network.MLPClassifier or MLPRegressor
-            Fitted, with the same predictions. It needs nothing of this package. Training can
-            go on there, with a new optimizer. scikit-learn lacks the losses ``"absolute_error"``
-            and ``"quantile"``: they become ``"squared_error"``; ``"rmsprop"`` becomes ``"adam"``.
+            A fitted network with the same predictions, which does not need this package.
+            scikit-learn can train it further, with a new optimizer. Its parameters have
+            scikit-learn's values: ``"absolute_error"`` and ``"quantile"``, losses that scikit-learn
+            lacks, become ``"squared_error"``, and ``"rmsprop"`` becomes ``"adam"``.
 
         Raises
         ------
@@ -267,15 +271,15 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         """This estimator in scikit-learn's mode, with all parameters of `mlp`.
 
         In scikit-learn's mode batch norm and all normalization are off, and the network computes in
-        float64. ``fit`` then trains exactly as the ``fit`` of `mlp` does. ``set_params`` switches
-        normalization on for the next network, not for a network that ``warm_start`` or
-        ``partial_fit`` goes on with. A fitted `mlp` brings its weights and the state of its
-        optimizer.
+        float64. ``fit`` then trains exactly as ``mlp.fit`` does. After ``set_params`` switches
+        normalization on, the next new network has it; a network that ``warm_start`` or
+        ``partial_fit`` continues does not get it. A fitted `mlp` brings its weights and the state
+        of its optimizer.
 
         Parameters
         ----------
         mlp : sklearn.neural_network.MLPClassifier or MLPRegressor
-            Fitted or not; a fitted one brings its weights.
+            The network of scikit-learn, fitted or not.
 
         Returns
         -------
@@ -284,9 +288,9 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
         Raises
         ------
         TypeError
-            If `mlp` is something else.
+            If `mlp` is not a network of the right class of scikit-learn.
         ValueError
-            If it has an activation, solver, loss or other parameter that scikit-learn does not
-            know; the message names it.
+            If `mlp` has an activation, solver, loss or other parameter that scikit-learn itself
+            does not have. The message names it.
         """
         return from_sklearn(cls, mlp, cls._plain_parameters)

@@ -1,4 +1,4 @@
-"""The public methods of regressors on a network: predictions and their score."""
+"""The public methods of regressors whose model is a network: predictions and their score."""
 
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
@@ -9,7 +9,7 @@ from skbn.estimators.real_targets import RealTargets
 
 
 class NetworkRegressorMixin(RegressorMixin):
-    """Mixin of regressors on a network."""
+    """Mixin with the public methods of regressors whose model is a network."""
 
     _kind_of_targets = RealTargets
 
@@ -24,13 +24,14 @@ class NetworkRegressorMixin(RegressorMixin):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            In the target's own unit; float32 for float32 `X` and a network of float32, float64
-            otherwise.
+            Predictions in the target's own unit. The dtype is float32 for float32 `X` and a network
+            of float32, and float64 otherwise.
 
         Raises
         ------
         ValueError
-            If `X` is not what was fitted on, or if a prediction is not a finite number.
+            If `X` does not have the form of the data that were fitted, or if a prediction is not a
+            finite number.
         NotFittedError
             If nothing was fitted before.
         """
@@ -39,14 +40,14 @@ class NetworkRegressorMixin(RegressorMixin):
         return fitted._targets.decode(z, dtype)
 
     def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """R2, the coefficient of determination; of several outputs the mean.
+        """R2, the coefficient of determination, averaged over the outputs.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, ...)
             The rows, in the form that ``fit`` takes.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Their targets.
+            True targets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
 
@@ -57,7 +58,8 @@ class NetworkRegressorMixin(RegressorMixin):
         Raises
         ------
         ValueError
-            If `X` is not what was fitted on, or does not fit the others.
+            If `X` does not have the form of the data that were fitted, or if `X`, `y` and
+            `sample_weight` have different lengths.
         NotFittedError
             If nothing was fitted before.
         """

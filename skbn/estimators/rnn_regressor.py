@@ -199,11 +199,11 @@ class RNNWithBatchNormRegressor(NetworkRegressorMixin, BaseRNNWithBatchNorm):
         output gate. 'input' [7]_: the contribution of the inputs alone. None: nothing.
 
     time_statistics : {'per_step', 'shared'}, default='per_step'
-        Whether time steps share the statistics of the contribution of the inputs. 'per_step': each
-        time step has its own statistics, taken across the mini-batch. 'shared': one set of
-        statistics is taken across the mini-batch and all time steps. The statistics of the states
-        are per step in any case, because the normalization of one step decides the inputs of the
-        next step. gamma and beta are the same at all time steps.
+        Whether time steps share the batch statistics of the contribution of the inputs to the
+        pre-activations. 'per_step': each time step has its own statistics, taken across the
+        mini-batch. 'shared': one set of statistics is taken across the mini-batch and all time
+        steps. The statistics of the states are per step in any case, because the normalization of
+        one step decides the inputs of the next step. gamma and beta are the same at all time steps.
 
     bn_momentum : float, default=0.1
         Weight of the **newest** batch in the running statistics of batch norm, in (0, 1], as in

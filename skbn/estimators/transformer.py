@@ -27,7 +27,7 @@ from skbn.estimators.state import STATE_FORMAT, check_numbers, refuse_other_form
 from skbn.estimators.transaction import draft_of, fitted_draft, published
 from skbn.kernels.affine import affine
 
-# The dtypes that are kept; others become the first.
+# The dtypes that the result keeps. Other dtypes become the first of these dtypes.
 FLOATS = (np.float64, np.float32, np.float16)
 
 
@@ -42,59 +42,61 @@ class BatchNormTransformer(
 
     ``y = gamma * (x - running_mean) / sqrt(running_var + epsilon) + beta``
 
-    With ``momentum=None`` the running averages are the exact moments of all rows seen so far,
-    in whatever order and portions they came: what
-    :class:`~sklearn.preprocessing.StandardScaler` computes. With a number they are
-    exponential averages over mini-batches, as in the batch normalization layers of neural
-    networks.
+    With ``momentum=None`` the running averages are the exact mean and variance of all rows seen so
+    far, in whatever order and portions the rows came.
+    :class:`~sklearn.preprocessing.StandardScaler` computes the same. With a number as `momentum`
+    the running averages are exponential averages over mini-batches, as in the batch normalization
+    layers of neural networks.
 
-    A constant column, and one whose variance rounding alone could have left behind
-    (StandardScaler's bound), is divided by 1: it gives `beta`, and a value not seen before is
-    not blown up.
+    A constant column is divided by 1, so it becomes `beta`, and a new value of the column is not
+    blown up. A column counts as constant if rounding alone could have caused its variance (the
+    bound of StandardScaler).
 
     Parameters
     ----------
     momentum : float in (0, 1], default=None
-        ``None``: running averages are the exact moments of all rows seen. A number: they are
-        exponential averages, and it is the weight of the **newest** mini-batch, as in PyTorch
-        (Keras writes it the other way round: its ``momentum`` is ``1 - momentum``). The first
-        mini-batch sets them, so they are not biased towards 0 and 1. The variance of a
-        mini-batch of one row is 0.
+        Weight of the **newest** mini-batch in the running averages, as in PyTorch. Keras's
+        ``momentum`` is one minus this weight. None: the running averages are the exact mean and
+        variance of all rows seen. A number: the running averages are exponential averages over
+        mini-batches. The first mini-batch sets the averages, so they are not biased towards 0 and
+        1. The variance of a mini-batch of one row is 0.
 
     epsilon : float >= 0, default=1e-5
-        Added to the variance. 0 is allowed, and gives StandardScaler's values.
+        Small number that is added to the variance. 0 is allowed, and gives the values of
+        StandardScaler.
 
     gamma : float or array-like of shape (n_features,), default=1.0
-        Scale after normalizing.
+        Scale of each feature, multiplied after normalizing.
 
     beta : float or array-like of shape (n_features,), default=0.0
-        Shift after scaling.
+        Shift of each feature, added after scaling.
 
     batch_size : int, default=None
-        Rows of a mini-batch in :meth:`fit`. ``None``: all rows are one mini-batch. With
-        exponential averages a last mini-batch of one row, which has no variance, joins the
-        one before it.
+        Number of rows in a mini-batch of :meth:`fit`. None: all rows are one mini-batch. With
+        exponential averages a last mini-batch of one row joins the mini-batch before it, because
+        one row has no variance.
 
     time_statistics : {"per_step", "shared"}, default="per_step"
-        For `X` of shape (n_samples, n_steps, n_features). ``"per_step"``: each time step has
-        statistics of its own, of shape (n_steps, n_features); later `X` may have fewer steps,
-        which are taken to be the first ones, but not more. ``"shared"``: statistics over rows
-        and time together, of shape (n_features,); they also serve any other number of steps,
-        and rows of shape (n_samples, n_features).
+        Whether the time steps of an `X` of shape (n_samples, n_steps, n_features) share their
+        statistics. ``"per_step"``: each time step has its own statistics, of shape (n_steps,
+        n_features). A later `X` may have fewer steps, which count as the first steps, but not more.
+        ``"shared"``: one set of statistics, of shape (n_features,), is taken over rows and time
+        steps together. Shared statistics also fit any other number of steps, and rows of shape
+        (n_samples, n_features).
 
     copy : bool, default=True
-        ``False``: :meth:`transform`, :meth:`partial_fit_transform` and
-        :meth:`inverse_transform` write into `X` where it is a writable array of floats.
+        Whether the result is a new array. False: :meth:`transform`, :meth:`partial_fit_transform`
+        and :meth:`inverse_transform` write into `X`, if `X` is a writable array of floats.
 
     Attributes
     ----------
     running_mean_ : ndarray of shape (n_features,) or (n_steps, n_features), float64
-        Running averages of the means, in the unit of the column. NaN in a column without any
+        Running averages of the means, in the unit of the column. NaN for a column without any
         entry.
 
     running_var_ : ndarray of shape (n_features,) or (n_steps, n_features), float64
-        Running averages of the biased variances (divided by n, not n - 1), in the unit of the
-        column squared. NaN in a column without any entry.
+        Running averages of the biased variances (divided by n, not n - 1), in the squared unit of
+        the column. NaN for a column without any entry.
 
     gamma_ : ndarray of shape (n_features,), float64
         Scale of each feature.
@@ -103,31 +105,32 @@ class BatchNormTransformer(
         Shift of each feature.
 
     n_samples_seen_ : int, float or ndarray of the shape of `running_mean_`
-        Entries behind each statistic: an array where NaN, or sequences of different lengths,
-        make them differ between the columns. With `sample_weight` the sum of the weights.
-        With shared time statistics every time step of a row is an entry.
+        Number of entries behind each statistic. It is an array if the columns have different
+        numbers of entries, because of NaN or of sequences of different lengths. With
+        `sample_weight` it is the sum of the weights. With shared time statistics every time step of
+        a row is an entry.
 
     n_batches_seen_ : int
-        Mini-batches seen.
+        Number of mini-batches seen.
 
     n_features_in_ : int
-        Number of features, the length of the last axis of `X`.
+        Number of features: the length of the last axis of `X`.
 
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the features, where `X` had column names that are all strings.
+        Names of the features. Exists if `X` had column names that are all strings.
 
     See Also
     --------
-    sklearn.preprocessing.StandardScaler : The same with exact moments and no gamma and beta.
+    sklearn.preprocessing.StandardScaler : Exact mean and variance, without gamma and beta.
 
     Notes
     -----
-    NaN are taken to be missing values: the statistics ignore them, :meth:`transform` keeps
-    them. Infinity is refused.
+    NaN are missing values: the statistics ignore NaN, and :meth:`transform` keeps NaN. Infinity is
+    refused.
 
-    float16, float32 and float64 keep their dtype, everything else becomes float64. Statistics
-    are always float64; a float32 value is taken from its mean as a pair of float32, so nothing
-    is lost to columns that lie far from 0. float16 is computed in float32 and rounded once.
+    Arrays of float16, float32 and float64 keep their dtype; other arrays become float64. Statistics
+    are always float64. For a float32 value the mean is subtracted as a pair of float32, so columns
+    far from 0 lose no digits. float16 is computed in float32 and rounded once.
 
     References
     ----------
@@ -200,18 +203,19 @@ class BatchNormTransformer(
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Learn the running averages anew, in mini-batches of `batch_size` rows.
+        """Compute new running averages, in mini-batches of `batch_size` rows.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, n_steps, n_features)
-            The rows. NaN are ignored.
+            The rows. The statistics ignore NaN.
 
         y : None
             Ignored.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights >= 0 of the rows: a weight of 2 is the row twice in its mini-batch.
+            Weights of the rows, >= 0. A row of weight 2 counts like two equal rows in its
+            mini-batch.
 
         Returns
         -------
@@ -220,9 +224,9 @@ class BatchNormTransformer(
         Raises
         ------
         ValueError
-            If `X` is sparse, holds infinity, or has neither two nor three dimensions; if
-            `gamma` or `beta` does not fit its features; if a weight is negative or all are 0.
-            The transformer is then as it was before.
+            If `X` is sparse, holds infinity, or has neither two nor three dimensions; if `gamma` or
+            `beta` does not fit the features of `X`; if a weight is negative or all weights are 0.
+            The transformer is then as before the call.
         InvalidParameterError
             If a parameter of the constructor is out of its range.
         """
@@ -239,13 +243,13 @@ class BatchNormTransformer(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, n_steps, n_features)
-            The mini-batch. NaN are ignored.
+            The mini-batch. The statistics ignore NaN.
 
         y : None
             Ignored.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights >= 0 of the rows: a weight of 2 is the row twice.
+            Weights of the rows, >= 0. A row of weight 2 counts like two equal rows.
 
         Returns
         -------
@@ -254,8 +258,8 @@ class BatchNormTransformer(
         Raises
         ------
         ValueError
-            As :meth:`fit`; also if `X` has other features than the mini-batches before it, or
-            more time steps.
+            For the reasons of :meth:`fit`, and if `X` has other features or more time steps than
+            the earlier mini-batches.
         InvalidParameterError
             If a parameter of the constructor is out of its range.
         """
@@ -274,13 +278,13 @@ class BatchNormTransformer(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, n_steps, n_features)
-            The mini-batch. NaN are ignored by the statistics and kept.
+            The mini-batch. The statistics ignore NaN, and the result keeps NaN.
 
         y : None
             Ignored.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights >= 0 of the rows in the statistics.
+            Weights of the rows in the statistics, >= 0.
 
         Returns
         -------
@@ -289,8 +293,8 @@ class BatchNormTransformer(
         Raises
         ------
         ValueError
-            As :meth:`partial_fit`; also if the mini-batch has only one row (of positive
-            weight), which has no variance, or if `X` is three-dimensional and the output is
+            For the reasons of :meth:`partial_fit`; if the mini-batch has only one row (of positive
+            weight), because one row has no variance; if `X` is three-dimensional and the output is
             to be a DataFrame.
         InvalidParameterError
             If a parameter of the constructor is out of its range.
@@ -311,21 +315,20 @@ class BatchNormTransformer(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, n_steps, n_features)
-            The rows. NaN are kept.
+            The rows. The result keeps NaN.
 
         Returns
         -------
         X_new : ndarray or DataFrame of the shape of `X`
-            In the dtype of `X` if that is float16, float32 or float64, else in float64.
+            Dtype float16, float32 or float64 if `X` has this dtype, otherwise float64.
 
         Raises
         ------
         NotFittedError
             If nothing was fitted before.
         ValueError
-            If `X` has other features than the rows fitted, or more time steps; if it is
-            sparse or holds infinity; if it is three-dimensional and the output is to be a
-            DataFrame.
+            If `X` has other features or more time steps than the fitted rows; if `X` is sparse or
+            holds infinity; if `X` is three-dimensional and the output is to be a DataFrame.
         """
         fitted = self._look()
         rows = fitted._validated(X, first=False, written=True)
@@ -341,20 +344,20 @@ class BatchNormTransformer(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, n_steps, n_features)
-            Normalized rows. NaN are kept.
+            Normalized rows. The result keeps NaN.
 
         Returns
         -------
         X_original : ndarray of the shape of `X`
-            In the dtype of `X` if that is float16, float32 or float64, else in float64.
+            Dtype float16, float32 or float64 if `X` has this dtype, otherwise float64.
 
         Raises
         ------
         NotFittedError
             If nothing was fitted before.
         ValueError
-            If gamma is 0 in a feature, which has then lost its values; if `X` does not fit, as
-            in :meth:`transform`.
+            If gamma of a feature is 0, because the feature has then lost its values; if `X` does
+            not fit, as in :meth:`transform`.
         """
         fitted = self._look()
         lost = np.flatnonzero(fitted.gamma_ == 0.0)
@@ -369,12 +372,12 @@ class BatchNormTransformer(
         return fitted._affine(rows, fitted._tiled(fitted.beta_, mean), scale, mean)
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[np.object_]:
-        """Names of the columns that :meth:`transform` gives: those of its input.
+        """Names of the columns of the result of :meth:`transform`: the names of the input columns.
 
         Parameters
         ----------
         input_features : array-like of str, default=None
-            Names of the input; ``None``: those of the rows fitted, or ``x0``, ``x1`` ...
+            Names of the input columns. None: the names of the fitted rows, or ``x0``, ``x1`` ...
 
         Returns
         -------
@@ -383,14 +386,15 @@ class BatchNormTransformer(
         return super(BatchNormTransformer, self._look()).get_feature_names_out(input_features)
 
     def merge(self, other: "BatchNormTransformer") -> Self:
-        """Take in, exactly and in place, what another transformer has seen.
+        """Add the rows that another transformer has seen to this transformer.
 
-        `gamma_` and `beta_` stay as they are, and `other` too.
+        The merged statistics are exact, and this transformer changes in place. `gamma_` and `beta_`
+        do not change, and neither does `other`.
 
         Parameters
         ----------
         other : BatchNormTransformer
-            Fitted on other rows of the same features, with ``momentum=None``.
+            A transformer with ``momentum=None`` that was fitted on other rows of the same features.
 
         Returns
         -------
@@ -399,12 +403,12 @@ class BatchNormTransformer(
         Raises
         ------
         NotFittedError
-            If one of the two is not fitted.
+            If one of the two transformers is not fitted.
         TypeError
             If `other` is not a BatchNormTransformer.
         ValueError
-            If one of the two holds exponential running averages, which depend on the order of
-            the mini-batches, or if their features or time steps differ.
+            If one of the two transformers holds exponential running averages, which depend on the
+            order of the mini-batches; if the features or the time steps of the two differ.
 
         Examples
         --------
@@ -457,7 +461,7 @@ class BatchNormTransformer(
         self._store(moments, self.running_mean_.shape, self.n_batches_seen_ + other.n_batches_seen_)
 
     def _look(self):
-        """This transformer as it is now, whatever becomes of it."""
+        """A copy of the present state, which a later fit does not change."""
         fitted = draft_of(self)
         check_is_fitted(fitted)
         refuse_other_format(type(self).__name__, vars(fitted))
@@ -469,12 +473,12 @@ class BatchNormTransformer(
             self._check_state()
 
     def _check_state(self):
-        """Refuse a fitted state that is not whole.
+        """Refuse a damaged fitted state.
 
         Raises
         ------
         ValueError
-            Saying what is wrong.
+            The message names the damage.
         """
         refuse_other_format(type(self).__name__, vars(self))
         mean, moments, d = self.running_mean_, self._moments, self.n_features_in_
@@ -493,7 +497,7 @@ class BatchNormTransformer(
         for name, pair in (("mean", (2, m)), ("var", (2, m)), ("weight", (m,))):
             arrays[f"the moments' {name}"] = moments.get(name), pair
         for name, (values, expected) in arrays.items():
-            # NaN stand where there was no entry, infinity where a warning was given.
+            # NaN means that a column had no entry. Infinity comes with a warning of the fit.
             if getattr(values, "dtype", None) != np.float64 or values.shape != expected:
                 check_numbers(name, values, expected)
 
@@ -508,11 +512,11 @@ class BatchNormTransformer(
             callbacks.end()
 
     def _validated(self, X, *, first, written=False, finite=False, named=True):
-        """`X` as an array of floats, its shape and its feature names checked.
+        """`X` as an array of floats, with checked shape and feature names.
 
-        `written`: it is to be overwritten, if the user allows that.
-        Infinity is looked for here only if `finite` is asked for: the kernels see it on
-        their way, and another pass over `X` would double the time.
+        `written`: the array is going to be overwritten, if the user allows that.
+        `finite`: infinity is refused here. Otherwise the kernels find infinity while they compute,
+        because another pass over `X` would double the time.
         """
         refuse_masked(X=X)
         if issparse(X):
@@ -532,7 +536,7 @@ class BatchNormTransformer(
         return X
 
     def _needs_no_check(self, X, written, named):
-        # What ``_checked`` would return as it is, and without a warning: the checks take several
+        # Whether ``_checked`` would return `X` itself, without a warning. The checks take several
         # times as long as the moments of a mini-batch.
         return (
             type(X) is np.ndarray
@@ -546,9 +550,9 @@ class BatchNormTransformer(
 
     def _checked(self, X, first, written, named):
         if named:
-            # Names alone: the number of features is the last axis, not always the second.
+            # Checks names alone: the number of features is the last axis, not always the second.
             validate_data(self, X, reset=first, skip_check_array=True, ensure_2d=False)
-        # The kernels work on memory of this process: tensors become arrays, or say why not.
+        # The kernels work on memory of this process, so tensors become arrays, or raise an error.
         with config_context(array_api_dispatch=False):
             X = check_array(
                 X,
@@ -569,7 +573,7 @@ class BatchNormTransformer(
                 f"Found array with 0 feature(s) or 0 step(s) (shape={X.shape}) while a "
                 f"minimum of 1 is required by {type(self).__name__}."
             )
-        # A field of packed records is not: kernels step over whole numbers.
+        # A field of packed records is not aligned, and kernels step over whole numbers.
         return np.require(X, requirements=["ALIGNED"])
 
     def _refuse_data_frame(self, X):
@@ -582,7 +586,7 @@ class BatchNormTransformer(
             )
 
     def _refuse_infinity(self, X):
-        # The sum scikit-learn begins with is not a number where both infinities are.
+        # scikit-learn sums the numbers first. The sum of both infinities is NaN, with a warning.
         with np.errstate(invalid="ignore"):
             assert_all_finite(X, allow_nan=True, estimator_name=type(self).__name__, input_name="X")
 
@@ -615,7 +619,7 @@ class BatchNormTransformer(
     def _update(self, X, sample_weight, *, first, batch_size=None, training=False):
         """Update the running averages; return the validated rows and the last mini-batch.
 
-        `training`: the mini-batch is to be normalized by its own moments too.
+        `training`: the caller is going to normalize the mini-batch by its own moments.
         """
         X = self._validated(X, first=first, written=training, finite=sample_weight is not None)
         n = X.shape[0]
@@ -665,7 +669,7 @@ class BatchNormTransformer(
         return X, batch
 
     def _is_shared(self, X, first):
-        # A fitted transformer keeps to the layout of the statistics it has.
+        # A fitted transformer keeps the layout of its statistics.
         if first:
             return self.time_statistics == "shared"
         return self.running_mean_.ndim == 1
@@ -697,7 +701,7 @@ class BatchNormTransformer(
         seen = moments.n_samples_seen()
         vars(self).update(
             _state_format=STATE_FORMAT,
-            # As plain arrays, so that loading the state asks for no class but this one.
+            # Plain arrays, so that loading the state needs no other class.
             _moments=dict(vars(moments)),
             running_mean_=moments.running_mean().reshape(shape),
             running_var_=moments.running_var().reshape(shape),
@@ -706,7 +710,7 @@ class BatchNormTransformer(
         )
 
     def _running(self, X):
-        """Mean and divisor of each column of the matrices that `X` is seen as."""
+        """Mean and divisor of each column of the matrices that `X` is viewed as."""
         m = X.shape[-1] if self.running_mean_.ndim == 1 else X.shape[1] * X.shape[2]
         mean, var = self.running_mean_.ravel()[:m], self.running_var_.ravel()[:m]
         seen = self.n_samples_seen_
@@ -726,7 +730,7 @@ class BatchNormTransformer(
     def _affine(self, X, mean, scale, shift):
         """(X - mean) * scale + shift, in `X` itself if the user allows it."""
         if not self.copy:
-            # What is overwritten must be found good before.
+            # `X` is checked before it is overwritten.
             self._refuse_infinity(X)
         given, X = X, _computable(X)
         result = np.empty_like(X) if self.copy else X
@@ -758,14 +762,14 @@ class BatchNormTransformer(
 
 
 def _computable(X):
-    # No kernel computes in float16, and float32 holds all of its numbers.
+    # No kernel computes in float16. float32 holds all numbers of float16.
     return X.astype(np.float32) if X.dtype == np.float16 else X
 
 
 def _has_tiny_numbers(moments, X, shared):
-    """Whether a column of `X` varies by numbers whose squares are none."""
+    """Whether a column of `X` varies by numbers so small that their squares are 0."""
     mean, var = moments.mean[0], moments.var[0]
-    # Rows as one matrix are a copy, in general: it is made for those that may be meant only.
+    # The reshaped matrix is a copy in general, so it is made for suspicious columns alone.
     if not may_be_too_small(mean, var, X.dtype).any():
         return False
     columns = X.reshape(-1, X.shape[-1]) if shared else X.reshape(X.shape[0], -1)
@@ -774,7 +778,7 @@ def _has_tiny_numbers(moments, X, shared):
 
 
 def _lost(moments, before):
-    """Whether rows of a later call differ from those before by numbers whose squares are none."""
+    """Whether rows of later calls differ from earlier rows by numbers whose squares are 0."""
     if not moments.exact:
         return False
     mask = lost(moments.mean[0], moments.var[0], before.mean[0])
@@ -782,7 +786,10 @@ def _lost(moments, before):
 
 
 def _warn_of_extremes(moments, tiny, stacklevel):
-    """Warn of columns whose squares leave float64's range; `tiny`: some are too small."""
+    """Warn of columns whose squares leave the range of float64.
+
+    `tiny`: the squares of some columns are too small.
+    """
     if not moments.is_finite:
         warnings.warn(
             "Mean or variance of a column is beyond the largest float64: transform gives beta "
@@ -800,7 +807,7 @@ def _warn_of_extremes(moments, tiny, stacklevel):
 
 
 def _affine(X, mean, scale, shift, out):
-    """Whether all of `X` is finite; ``(X - mean) * scale + shift`` goes to `out`."""
+    """Write ``(X - mean) * scale + shift`` to `out`; return whether all of `X` is finite."""
 
     def map_rows(rows):
         return affine(X[rows], mean, scale, shift, out=out[rows])[1]
@@ -808,6 +815,7 @@ def _affine(X, mean, scale, shift, out):
     return all(side_by_side(map_rows, a_part_for_each_thread(X.shape[0], X.nbytes)))
 
 
-# scikit-learn's wrapper would take the names of the columns from the transformer of a later moment.
+# scikit-learn's wrapper would read the column names at a later moment, after another thread may
+# have fitted the transformer anew.
 _wrapped: Any = BatchNormTransformer.transform
 BatchNormTransformer.transform = _wrapped.__wrapped__  # type: ignore[method-assign]
