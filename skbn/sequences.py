@@ -1,8 +1,9 @@
-"""Sequences from the forms that people have: a list of arrays, or a long table.
+"""Make the array that recurrent estimators take from a list of arrays, or from a long table.
 
 The recurrent estimators take one array of shape (n_sequences, n_steps, n_features), with NaN
-behind the end of shorter sequences. The functions here make this array. They need NumPy alone: a
-data frame is asked for its columns, and a column for its ``to_numpy()``: pandas and polars have it.
+behind the end of shorter sequences. The functions of this module make this array. They import NumPy
+alone. Of a data frame they use the columns, and of a column the method ``to_numpy()``, which pandas
+and polars have.
 """
 
 import numpy as np
@@ -11,34 +12,35 @@ __all__ = ["from_long_frame", "padded"]
 
 
 def padded(sequences):
-    """Sequences of different length as one array, with NaN behind the end of shorter ones.
+    """Put sequences of different length into one array, with NaN behind the end of shorter ones.
 
     Parameters
     ----------
     sequences : iterable of array-like of shape (n_steps_i, n_features) or (n_steps_i,)
-        The sequences: arrays, nested lists or data frames, time along the rows. A sequence of one
-        dimension has one feature.
+        The sequences: arrays, nested lists or data frames, with one row for each time step. A
+        one-dimensional sequence has one feature.
 
     Returns
     -------
     X : ndarray of shape (n_sequences, n_steps, n_features)
-        `n_steps` is the length of the longest sequence. float32 if all sequences are float32, and
-        float64 otherwise.
+        The sequences in the given order. `n_steps` is the length of the longest sequence. The dtype
+        is float32 if all sequences are float32, and float64 otherwise.
 
     Raises
     ------
     ValueError
         If there is no sequence; if a sequence has no step, no feature, another number of features
-        than the first one, or values that are not numbers; if all features of the last step of a
-        sequence are NaN, because the sequence would seem to end before.
+        than the first sequence, or values that are not numbers; if all features of the last step of
+        a sequence are NaN, because the sequence would then seem to end at an earlier step.
 
     See Also
     --------
-    from_long_frame : The same from a table with one row for each sequence and time.
+    from_long_frame : Make the array from a table with one row for each sequence and time.
 
     Notes
     -----
-    NaN before the last step stays. The recurrent estimators refuse it: fill such gaps first.
+    NaN before the last step stays in the array. The recurrent estimators refuse such gaps, so fill
+    them first.
 
     Examples
     --------
@@ -79,46 +81,47 @@ def padded(sequences):
 
 
 def from_long_frame(frame, id, time, *, columns=None):
-    """Sequences from a long table, which has one row for each sequence and time.
+    """Make an array of sequences from a long table with one row for each sequence and time.
 
     Parameters
     ----------
     frame : pandas or polars DataFrame
-        The table; its rows may be in any order.
+        The table. Its rows may be in any order.
     id : str
-        The column that says to which sequence a row belongs.
+        Name of the column that identifies the sequence of each row.
     time : str
-        The column that says when: numbers or dates, which order the rows of a sequence. The
-        differences between times are not looked at. A gap is no step, and the sequence goes on with
-        the next row.
+        Name of the column with the time of each row: numbers or dates. The times decide the order
+        of the rows of a sequence. The distances between times do not count: after a gap in time
+        the next row is the next step.
     columns : list of str or str, default=None
-        The columns of the features. None: all but `id` and `time`, in the order of the table.
+        Names of the columns with the features. None: all columns but `id` and `time`, in the order
+        of the table.
 
     Returns
     -------
     X : ndarray of shape (n_sequences, n_steps, n_features)
-        The sequences in the order of `ids`, with NaN behind the end of shorter ones. float32 if all
-        columns are float32, and float64 otherwise.
+        The sequences in the order of `ids`, with NaN behind the end of shorter sequences. The dtype
+        is float32 if all columns are float32, and float64 otherwise.
     ids : ndarray of shape (n_sequences,)
-        The ids, sorted. Targets that stand in another table are aligned by them.
+        The sorted ids. Use them to align the targets of another table with the sequences.
 
     Raises
     ------
     ValueError
-        If the table has no row; if a column is not there, or is named twice; if ids or times are
-        missing, or are of a type that has no order; if an id has the same time twice; if features
-        are not numbers; if all features of the last step of a sequence are missing, because the
-        sequence would seem to end before.
+        If the table has no row; if the table does not have a column, or a column is named twice; if
+        ids or times are missing, or have a type without an order; if an id has the same time twice;
+        if features are not numbers; if all features of the last step of a sequence are missing,
+        because the sequence would then seem to end at an earlier step.
 
     See Also
     --------
-    padded : The same from a list of arrays.
+    padded : Make the array from a list of arrays.
 
     Notes
     -----
-    Missing values before the last step become NaN. The recurrent estimators refuse them: fill such
-    gaps first. The array has room for the longest sequence in each row: one sequence of a million
-    steps among many short ones takes much memory.
+    Missing values before the last step become NaN. The recurrent estimators refuse such gaps, so
+    fill them first. Each row of the array has as many steps as the longest sequence. So one
+    sequence of a million steps among many short sequences makes an array that takes much memory.
 
     Examples
     --------
@@ -168,7 +171,7 @@ def _as_steps(number, sequence):
     if np.ma.isMaskedArray(sequence):
         raise ValueError(f"{name} is a masked array: fill its masked entries first.")
     if hasattr(sequence, "columns"):
-        # Column by column: a frame of numbers and truth values would become one of objects.
+        # Column by column: a frame of numbers and truth values would become an array of objects.
         names = list(sequence.columns)
         if len(set(names)) < len(names):
             raise ValueError(f"{name} has two columns of the same name.")
@@ -194,7 +197,7 @@ def _as_steps(number, sequence):
 
 
 def _as_floating(values):
-    # float32 stays, other numbers and truth values become float64; None if these are no numbers.
+    # float32 stays. Other numbers and truth values become float64. None if there are no numbers.
     if values.dtype.kind not in "biuf":
         return None
     return values if values.dtype == np.float32 else values.astype(np.float64)
@@ -223,7 +226,7 @@ def _checked_columns(frame, id, time, columns):
 
 
 def _values_of(frame, name):
-    # A column as an array. pandas would make objects of its numbers with missing values.
+    # A column as an array. pandas would turn numbers with missing values into objects.
     column = frame[name]
     dtype = getattr(column, "dtype", None)
     if not isinstance(dtype, np.dtype):
@@ -231,15 +234,15 @@ def _values_of(frame, name):
         if kind in ("b", "i", "u", "f") and column.isna().any():
             return column.to_numpy(dtype=np.float64, na_value=np.nan)
         if kind == "M":
-            # Of a time zone: as UTC.
+            # Dates with a time zone become UTC.
             return column.to_numpy(dtype="datetime64[ns]")
     return np.asarray(column.to_numpy())
 
 
 def _numbered(values, name):
-    # The number of each row's id among the ids, and the ids, sorted.
+    # The number of each row's id among the sorted ids, and the sorted ids.
     if values.dtype.kind == "O":
-        # Python's dictionaries are faster than NumPy's sort of objects.
+        # Python's dictionaries are faster than sorting objects with NumPy.
         found = list(dict.fromkeys(values.tolist()))
         _check_present(any(map(_is_missing, found)), name)
         try:
@@ -284,7 +287,7 @@ def _has_missing(values):
 
 
 def _is_missing(value):
-    # None, NaN, NaT, and pandas.NA, which refuses to be true or false.
+    # True for None, NaN, NaT and pandas.NA; pandas.NA raises TypeError as a truth value.
     if value is None:
         return True
     try:

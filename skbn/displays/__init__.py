@@ -1,4 +1,4 @@
-"""Pictures of trained networks, in the manner of scikit-learn's displays."""
+"""Displays of trained networks, with the interface of scikit-learn's displays."""
 
 from skbn.displays.activation_drift import ActivationDriftDisplay
 from skbn.displays.activation_recorder import ActivationRecord, ActivationRecorder

@@ -13,7 +13,7 @@ from skbn.displays.activation_recorder import ActivationRecord, ActivationRecord
 from skbn.displays.panels import axes_of, panels_for
 from skbn.estimators.mlp import BaseMLPWithBatchNorm
 
-# Rows that `from_estimator` looks at: quantiles of more rows look the same.
+# Most rows that `from_estimator` records on. Quantiles of more rows look the same.
 MOST_ROWS = 2000
 
 # The lines of the quantiles, in the order of ``activation_recorder.QUANTILES``.
@@ -25,22 +25,22 @@ STYLES = (
 
 
 class ActivationDriftDisplay:
-    """Inputs of activations over the epochs of a training, a column for each training.
+    """Inputs of activations over the epochs of a training, with one column for each training.
 
-    The upper panels show one unit each: the median of the inputs of its activation over fixed
-    rows, and the band from the 15 % to the 85 % quantile. Ioffe and Szegedy (2015) call the drift
-    of these inputs internal covariate shift. The lowest panel shows each hidden layer: the mean of
-    the inputs of its activation over rows and units, and the band of one standard deviation around
-    the mean.
+    An activation is the nonlinear function of a hidden unit. Each upper panel shows one unit: the
+    median of the inputs of its activation over fixed rows, and the band from the 15 % quantile to
+    the 85 % quantile. Ioffe and Szegedy (2015) call the drift of these inputs internal covariate
+    shift. The lowest panel shows all hidden layers: for each layer the mean of the inputs of its
+    activations over rows and units, and the band of one standard deviation around the mean.
 
-    Panels in one row of a new figure share their axis, so that columns can be compared.
+    In a new figure the panels of one row share their vertical axis, so the columns can be compared.
 
     Use :meth:`from_recorder` or :meth:`from_estimator` to make a display.
 
     Parameters
     ----------
     records : dict of str or None to ActivationRecord
-        What was recorded of each training, by the title of its column.
+        The record of each training. The keys are the titles of the columns.
 
     Attributes
     ----------
@@ -51,10 +51,10 @@ class ActivationDriftDisplay:
         The figure of the panels.
 
     quantile_lines_ : list of list of matplotlib.lines.Line2D
-        Of each training the lines of the 15, 50 and 85 % quantiles, unit by unit.
+        For each training the lines of the 15, 50 and 85 % quantiles, unit by unit.
 
     layer_lines_ : list of list of matplotlib.lines.Line2D
-        Of each training the lines of the means, layer by layer.
+        For each training the lines of the means, layer by layer.
 
     See Also
     --------
@@ -83,18 +83,17 @@ class ActivationDriftDisplay:
 
     @classmethod
     def from_recorder(cls, recorder, *, ax=None, line_kw=None, band_kw=None):
-        """Draw what recorders have recorded.
+        """Draw the records of recorders.
 
         Parameters
         ----------
 
         recorder : ActivationRecorder, ActivationRecord, or dict of str to one of them
-            A dict has a column for each entry, its key as the title. Of a recorder the last
-            training is drawn; other trainings are in its `records_`.
+            The recorded trainings. A dict makes one column for each entry, with the key as the
+            title. A recorder stands for its last training; its other trainings are in `records_`.
 
         ax : array of matplotlib.axes.Axes, default=None
-            The Axes to draw on, for a dict of shape (n_units + 1, n_trainings); ``None``: a new
-            figure.
+            The Axes to draw on, of shape (n_units + 1, n_trainings) for a dict. None: a new figure.
 
         line_kw, band_kw : dict, default=None
             Keywords for :meth:`matplotlib.axes.Axes.plot` and
@@ -110,7 +109,7 @@ class ActivationDriftDisplay:
         ImportError
             If matplotlib is not installed.
         TypeError
-            If `recorder` is something else.
+            If `recorder` has another type.
         ValueError
             If nothing was recorded, or if the numbers of units differ.
         """
@@ -135,39 +134,40 @@ class ActivationDriftDisplay:
     ):
         """Train two clones of a perceptron, with and without batch norm, and draw both.
 
-        The clones differ in `batch_norm` alone: one has the value of `estimator`, or ``"before"``
-        where that is None; the other one has None. Both have the same `random_state`, so both
-        begin with the same weights.
+        The clones differ in `batch_norm` alone. One clone has the `batch_norm` of `estimator`, or
+        ``"before"`` if `estimator` has None. The other clone has None. Both clones have the same
+        `random_state`, so both begin with the same weights.
 
         Each clone is trained by `n_epochs` calls of ``partial_fit`` on all rows. So the learning
-        rate is constant: `learning_rate_init`, of which 'auto' is 0.001. No rows are held out, and
-        predictions are by running averages. To see the training of ``fit``, with its schedule and
+        rate is constant; ``learning_rate_init='auto'`` is 0.001. No rows are held out, and
+        predictions use running averages. To see the training of ``fit``, with its schedule and
         its held-out rows, give an :class:`ActivationRecorder` to ``set_callbacks``.
 
         Parameters
         ----------
 
         estimator : MLPWithBatchNormClassifier or MLPWithBatchNormRegressor
-            The network; it is cloned, and need not be fitted.
+            The network to clone. It need not be fitted.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows. The inputs of activations are recorded on these rows too, of more than
-            2000 rows on 2000 drawn ones.
+            Training rows. The inputs of activations are recorded on the same rows, or on 2000
+            random rows if there are more than 2000.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
 
         n_epochs : int, default=20
-            Epochs of each training.
+            Number of epochs of each training.
 
         layer : int, default=-1
-            Number of the hidden layer of the units; negative numbers count from the last one.
+            Number of the hidden layer with the units, counted from 0. Negative numbers count from
+            the last hidden layer.
 
         units : int or sequence of int, default=(0,)
-            Numbers of the units, a panel for each.
+            Numbers of the units, counted from 0. Each unit has one panel.
 
         ax : array of matplotlib.axes.Axes, default=None
-            The Axes to draw on, of shape (n_units + 1, 2); ``None``: a new figure.
+            The Axes to draw on, of shape (n_units + 1, 2). None: a new figure.
 
         line_kw, band_kw : dict, default=None
             Keywords for :meth:`matplotlib.axes.Axes.plot` and
@@ -185,10 +185,10 @@ class ActivationDriftDisplay:
         IndexError
             If the network has no such layer or unit.
         TypeError
-            If `estimator` is no perceptron of this package, for example a pipeline. Of a pipeline
-            give the last step, and `X` as the steps before transform it.
+            If `estimator` is no perceptron of this package, for example if it is a pipeline. Give
+            the last step of the pipeline instead, and the `X` that the earlier steps return.
         ValueError
-            As ``partial_fit``.
+            For the reasons of ``partial_fit``.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         if not isinstance(estimator, BaseMLPWithBatchNorm):
@@ -225,7 +225,7 @@ class ActivationDriftDisplay:
         ----------
 
         ax : array of matplotlib.axes.Axes, default=None
-            The Axes to draw on, of shape (n_units + 1, n_trainings); ``None``: a new figure.
+            The Axes to draw on, of shape (n_units + 1, n_trainings). None: a new figure.
 
         line_kw, band_kw : dict, default=None
             Keywords for :meth:`matplotlib.axes.Axes.plot` and
@@ -282,7 +282,7 @@ class ActivationDriftDisplay:
 
 
 def _record_of(given, name):
-    """The record to draw: the last one of a recorder that has a look at a network."""
+    """The record to draw: the last record of a recorder that has epochs."""
     whose = "The recorder" if name is None else f"The recorder {name!r}"
     if isinstance(given, ActivationRecord):
         records = [given]
@@ -303,7 +303,7 @@ def _record_of(given, name):
 
 
 def _marker(epochs):
-    # A line through one point is not seen.
+    # A line through one point is invisible without a marker.
     return {"marker": "o"} if len(epochs) == 1 else {}
 
 

@@ -16,28 +16,29 @@ QUANTILES = (0.15, 0.5, 0.85)
 
 @dataclass
 class ActivationRecord:
-    """What an :class:`ActivationRecorder` has recorded of one training.
+    """The record of one training, made by an :class:`ActivationRecorder`.
 
     Attributes
     ----------
     layer : int
-        Number of the hidden layer of the units, counted from 0.
+        Number of the hidden layer with the units, counted from 0.
 
     units : tuple of int
         Numbers of the units, counted from 0.
 
     epochs : list of int
-        The epochs after which the network was looked at, counted from 1.
+        The epochs after which values were recorded, counted from 1.
 
     rows_seen : list of int
-        Training rows seen by then, ``t_``: a row counts once an epoch.
+        Number of training rows seen after these epochs (``t_``). A row counts once in each epoch.
 
     quantiles : list of ndarray of shape (n_units, 3)
-        At each look the 15, 50 and 85 % quantiles of the inputs of the activation of each unit.
+        For each recorded epoch the 15, 50 and 85 % quantiles of the inputs of the activation of
+        each unit.
 
     means, stds : list of ndarray of shape (n_layers,)
-        At each look the mean and the standard deviation of the inputs of the activation of each
-        hidden layer, over all rows and units.
+        For each recorded epoch the mean and the standard deviation of the inputs of the activations
+        of each hidden layer, over all rows and units.
     """
 
     layer: int
@@ -50,48 +51,50 @@ class ActivationRecord:
 
 
 class ActivationRecorder:
-    """Records the inputs of the activations of a perceptron while it is trained.
+    """Records the inputs of the activations of a perceptron during training.
 
-    The inputs of an activation are the outputs of batch norm under ``batch_norm="before"``, and
-    the outputs of the linear map otherwise. The rows `X` go through the network as in a
-    prediction: batch norm uses running statistics, and dropout drops nothing. During ``fit`` the
-    statistics are exact, as at the end of ``fit``. They are computed anew at the end of each epoch,
-    which takes about the time of a prediction of all training rows. scikit-learn hands over the
-    network of every epoch, also of the epochs that `every` skips.
+    An activation is the nonlinear function of a hidden unit. Its inputs are the outputs of batch
+    norm under ``batch_norm="before"``, and otherwise the outputs of the linear map. The rows `X` go
+    through the network as in a prediction: batch norm uses running statistics, and dropout drops
+    nothing. During ``fit`` the exact statistics of the training rows take the place of the running
+    statistics, as at the end of ``fit``. They are computed at the end of each epoch, also of the
+    epochs that `every` skips, because scikit-learn hands over the network of every epoch. This
+    takes about the time of a prediction of all training rows.
 
-    From scikit-learn 1.9 on, a recorder is a callback: ``mlp.set_callbacks(recorder)`` before
-    ``fit``. :meth:`record` looks at a network by hand, after a call of ``partial_fit``, in every
-    version of scikit-learn.
+    There are two ways to record. From scikit-learn 1.9 on, a recorder is a callback: call
+    ``mlp.set_callbacks(recorder)`` before ``fit``. In every version of scikit-learn, call
+    :meth:`record` after each call of ``partial_fit``.
 
-    Each call of ``fit`` begins a record in `records_`. Clones share their callbacks, so the fits of
-    a grid search have a record each in one recorder. The records that other processes make
+    Each call of ``fit`` begins a new record in `records_`. Clones share their callbacks, so the
+    recorder of a grid search has one record for each fit. Records made in other processes
     (``n_jobs`` with joblib's default backend) stay in these processes. A pickled recorder keeps
-    its records and `X`; after loading, :meth:`record` begins another record.
+    its records and `X`. After loading, :meth:`record` begins a new record.
 
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        The rows to look at; some hundreds suffice. A network in a
-        :class:`~sklearn.pipeline.Pipeline` sees rows that earlier steps have transformed, so `X`
-        must be transformed rows.
+        The rows on which the inputs are recorded. Some hundreds of rows suffice. A network in a
+        :class:`~sklearn.pipeline.Pipeline` gets rows that earlier steps have transformed, so `X`
+        must be transformed, too.
 
     layer : int, default=-1
-        Number of the hidden layer of the units; negative numbers count from the last one.
+        Number of the hidden layer with the units, counted from 0. Negative numbers count from the
+        last hidden layer.
 
     units : int or sequence of int, default=(0,)
-        Numbers of the units of that layer whose quantiles are recorded.
+        Numbers of the units in the hidden layer `layer` whose quantiles are recorded.
 
     every : int, default=1
-        Epochs from one look of the callback to the next.
+        The callback records after every `every`-th epoch.
 
     Attributes
     ----------
     records_ : list of ActivationRecord
-        One record for each training, in the order of their beginnings.
+        One record for each training, in the order in which the trainings began.
 
     See Also
     --------
-    ActivationDriftDisplay : Draws what was recorded.
+    ActivationDriftDisplay : Draws the records.
 
     References
     ----------
@@ -129,14 +132,14 @@ class ActivationRecorder:
         self._begin()
 
     def _begin(self):
-        # Which estimator a record belongs to, and which fit that is going on.
+        # The estimator of each record, and the fits that are going on.
         self._owned, self._fits = [], {}
 
     def record(self, estimator):
-        """Look at a fitted network, and add what is seen to its record.
+        """Record the inputs of the activations of a fitted network.
 
-        The record of the same estimator goes on, whether ``fit`` or this method began it. An
-        estimator that was fitted anew begins a record.
+        The values are added to the record of this estimator, whether ``fit`` or this method began
+        the record. For an estimator that was fitted anew a new record begins.
 
         Parameters
         ----------
@@ -168,14 +171,14 @@ class ActivationRecorder:
     def setup(self, estimator, context):
         """Begin a record; scikit-learn calls this method at the beginning of a fit."""
         _check_kind(estimator)
-        # `id` is no other context's as long as this one is kept.
+        # No other context has this `id` while the context is kept.
         self._fits[id(context)] = context, self._new_record(estimator)
 
     def on_fit_task_begin(self, estimator, context):
-        """Nothing; scikit-learn calls this method at the beginning of a fit and of an epoch."""
+        """Do nothing; scikit-learn calls this method at the beginning of a fit and of an epoch."""
 
     def on_fit_task_end(self, estimator, context, *, fitted_estimator):
-        """Look at the network; scikit-learn calls this method at the end of an epoch and a fit."""
+        """Record the epoch; scikit-learn calls this method at the end of an epoch and of a fit."""
         if context.task_name != "epoch" or (context.task_id + 1) % self.every:
             return
         _, record = self._fits[id(context.parent)]
@@ -183,7 +186,7 @@ class ActivationRecorder:
         _add(record, fitted, self._look(fitted))
 
     def teardown(self, estimator, context):
-        """Note that a fit is over; scikit-learn calls this method at the end of a fit."""
+        """Forget the context; scikit-learn calls this method at the end of a fit."""
         self._fits.pop(id(context), None)
 
     def _new_record(self, estimator):
@@ -194,7 +197,7 @@ class ActivationRecorder:
         return record
 
     def _look(self, fitted):
-        """Number of the layer, quantiles of the units, means and standard deviations of layers."""
+        """The number of the layer, quantiles of units, and means and deviations of layers."""
         chosen = None
         means, stds = [], []
         n_layers = len(fitted.coefs_) - 1
@@ -214,7 +217,7 @@ class ActivationRecorder:
         return layer, np.quantile(columns, QUANTILES, axis=0).T, np.array(means), np.array(stds)
 
     def __getstate__(self):
-        # Neither weak references nor a fit that is going on can be stored.
+        # Weak references and a fit that is going on cannot be pickled.
         return {name: value for name, value in vars(self).items() if name[0] != "_"}
 
     def __setstate__(self, state):
@@ -232,7 +235,7 @@ def _check_kind(estimator):
 
 
 def _goes_on(record, fitted, looked):
-    """Whether a fitted network is a later state of the network of a record."""
+    """Whether a fitted network is a later state of the network that a record belongs to."""
     return not record.epochs or (
         _n_epochs(fitted) > record.epochs[-1] and len(record.means[-1]) == len(looked[2])
     )
@@ -248,5 +251,5 @@ def _add(record, fitted, looked):
 
 
 def _n_epochs(fitted):
-    # All epochs of the network, those of earlier calls included. L-BFGS has iterations.
+    # All epochs of the network, including the epochs of earlier calls. L-BFGS has iterations.
     return len(getattr(fitted, "loss_curve_", ())) or int(fitted.n_iter_)

@@ -1,4 +1,4 @@
-"""What the displays share: the Axes of their panels, and the choice of a logarithmic axis.
+"""Helpers of all displays: the Axes of their panels, and the choice of a logarithmic axis.
 
 matplotlib is imported when a picture is drawn.
 """
@@ -11,19 +11,19 @@ PANEL = (4.8, 3.4)
 
 
 def panels_for(caller, ax, n_rows=1, n_columns=1, *, sharex=False, sharey=False):
-    """The Axes to draw on: the given Axes, or the Axes of a new figure.
+    """Return the Axes to draw on: the given Axes, or the Axes of a new figure.
 
     Parameters
     ----------
     caller : object
-        The display; an error names its class.
+        The display. Errors name its class.
 
     ax : Axes, array of Axes or None
     n_rows, n_columns : int, default=1
-        How many panels there are.
+        Number of rows and columns of panels.
 
     sharex, sharey : bool or str, default=False
-        As :func:`matplotlib.pyplot.subplots` takes them, for a new figure.
+        Parameters of :func:`matplotlib.pyplot.subplots` for a new figure.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def panels_for(caller, ax, n_rows=1, n_columns=1, *, sharex=False, sharey=False)
             squeeze=False,
             sharex=sharex,
             sharey=sharey,
-            # The style says how large a figure with one panel is.
+            # The style sheet of matplotlib sets the size of a figure with one panel.
             figsize=None if n_rows == n_columns == 1 else size,
             layout="constrained",
         )

@@ -9,15 +9,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbn.displays.panels import axes_of, panels_for, spans
 
-# A logarithmic axis where the values span more than this factor.
+# The axis is logarithmic if the values span more than this factor.
 LOG_FACTOR = 20.0
 
-# Marks of candidates that diverged, a shape and a height for each line: marks at one value of the
-# parameter stay apart. Heights are shares of the height of the Axes, below the scores.
+# Marks of candidates that diverged. Each line has its own shape and height, so that marks at one
+# value of the parameter stay apart. Heights are shares of the height of the Axes, below the scores.
 MARKERS = ("X", "P", "v", "D", "s", "^", "*", "o")
 LOWEST, NEXT = 0.03, 0.06
 
-# The name under which a mark is found among the lines of an Axes.
+# The name by which the marks are found among the lines of an Axes.
 MARK = "skbn: diverged"
 
 
@@ -45,27 +45,28 @@ class SensitivityCurve:
 
 
 class SensitivityDisplay:
-    """Scores of a fitted search over the values of one parameter, a line for each model.
+    """Scores of a fitted search over the values of one parameter, with one line for each model.
 
-    A line is the mean of the scores over the folds, and the band around it is one standard
-    deviation over the folds. A value at which a fold has no finite score has no point on the line:
-    training diverged there, and ``error_score=numpy.nan``, the default of the searches, has put NaN
-    in the place of the score. Such a value has a mark at the lower edge, in the colour of its line.
-    Each line has its own shape of mark at its own height below all scores, so marks at one value
-    stay apart. The height of a mark is no score.
+    A line shows the mean of the scores over the folds. The band around the line is one standard
+    deviation over the folds. If a fold has no finite score at a value, the line has no point there:
+    training diverged, and the search has set the score to NaN (``error_score=numpy.nan``, the
+    default). The value then has a mark at the lower edge, in the colour of the line. Each line has
+    its own shape of mark, at its own height below all scores, so that marks at one value stay
+    apart. The height of a mark is not a score.
 
     Use :meth:`from_search` to make a display.
 
     Parameters
     ----------
     curves : dict of str or None to SensitivityCurve
-        The scores of each line, by its label. ``None`` is the label of a single line.
+        The scores of each line. The keys are the labels of the lines; None is the key of a single
+        line without a label.
 
     param_name : str
-        Name of the parameter, the label of the horizontal axis.
+        Name of the parameter: the label of the horizontal axis.
 
     score_name : str, default="Score"
-        What the score is, the label of the vertical axis.
+        Name of the score: the label of the vertical axis.
 
     Attributes
     ----------
@@ -76,13 +77,13 @@ class SensitivityDisplay:
         The figure of the Axes.
 
     lines_ : list of matplotlib.lines.Line2D
-        The means.
+        The line of the mean scores of each model.
 
     bands_ : list of matplotlib.collections.PolyCollection
-        The bands.
+        The band of each line.
 
     marks_ : list of matplotlib.lines.Line2D or None
-        Of each line the marks of the values that diverged; ``None`` without any.
+        For each line the marks of the values that diverged, or None if no value diverged.
 
     See Also
     --------
@@ -129,25 +130,25 @@ class SensitivityDisplay:
         ----------
 
         search : GridSearchCV, RandomizedSearchCV or another search with ``cv_results_``
-            A fitted search. Of a halving search each candidate counts with its last iteration,
-            which had the most rows; candidates that were dropped early had fewer.
+            A fitted search. In a halving search the score of a candidate is the score of its last
+            iteration, which had the most rows. Candidates that were dropped early had fewer rows.
 
         param_name : str, default=None
             The numeric parameter of the horizontal axis, for example ``"learning_rate_init"`` or
-            ``"mlp__learning_rate_init"``. ``None``: the numeric parameter with the most distinct
-            values, the first of several.
+            ``"mlp__learning_rate_init"``. None: the numeric parameter with the most distinct
+            values, or the first such parameter.
 
         group_by : str or list of str, default=None
-            The parameters with a line for each of their values. ``None``: the other parameter
-            that varies; of several the one that is named ``batch_norm``. An empty list draws one
-            line. Candidates that differ in further parameters alone are one point, the mean over
-            the folds of all of them, and so is the band.
+            The parameters whose values have one line each. None: the other parameter that varies,
+            or ``batch_norm`` if several other parameters vary. An empty list: a single line.
+            Candidates that differ only in further parameters share one point: the mean and the band
+            are taken over the folds of all these candidates.
 
         metric : str, default=None
-            Name of the score in a search with several; ``None``: the metric of `refit`.
+            Name of the score, in a search with several scores. None: the metric of `refit`.
 
         ax : matplotlib.axes.Axes, default=None
-            The Axes to draw on; ``None``: a new figure.
+            The Axes to draw on. None: a new figure.
 
         line_kw, band_kw : dict, default=None
             Keywords for :meth:`matplotlib.axes.Axes.plot` and
@@ -165,8 +166,8 @@ class SensitivityDisplay:
         NotFittedError
             If the search is not fitted.
         ValueError
-            If there is no numeric parameter, or if it is not clear what to draw; the message says
-            which argument decides.
+            If there is no numeric parameter, or if it is not clear what to draw. The message names
+            the argument that decides.
         """
         check_matplotlib_support(f"{cls.__name__}.from_search")
         check_is_fitted(search, "cv_results_")
@@ -174,7 +175,7 @@ class SensitivityDisplay:
         metric = _metric_of(search, metric)
         names = list(dict.fromkeys(name for candidate in candidates for name in candidate))
         param_name = _numeric_parameter(candidates, names, param_name)
-        # In a list of grids a candidate may leave a parameter as the estimator has it.
+        # In a list of grids a candidate need not set each parameter. The estimator has its value.
         defaults = search.estimator.get_params()
         candidates = [{name: defaults[name] for name in names} | of for of in candidates]
         groups = _groups(candidates, names, param_name, group_by)
@@ -194,7 +195,7 @@ class SensitivityDisplay:
         ----------
 
         ax : matplotlib.axes.Axes, default=None
-            The Axes to draw on; ``None``: a new figure.
+            The Axes to draw on. None: a new figure.
 
         line_kw, band_kw : dict, default=None
             Keywords for :meth:`matplotlib.axes.Axes.plot` and
@@ -215,7 +216,7 @@ class SensitivityDisplay:
         panel = panels[0, 0]
         band_kw = {"alpha": 0.2, "linewidth": 0.0} | (band_kw or {})
         self.lines_, self.bands_, self.marks_ = [], [], []
-        # Marks of another display on the same Axes.
+        # Another display may have marks on the same Axes.
         n_before = sum(line.get_gid() == MARK for line in panel.lines)
         for number, (label, curve) in enumerate(self.curves.items()):
             style = {"label": label or "", "marker": "o", "markersize": 4} | (line_kw or {})
@@ -326,7 +327,7 @@ def _is_batch_norm(name):
 
 
 def _groups(candidates, names, param_name, group_by):
-    """Numbers of the candidates of each line, by the label of the line."""
+    """The numbers of the candidates of each line. The keys are the labels of the lines."""
     if group_by is None:
         others = [
             name for name in names if name != param_name and len(_distinct(candidates, name)) > 1
@@ -363,7 +364,7 @@ def _groups(candidates, names, param_name, group_by):
 
 
 def _sortable(name, value):
-    """A value as a number, by which lines are in order, or else as text."""
+    """The key that sorts the lines: the value as a number, or else as text."""
     if _is_batch_norm(name):
         # The line with batch norm comes first, whatever the order of the candidates.
         return {"before": 0.0, "full": 0.0, "after": 1.0, "input": 1.0, None: 2.0}.get(value, 3.0)
@@ -371,7 +372,7 @@ def _sortable(name, value):
 
 
 def _label(name, value, distinct):
-    """The part of a label that one parameter gives."""
+    """The part of the label of a line that is about one parameter."""
     if not _is_batch_norm(name):
         return f"{name.split('__')[-1]} = {value}"
     if value is None:
@@ -388,7 +389,7 @@ def _fold_scores(results, metric):
 
 
 def _last_iterations(results):
-    """Numbers of the candidates that count: in a halving search their last iterations."""
+    """Numbers of the candidates to draw: in a halving search the last iteration of each."""
     if "iter" not in results:
         return set(range(len(results["params"])))
     last = {}

@@ -10,20 +10,20 @@ from skbn.displays.panels import axes_of, panels_for, spans
 
 QUANTITIES = ("loss", "score", "learning_rate")
 
-# A logarithmic axis for learning rates: the typical rate of a model, the median over its epochs,
-# is so many times below the highest rate of all models. One cycle of the rate stays linear.
+# The axis of learning rates is logarithmic if the median rate of a model is below the highest rate
+# of all models by more than this factor. The axis of a single 'one_cycle' training stays linear.
 LOG_FACTOR = 10.0
 
-# Lines of the members of an ensemble, beside the line of their mean.
+# Style of the lines of an ensemble's members, which are drawn beside the line of their mean.
 MEMBERS = {"alpha": 0.35, "linewidth": 0.8}
 
-# Epochs of which each one has a marker.
+# Curves of up to this number of epochs have a marker at each epoch.
 FEW_EPOCHS = 30
 
 
 @dataclass
 class TrainingCurves:
-    """The curves of one training. A curve that a model has not is ``None``.
+    """The curves of one training. A curve that the model does not have is None.
 
     Attributes
     ----------
@@ -34,16 +34,17 @@ class TrainingCurves:
         The epochs, counted from 1, after which the validation rows were scored.
 
     validation_loss : ndarray of shape (n_losses,) or None, default=None
-        Loss on the validation rows. It belongs to the last of `validation_epochs`.
+        Losses on the validation rows, after the last n_losses of the `validation_epochs`.
 
     validation_score : ndarray of shape (n_scores,) or None, default=None
         Score on the validation rows.
 
     score_name : str or None, default=None
-        What the score is, for the label of the axis.
+        Name of the score, for the label of the axis.
 
     learning_rate : ndarray of shape (n_rates,) or None, default=None
-        Learning rate of each epoch, of the last epochs where there are fewer rates than losses.
+        Learning rate of each epoch. If there are fewer rates than losses, the rates belong to the
+        last epochs.
 
     member_losses : tuple of ndarray, default=()
         Training loss of each member of an ensemble.
@@ -68,7 +69,7 @@ class TrainingCurves:
             A fitted network, a pipeline that ends with one, or a fitted search of networks.
 
         name : str, default=None
-            For errors; ``None``: the name of the class.
+            Name of the model in errors. None: the name of the class.
 
         Raises
         ------
@@ -107,36 +108,40 @@ class TrainingCurves:
 class TrainingCurveDisplay:
     """Curves of a training: loss, score and learning rate over the epochs.
 
-    A solid line is the training loss, and a dashed line with markers is the loss on validation
-    rows at ``validation_epochs_``. The training loss has the L2 penalty in it, is the mean over the
-    mini-batches of an epoch, and sees the network with dropout and with batch statistics. The
-    validation loss is without the penalty, is taken after the epoch, and sees the network as it
-    predicts. So the validation loss can lie below the training loss.
+    A solid line is the training loss. A dashed line with markers is the loss on validation rows
+    after the epochs ``validation_epochs_``.
 
-    A score is what the model's parameter `scoring` says. By default it is minus the loss where
-    ``early_stopping="auto"`` chooses among checkpoints, otherwise the accuracy or R².
+    The validation loss can lie below the training loss, for three reasons. The training loss
+    includes the L2 penalty; the validation loss does not. The training loss is the mean over the
+    mini-batches of an epoch; the validation loss is computed after the epoch. In training the
+    network uses dropout and batch statistics; for the validation loss it is used as in a
+    prediction.
+
+    The parameter `scoring` of the model chooses the score. By default the score is minus the loss
+    if ``early_stopping="auto"`` chooses among checkpoints, and otherwise the accuracy or R².
 
     Use :meth:`from_estimator` or :meth:`from_estimators` to make a display.
 
     Parameters
     ----------
     curves : dict of str or None to TrainingCurves
-        The curves of each model, by its name. ``None`` is the name of a single model.
+        The curves of each model. The keys are the names of the models; None is the key of a single
+        model without a name.
 
     quantity : {"loss", "score", "learning_rate"} or list of them, default="loss"
-        What is drawn, one panel for each quantity.
+        The curves to draw. Each quantity has one panel.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes or ndarray of Axes
-        The panels: an array where there are several.
+        The panels. Several panels are an array.
 
     figure_ : matplotlib.figure.Figure
         The figure of the panels.
 
     lines_ : dict of str to list of matplotlib.lines.Line2D
-        The lines of each quantity, model by model: of "loss" the training loss and, where there is
-        one, the validation loss.
+        The lines of each quantity, model by model. "loss" has the line of the training loss and the
+        line of the validation loss, if there is a validation loss.
 
     See Also
     --------
@@ -167,20 +172,22 @@ class TrainingCurveDisplay:
         ----------
 
         estimator : estimator
-            A fitted network or ensemble, also scikit-learn's
-            :class:`~sklearn.neural_network.MLPClassifier`. The last step of a
-            :class:`~sklearn.pipeline.Pipeline`, the `best_estimator_` of a search and the
-            `regressor_` of a :class:`~sklearn.compose.TransformedTargetRegressor` are looked up.
+            A fitted network or ensemble of this package, or a fitted network of scikit-learn
+            (:class:`~sklearn.neural_network.MLPClassifier`). For a
+            :class:`~sklearn.pipeline.Pipeline` the last step is drawn, for a search the
+            `best_estimator_`, and for a :class:`~sklearn.compose.TransformedTargetRegressor` the
+            `regressor_`.
 
         quantity : {"loss", "score", "learning_rate"} or list of them, default="loss"
-            What is drawn: the training loss and the validation loss, the score on validation rows,
-            or the learning rate. A list draws one panel for each quantity.
+            The curves to draw. "loss": the training loss and the validation loss. "score": the
+            score on validation rows. "learning_rate": the learning rate. A list: one panel for each
+            quantity.
 
         name : str, default=None
             Name of the model in the legend.
 
         ax : matplotlib.axes.Axes or array of Axes, default=None
-            The Axes to draw on, as many as quantities; ``None``: a new figure.
+            The Axes to draw on, one for each quantity. None: a new figure.
 
         line_kw : dict, default=None
             Keywords for :meth:`matplotlib.axes.Axes.plot`.
@@ -197,25 +204,25 @@ class TrainingCurveDisplay:
         NotFittedError
             If nothing was fitted before.
         ValueError
-            If the model has no such curve; the message says what to do.
+            If the model does not have the curve. The message says what to do.
         """
         return cls.from_estimators({name: estimator}, quantity=quantity, ax=ax, line_kw=line_kw)
 
     @classmethod
     def from_estimators(cls, estimators, *, quantity="loss", ax=None, line_kw=None):
-        """Draw the curves of several models in one picture, a colour for each model.
+        """Draw the curves of several models in one figure, with one colour for each model.
 
         Parameters
         ----------
 
         estimators : dict of str to estimator
-            The fitted models by their names, as :meth:`from_estimator` takes each.
+            The fitted models, as in :meth:`from_estimator`. The keys are the names of the models.
 
         quantity : {"loss", "score", "learning_rate"} or list of them, default="loss"
-            What is drawn, one panel for each quantity.
+            The curves to draw, as in :meth:`from_estimator`. Each quantity has one panel.
 
         ax : matplotlib.axes.Axes or array of Axes, default=None
-            The Axes to draw on, as many as quantities; ``None``: a new figure.
+            The Axes to draw on, one for each quantity. None: a new figure.
 
         line_kw : dict, default=None
             Keywords for :meth:`matplotlib.axes.Axes.plot`.
@@ -232,7 +239,7 @@ class TrainingCurveDisplay:
         NotFittedError
             If nothing was fitted before.
         ValueError
-            If a model has no such curve; the message says what to do.
+            If a model does not have the curve. The message says what to do.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimators")
         curves = {name: TrainingCurves.of(model, name) for name, model in estimators.items()}
@@ -245,10 +252,10 @@ class TrainingCurveDisplay:
         ----------
 
         ax : matplotlib.axes.Axes or array of Axes, default=None
-            The Axes to draw on, as many as quantities; ``None``: a new figure.
+            The Axes to draw on, one for each quantity. None: a new figure.
 
         quantity : {"loss", "score", "learning_rate"} or list of them, default=None
-            What is drawn; ``None``: the `quantity` of the display.
+            The curves to draw. None: the `quantity` of the display.
 
         line_kw : dict, default=None
             Keywords for :meth:`matplotlib.axes.Axes.plot`.
@@ -264,7 +271,7 @@ class TrainingCurveDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError
-            If a model has no such curve, or if `ax` has another number of Axes.
+            If a model does not have the curve, or if `ax` has another number of Axes.
         """
         quantities = self._quantities(self.quantity if quantity is None else quantity)
         panels = panels_for(self, ax, 1, len(quantities))
@@ -301,7 +308,7 @@ class TrainingCurveDisplay:
 
 
 def network_of(estimator):
-    """The network in a fitted pipeline, search or regressor of transformed targets.
+    """The network inside a fitted pipeline, search or regressor of transformed targets.
 
     Raises
     ------
@@ -330,7 +337,7 @@ def _array(curve):
 
 
 def _score_name(network):
-    """What validation scores are, as far as the parameters of a network say."""
+    """The name of the validation scores, or None if the parameters do not give a name."""
     scoring = getattr(network, "scoring", None)
     if scoring == "loss":
         return "minus the loss"
@@ -360,7 +367,7 @@ def _draw_losses(panel, curves, line_kw):
         style = _dashed(line, n) | ({} if several else {"label": _label(name, "validation")})
         lines.extend(panel.plot(epochs, of.validation_loss, **style | _without_label(line_kw)))
     if len(curves) > 1 and any(of.validation_loss is not None for of in curves.values()):
-        # One entry of the legend for the dashed lines of all models.
+        # The legend has one entry for the dashed lines of all models.
         entry = "dashed: validation"
         if entry not in [line.get_label() for line in panel.lines]:
             panel.plot([], [], color="gray", linestyle="--", label=entry)
@@ -374,7 +381,7 @@ def _dashed(line, n):
 
 
 def _without_label(line_kw):
-    # A style for all lines, but a dashed line stays dashed.
+    # The style applies to all lines, but a dashed line stays dashed.
     return {key: value for key, value in line_kw.items() if key not in ("label", "linestyle", "ls")}
 
 
