@@ -1,4 +1,4 @@
-"""What every estimator on a network shares: a fit, from the given data to the published state."""
+"""Base of all estimators on a network: a fit, from the given data to the published state."""
 
 import warnings
 from numbers import Integral, Real
@@ -48,24 +48,26 @@ def has_partial_fit(estimator):
 class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetwork, BaseEstimator):
     """Base of the estimators on a network; not to be used by itself.
 
-    An estimator gives ``_kind_of_targets``, the class of its targets: `ClassTargets` or
-    `RealTargets`. A kind of network, which takes tables or sequences, gives:
+    An estimator defines ``_kind_of_targets``, the class of its targets: `ClassTargets` or
+    `RealTargets`. A kind of network (perceptrons take tables, recurrent networks take sequences)
+    defines:
 
     - ``_checked_rows(X, y, *, smallest, fresh)``: checked data in the form of `Rows`;
-    - ``_auto_input_kind(rows, incremental)``: the normalization of new inputs that 'auto' is;
+    - ``_auto_input_kind(rows, incremental)``: the normalization that 'auto' stands for;
     - ``_input_moments(rows)``: mean, variance and total weight of each feature;
     - ``_input_table(X, y, sample_weight)``: checked data as the `Table` of a network;
     - ``_shown_rows(X)``: checked data in the form that ``predict`` takes;
     - ``_initial_plan(rows, incremental)``: the plan of a new network;
-    - ``_renew_plan(rows)``, which gives a network that is trained further its present settings;
-    - ``_draw_weights(network, random_state)``, which sets the initial weights;
-    - ``_infer(network, table)``: raw outputs to predict from;
+    - ``_renew_plan(rows)``: puts the present parameters into the plan of a network that is trained
+      further;
+    - ``_draw_weights(network, random_state)``: sets the initial weights;
+    - ``_infer(network, table)``: raw outputs for predictions;
     - ``_shown_steps(statistics)``: statistics of shape (t, d) as fitted attributes show them.
 
     It may extend ``_check_state``, and set the class attributes below.
     """
 
-    # Set by a fit. Type checkers read the types, and nothing reads them at run time.
+    # Attributes that a fit sets. Type checkers read these types; nothing reads them at run time.
     if TYPE_CHECKING:
         loss_: float
         loss_curve_: list[float]
@@ -92,8 +94,8 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
     # no such network.
     _plain_parameters: dict | None = None
 
-    # The rate, the epochs and the decay that 'auto' stands for under a planned schedule:
-    # docs/defaults.rst. None: the epochs follow from the number of rows.
+    # The learning rate, the epochs and the weight decay that 'auto' stands for under a planned
+    # schedule: docs/defaults.rst. None: the number of epochs follows from the number of rows.
     _planned_rate, _planned_epochs = 0.03, None
     _auto_weight_decay = 0.1
 
@@ -140,16 +142,16 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
         "dtype": [StrOptions({"float32", "float64"}), None],
     }
 
-    # A fit. Warnings name the line that has called ``fit`` or ``partial_fit``: their `stacklevel`
-    # counts the functions between.
+    # A fit. Warnings name the line that has called ``fit`` or ``partial_fit``. So the `stacklevel`
+    # of a warning counts the functions in between.
 
     def _fit(self, X, y, sample_weight, given_validation, *, incremental, classes=None):
         fit = self._prepared(X, y, sample_weight, given_validation, incremental, classes)
         draft, call = fit.estimator, fit.call
         n_epochs = 1 if incremental else solvers.n_epochs(draft, fit.rows.n)
         if not incremental:
-            # While fit runs, the callbacks' context is an attribute of this estimator. scikit-learn
-            # removes the context if fit fails, so it must not be a part of the draft.
+            # While fit runs, the context of the callbacks is an attribute of this estimator.
+            # scikit-learn removes the context if fit fails, so the draft must not have it.
             n_tasks = 0 if self.solver == "lbfgs" else n_epochs
             call.callbacks = FitCallbacks(self, n_tasks, X, y, {"sample_weight": sample_weight})
         unconverged = draft._train(fit, n_epochs)
@@ -166,7 +168,7 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
         return self
 
     def _prepared(self, X, y, sample_weight, given_validation, incremental, classes=None):
-        """Check, encode and plan; returns a `Preparation`, and this estimator is as before."""
+        """Check, encode and plan. Returns a `Preparation` and does not change this estimator."""
         # Check.
         X_val, y_val, sample_weight_val = given_validation
         refuse_masked(
@@ -224,7 +226,7 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
         )
 
     def _check_call(self, incremental, is_given, classes):
-        """Check the parameters and the state that the call begins with."""
+        """Check the parameters, and the state at the beginning of the call."""
         if incremental:
             self._kind_of_targets.check_classes(self, classes)
         solvers.check_solver(self)
@@ -235,7 +237,7 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
         else:
             self._check_state()
             normalized = (self._plan["kind"] == BATCH_NORM).any()
-        # A plain network draws the same numbers in each call, as scikit-learn does.
+        # A plain network draws the same random numbers in each call, as scikit-learn does.
         goes_on = not (fresh or self._is_plain)
         return Call(
             incremental=incremental,
@@ -280,7 +282,7 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
             training_run.begin_records(self)
 
     def _hidden_units(self):
-        """Units of each hidden layer, as `hidden_layer_sizes` says."""
+        """Units of each hidden layer, from `hidden_layer_sizes`."""
         hidden_layer_sizes = self.hidden_layer_sizes
         if not hasattr(hidden_layer_sizes, "__iter__"):
             hidden_layer_sizes = [hidden_layer_sizes]
@@ -296,8 +298,9 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
         return np.dtype(X.dtype if self.dtype is None else self.dtype)
 
     def _hold_out(self, rows, targets, call):
-        """Training rows, and the validation rows that are set aside from `rows`, or None."""
-        # Rounds of a warm start set the same rows aside: earlier rounds trained on all others.
+        """Split `rows` into training rows and validation rows; None: no row is held out."""
+        # All rounds of a warm start hold out the same rows, because earlier rounds trained on the
+        # other rows.
         split_place = self._split_place if call.goes_on else None
         if split_place is None:
             self._split_place = random_sequence.place_in(call.random_state)
@@ -310,7 +313,7 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
                 stratified=is_classifier(self) and not targets.is_multilabel,
                 shuffle=self.shuffle,
             )
-            # Where most classes have one row, few rows can be held out.
+            # If most classes have one row, few rows can be held out.
             if validation_rows.n < solvers.FEWEST_HELD_OUT:
                 call.early_stopping = False
                 return rows, None
@@ -331,9 +334,9 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
         return rows, validation_rows
 
     def _network_to_train(self, rows, targets, call):
-        """A copy of the network, after `rows` were merged into the moments it normalizes by."""
-        # Whether inputs and targets are normalized is decided for a new network. Later calls
-        # follow the network, whatever the parameters are by then.
+        """A copy of the network to train, after `rows` were merged into its moments."""
+        # The parameters of a new network decide the normalization of inputs and targets. Later
+        # calls keep this decision, even if the parameters have changed.
         set_input_map(self, rows, call)
         network = Network(
             self._plan,
@@ -350,7 +353,7 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
 
     def _is_calibrated(self, validation_rows, call):
         """Whether a call fits a temperature; regressors have none."""
-        # A few rows, or a few heavy ones, say nothing about the chances of others.
+        # A few rows, or a few heavy rows, say nothing about the probabilities of other rows.
         return (
             getattr(self, "calibrate", False) == "auto"
             and bool(call.early_stopping)
@@ -392,7 +395,7 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
         return unconverged
 
     def _finish(self, fit):
-        """Keep the network of a `Preparation` after its training, and the numbers beside it."""
+        """Keep the trained network of a `Preparation`, and the attributes of its targets."""
         network = fit.network
         if not (np.isfinite(network.parameters).all() and np.isfinite(network.statistics).all()):
             raise ValueError(
@@ -404,7 +407,7 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
         self._keep_network(network)
 
     def _table(self, rows, targets, name):
-        """The `Table` of `rows`; errors call the targets of the rows `name`."""
+        """The `Table` of `rows`. Errors call the targets `name`."""
         numbers = targets.for_network(rows.targets, self._parameters.dtype, name)
         table = self._input_table(rows.X, rows.in_place(numbers), rows.in_place(rows.sample_weight))
         table.rows = rows.numbers

@@ -1,4 +1,4 @@
-"""Targets that are classes or labels: how they are encoded, and what raw outputs mean for them."""
+"""Targets that are classes or labels: their encoding, and predictions from raw outputs."""
 
 from contextlib import suppress
 from copy import copy
@@ -27,15 +27,15 @@ from skbn.estimators.temperature import (
     tempered,
 )
 
-# Kinds of dtypes of real numbers, and the kinds that classes of a kind can be compared with:
-# strings with objects that may be strings.
+# Kinds of dtypes of real numbers, and for each kind of classes the kinds that the classes can be
+# compared with. Strings can be compared with objects, which may be strings.
 NUMBERS = "biuf"
 COMPARABLE = {"U": "UO"} | dict.fromkeys(NUMBERS, NUMBERS)
 
-# Of more rows than these scikit-learn warns where most have a class of their own.
+# scikit-learn may warn if more rows than these have mostly different classes.
 MANY_ROWS = 20
 
-# Attributes of a classifier whose probabilities are calibrated.
+# The attributes of calibrated probabilities.
 CALIBRATION = ("temperature_", "_prior_outputs")
 
 
@@ -58,10 +58,10 @@ class ClassTargets:
     predicts_sparse : bool, default=False
         Whether labels are predicted as a sparse matrix.
     temperature : float, default=None
-        Predictions are made from raw outputs divided by it, seen from `prior`. ``None``: raw
-        outputs are not changed.
+        Divides the difference of the raw outputs from `prior`. ``None``: raw outputs are not
+        changed.
     prior : ndarray of shape (n_outputs,), default=None
-        The raw outputs that give the prior of the classes; beside a temperature.
+        The raw outputs that give the prior of the classes. Belongs to a temperature.
     """
 
     # The losses of classes have no parameter.
@@ -89,19 +89,19 @@ class ClassTargets:
     def check_classes(estimator, classes):
         """Check the classes that ``partial_fit`` was given; the first call sets ``classes_``.
 
-        scikit-learn looks at their kind first, which takes longer than a training step on a
-        mini-batch. Streams that give the same classes with every call are spared that.
+        scikit-learn finds out the kind of the classes first, which takes longer than a training
+        step on a mini-batch. This method skips that for the same classes as in earlier calls.
 
         Raises
         ------
         ValueError
-            If there are none in the first call, or others in a later one.
+            If the first call gives no classes, or a later call gives other classes.
         """
         kept = getattr(estimator, "classes_", None)
         if kept is not None and classes is not None:
             with suppress(ValueError):  # ragged
                 given = np.asarray(classes)
-                # NumPy makes strings of numbers beside them, which scikit-learn refuses.
+                # NumPy turns numbers among strings into strings, and scikit-learn refuses them.
                 is_uniform = given.dtype.kind != "U" or all(isinstance(c, str) for c in classes)
                 if is_uniform and given.dtype.kind in COMPARABLE and np.array_equal(kept, given):
                     return
@@ -109,7 +109,7 @@ class ClassTargets:
 
     @classmethod
     def begun_by(cls, estimator, incremental):
-        """Targets that nothing is known of, but the classes that ``partial_fit`` was given."""
+        """Targets before the first rows; only the classes given to ``partial_fit`` are known."""
         return cls(type(estimator).__name__, estimator.classes_ if incremental else None)
 
     @classmethod
@@ -120,7 +120,7 @@ class ClassTargets:
             estimator.classes_,
             estimator._is_multilabel,
             estimator.n_outputs_,
-            # An estimator of one class a row need not store it.
+            # An estimator with one class per row does not store this attribute.
             getattr(estimator, "_predicts_sparse", None),
             getattr(estimator, "temperature_", None),
             getattr(estimator, "_prior_outputs", None),
@@ -137,7 +137,7 @@ class ClassTargets:
 
     @property
     def out_activation(self):
-        """The link of the network's outputs."""
+        """The function that turns raw outputs into probabilities."""
         return "logistic" if self.is_multilabel or len(self.classes) <= 2 else "softmax"
 
     @property
@@ -161,7 +161,7 @@ class ClassTargets:
         elif not 1 <= n_classes <= 2:
             check_count("the number of classes", n_classes, 2)
         check_count("out_activation_", loss, self.loss)
-        # One output is for one or two classes, two outputs are for two labels.
+        # One output belongs to one or two classes. Two outputs belong to two labels.
         if self.n_outputs <= 2 and self.is_multilabel != (self.n_outputs == 2):
             raise ValueError(
                 f"The fitted state is damaged: _is_multilabel is {self.is_multilabel!r}, but the "
@@ -194,11 +194,11 @@ class ClassTargets:
         Parameters
         ----------
         y : ndarray or sparse matrix
-            Classes or labels as they are given.
+            Classes or labels from the user.
         incremental : bool
             Whether classes may be missing in `y`.
         validation : bool, default=False
-            Whether the rows are for validation. The form of such rows does not matter later.
+            Whether the rows are for validation. The form of validation rows is not kept.
 
         Raises
         ------
@@ -213,45 +213,45 @@ class ClassTargets:
         numbers = self._numbers_of_known(y) if incremental else None
         if numbers is None and not (incremental and self._are_known_labels(y)):
             self._check_kind(y)
-            # Columns of classes were refused, so several columns are labels.
+            # Several columns of classes were refused before, so several columns are labels.
             present = unique_labels(y) if y.ndim == 1 else np.arange(y.shape[1])
             self._take_classes(present, incremental)
         self._take_form(y.shape, is_multilabel=y.ndim == 2)
         if y.ndim == 2:
             if not validation:
                 self.predicts_sparse = is_sparse
-            # A row has a label wherever the target is not 0, as in scikit-learn.
+            # A row has each label whose target is not 0, as in scikit-learn.
             return (y != 0).astype(np.float64)
         if numbers is None:
             numbers = np.searchsorted(self.classes, y)
         # A softmax takes one column with the number of the class. A logistic output takes 0 or 1.
         return numbers.reshape(-1, 1)
 
-    # What is a class already need not be looked at as scikit-learn looks at targets of unknown
-    # kind, which takes several times as long as a training step on a mini-batch.
+    # Known classes do not need scikit-learn's check of the kind of the targets, which takes several
+    # times as long as a training step on a mini-batch.
 
     def _numbers_of_known(self, y):
-        """The numbers of the classes of `y` where each is known for sure, otherwise None."""
+        """The numbers of the classes of `y` if all are known for sure, otherwise None."""
         if y.ndim != 1 or self.classes is None:
             return None
         if len(y) > MANY_ROWS and len(self.classes) > round(0.5 * len(y)):
-            return None  # scikit-learn may warn of so many classes
+            return None  # scikit-learn may warn of this many classes
         if y.dtype.kind not in COMPARABLE.get(self.classes.dtype.kind, ""):
             return None
         if len(self.classes) == 2:
-            # Comparisons do not wait for a branch that may go either way, as a search does.
+            # Comparisons have no branches, so they are faster than a search.
             is_second = y == self.classes[1]
             is_known = is_second | (y == self.classes[0])
             return is_second.astype(np.intp) if is_known.all() else None
         try:
             numbers = np.searchsorted(self.classes, y)
             is_known = self.classes.take(numbers, mode="clip") == y
-        except TypeError:  # among strings something that is none
+        except TypeError:  # a value among strings is no string
             return None
         return numbers if is_known.all() else None
 
     def _are_known_labels(self, y):
-        """Whether `y` has the labels that are known, and nothing but 0 and 1."""
+        """Whether `y` has the known labels, and only the values 0 and 1."""
         return (
             self.is_multilabel
             and y.ndim == 2
@@ -261,7 +261,7 @@ class ClassTargets:
         )
 
     def _check_kind(self, y):
-        """Refuse targets that are neither one class a row nor labels.
+        """Refuse targets that are neither one class per row nor several labels per row.
 
         Raises
         ------
@@ -314,14 +314,14 @@ class ClassTargets:
             )
 
     def update_moments(self, rows, network):
-        """Classes have no moments, and the network learns them as they are."""
+        """Do nothing: classes have no moments."""
 
     def for_network(self, targets, dtype, name):
-        """Encoded `targets` as a network of `dtype` learns them."""
+        """Encoded `targets` as an array that a network of `dtype` learns."""
         return np.ascontiguousarray(targets, dtype=dtype)
 
     def shown(self, targets):
-        """Encoded targets as the classes or labels that they stand for."""
+        """The classes or labels of encoded targets."""
         return (
             targets.astype(int) if self.is_multilabel else self.classes[targets[:, 0].astype(int)]
         )
@@ -329,9 +329,9 @@ class ClassTargets:
     # The temperature.
 
     def set_prior(self, rows):
-        """Take the prior of the rows that are trained on; there is no temperature from now on.
+        """Remove the temperature, and compute the prior of the training rows.
 
-        ``None``: there will be no temperature, and no prior is needed.
+        ``None`` as `rows`: there will be no temperature, so there is no prior.
         """
         self.temperature = self.prior = None
         if rows is not None:
@@ -339,16 +339,16 @@ class ClassTargets:
 
     def set_temperature(self, z, rows):
         """Fit the temperature to raw outputs `z` of held-out rows."""
-        # Of outputs that are not finite nothing can be learned.
+        # A temperature cannot be fitted to outputs that are not finite.
         is_fitted = len(self.classes) > 1 and np.isfinite(z).all()
         self.temperature = self._temperature_of(z, rows) if is_fitted else 1.0
 
     def take_temperature(self, targets):
-        """Predict by the temperature of other targets, seen from their prior."""
+        """Take the temperature and the prior of other targets."""
         self.temperature, self.prior = targets.temperature, targets.prior
 
     def predict_means(self, n_members):
-        """Change a temperature that was fitted to single members, for the mean of their outputs."""
+        """Adapt a temperature fitted to single members to the mean of the members' outputs."""
         if self.temperature is not None:
             self.temperature = temperature_of_a_mean(self.temperature, n_members)
 
@@ -361,13 +361,13 @@ class ClassTargets:
         return calibrated.attributes()
 
     def _temperature_of(self, z, rows):
-        # A stream keeps the temperature that it began with.
+        # A stream keeps its first temperature.
         if self.temperature is not None:
             return self.temperature
         return float(fitted_temperature(z, rows.targets, self.prior, rows.sample_weight))
 
     def row_losses(self, z, rows, tempers):
-        """The log loss of each of `rows`, after the temperature that fits them best or before."""
+        """The log loss of each row; `tempers`: after the temperature that fits the rows best."""
         return row_losses(self._tempered_on(z, rows) if tempers else z, rows.targets)
 
     def _tempered_on(self, z, rows):
@@ -390,7 +390,7 @@ class ClassTargets:
             return (z > 0).astype(int)
         if self.n_outputs > 1:
             return z.argmax(axis=1)
-        # Where there is only one class, it is predicted whatever the output is.
+        # A single class is predicted whatever the output is.
         return np.minimum(z[:, 0] > 0, len(self.classes) - 1).astype(int)
 
     def probabilities(self, z, dtype):
@@ -444,19 +444,19 @@ class ClassTargets:
         return 1.0 / self.temperature, (1.0 - 1.0 / self.temperature) * self.prior
 
     def check_scored(self, targets, name):
-        """Classes can be scored, whatever they are."""
+        """Do nothing: all classes can be scored."""
 
     def score(self, z, rows, tempers=False):
-        """The accuracy of raw outputs `z` for `rows`; NaN where an output is not finite.
+        """The accuracy of raw outputs `z` for `rows`; NaN if an output is not finite.
 
-        After the temperature that fits the rows best, or before.
+        With `tempers` the temperature that fits the rows best is applied first.
         """
         if not np.isfinite(z).all():
             return np.nan
         if tempers:
             z = self._tempered_on(z, rows)
         codes = self._codes(z)
-        # `accuracy_score` would find out the kinds of both first.
+        # `accuracy_score` would take time to find out the kinds of both arrays.
         is_right = (
             (codes == rows.targets).all(axis=1)
             if self.is_multilabel

@@ -10,20 +10,20 @@ from skbn.kernels import merging, moments
 
 EPS = np.finfo(np.float64).eps
 
-# scikit-learn's words, which callers may look for.
+# The words of scikit-learn's error. Callers may search for them.
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and"
     " need to be preprocessed."
 )
 
 
-# Smaller variances, of smaller means, may have lost digits beneath the smallest double, or be 0.
+# Variances below this bound, of means below the other bound, may have lost digits, or be 0.
 LEAST_VARIANCE, LEAST_MEAN = 1e-290, 1e-140
 
-# More than any entry of such a column, of up to 1e18 rows.
+# No entry of such a column of up to 1e18 rows is larger.
 LEAST_ENTRY = 1e-130
 
-# Entries of a sparse table that are looked at together: some megabytes.
+# Number of entries of a sparse table that are processed together: some megabytes.
 ENTRIES = 1 << 20
 
 
@@ -36,7 +36,7 @@ def column_moments(X, sample_weight=None, name="X", numbers=None):
         float32 or float64; finite.
     sample_weight : ndarray of shape (n,), float64, default=None
     name : str, default="X"
-        What an error calls it.
+        The name of `X` in errors.
     numbers : ndarray of shape (n,), intp, default=None
         The rows of a dense X that count; ``None``: all. The weights are weights of these rows.
 
@@ -64,15 +64,16 @@ def column_moments(X, sample_weight=None, name="X", numbers=None):
 
 
 def _sparse_moments(X, sample_weight):
-    """The same of a sparse table: two passes over its entries, all else is 0.
+    """`column_moments` of a sparse table, by two passes over its entries. All else is 0.
 
-    With m the mean, W the total weight and W_j that of the entries of column j, the variance is
-    (sum w (x - m)^2 + (W - W_j) m^2) / W - e^2, where e is what rounding has left of the mean of
-    x - m (Chan et al. 1983, the corrected two-pass algorithm).
+    Let m be the mean of column j, W the total weight of all rows, and W_j the total weight of the
+    entries of the column. The variance is (sum w (x - m)^2 + (W - W_j) m^2) / W - e^2. Here e is
+    the mean of x - m, which is not 0 because of rounding (Chan et al. 1983, the corrected two-pass
+    algorithm).
     """
     n, d = X.shape
     total = float(n) if sample_weight is None else sample_weight.sum()
-    # Whole rows, whose weights are repeated, of about so many entries.
+    # Parts of whole rows with about this number of entries. The weights of rows are repeated.
     ends = np.searchsorted(X.indptr, np.arange(ENTRIES, X.nnz, ENTRIES))
     bounds = np.unique(np.concatenate([[0], ends, [n]]))
 
@@ -90,7 +91,7 @@ def _sparse_moments(X, sample_weight):
 
     counts = np.bincount(X.indices, minlength=d)
     with np.errstate(over="ignore", invalid="ignore"):
-        # Exactly none where every row has an entry: what rounding left would multiply m^2.
+        # Exactly 0 if every row has an entry. A rounding error would be multiplied by m^2.
         present = counts
         if sample_weight is not None:
             present = over_entries(lambda x, columns: np.ones(len(x)))
@@ -126,9 +127,9 @@ def may_be_too_small(mean, var, dtype):
 
 
 def too_small(mean, var, X, numbers=None):
-    """Columns that vary, but by numbers whose squares are none: a mask of shape (d,).
+    """Columns that vary by numbers so small that their squares are 0: a mask of shape (d,).
 
-    `numbers` are the rows of a dense X that mean and variance are of; ``None``: all.
+    `numbers` are the rows of a dense X that mean and variance belong to; ``None``: all rows.
     """
     suspects = may_be_too_small(mean, var, X.dtype)
     if not suspects.any():
@@ -140,7 +141,7 @@ def too_small(mean, var, X, numbers=None):
     if issparse(columns):
         varies = columns.max(axis=0).toarray() != columns.min(axis=0).toarray()
     else:
-        # Whichever entry is no NaN.
+        # NaN are ignored.
         varies = np.fmax.reduce(columns, axis=0) != np.fmin.reduce(columns, axis=0)
         varies &= ~np.isnan(columns).all(axis=0)
     suspects[suspects] = np.ravel(varies)
@@ -148,13 +149,14 @@ def too_small(mean, var, X, numbers=None):
 
 
 def _has_tiny_entry(entries):
-    # Of a column that is too small none is larger. Most tables have empty columns, and none of it.
+    # A column that is too small has only tiny entries. Most tables have empty columns, but no tiny
+    # entries.
     sizes = np.abs(entries)
     return bool(((sizes > 0.0) & (sizes < LEAST_ENTRY)).any())
 
 
 def lost(mean, var, before):
-    """Columns that varied only from call to call, by numbers whose squares are none: a mask.
+    """Columns that varied only between calls, by numbers whose squares are 0: a mask.
 
     Parameters
     ----------
@@ -163,17 +165,19 @@ def lost(mean, var, before):
     before : ndarray of shape (m,)
         The means without the last call.
     """
-    # The mean of equal numbers is that number exactly, of sparse columns too.
+    # The mean of equal numbers is exactly this number, also for a sparse column.
     return may_be_too_small(mean, var, np.dtype(np.float64)) & (mean != before)
 
 
 def merged(previous, batch):
-    """Moments of the rows of both; `previous` is ``None`` or as from `column_moments`.
+    """Moments of the rows of `previous` and `batch`, both from `column_moments`.
+
+    ``None`` as `previous` stands for no rows.
 
     Raises
     ------
     ValueError
-        If squares of their difference leave the range of float64.
+        If squares of the difference of the means leave the range of float64.
     """
     if previous is None:
         return batch
@@ -189,10 +193,10 @@ def _merged(previous, batch):
 
 
 def divisor(mean, var, weight, epsilon):
-    """What ``x - mean`` is divided by: ``sqrt(var + epsilon)``, and 1 in a constant column.
+    """The divisor of ``x - mean``: ``sqrt(var + epsilon)``, and 1 in a constant column.
 
-    The bound is StandardScaler's: a variance that rounding alone could have left behind is
-    none (Chan et al. 1983).
+    A column is constant if rounding alone could have caused its variance. The bound is the bound of
+    StandardScaler (Chan et al. 1983).
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""What the ensembles share: their members, one training for all of them, and their outputs.
+"""Base of the ensembles: members, one training for all members, and the outputs of the members.
 
-A member is a perceptron with its own view of the columns (its periodic embedding), its own initial
-weights and order of rows, and its own held-out rows. Members are trained side by side, epoch by
-epoch, by one `TrainingRun`: so they have one checkpoint, one end and one progress bar.
+A member is a perceptron with its own periodic embedding of the columns, its own initial weights and
+order of rows, and its own held-out rows. One `TrainingRun` trains the members side by side, epoch
+by epoch. So all members have the same checkpoint, the same end and one progress bar.
 """
 
 import warnings
@@ -38,15 +38,15 @@ class BaseMLPEnsembleWithBatchNorm(
 ):
     """Base of the ensembles; not to be used by itself.
 
-    An ensemble gives:
+    An ensemble defines:
 
-    - ``_kind``, the class of its members;
+    - ``_kind``: the class of its members;
     - ``_pooled_targets(fits)``: the targets of all rows, from the `Preparation` of each member;
-    - ``_target_attributes(targets, rows)``: what predictions need beside the members;
-    - ``_check_target_attributes()``, which refuses them where they are damaged.
+    - ``_target_attributes(targets, rows)``: attributes that predictions need beside the members;
+    - ``_check_target_attributes()``: refuses these attributes if they are damaged.
     """
 
-    # Set by a fit. Type checkers read the types, and nothing reads them at run time.
+    # Attributes that a fit sets. Type checkers read these types; nothing reads them at run time.
     if TYPE_CHECKING:
         loss_curve_: list[float]
         learning_rate_curve_: list[float]
@@ -98,8 +98,8 @@ class BaseMLPEnsembleWithBatchNorm(
         Parameters
         ----------
         **params : dict
-            Where `estimator` is None, a parameter of the members makes it the perceptron that
-            None stands for.
+            If `estimator` is None, a parameter of the members replaces None by the default
+            perceptron, which gets the parameter.
 
         Returns
         -------
@@ -116,8 +116,8 @@ class BaseMLPEnsembleWithBatchNorm(
             params = others | {"estimator": self._kind().set_params(**nested)}
         return super().set_params(**params)
 
-    # A fit. Warnings name the line that has called ``fit`` or ``partial_fit``: their `stacklevel`
-    # counts the functions between, which are as many as in a fit of a perceptron.
+    # A fit. Warnings name the line that has called ``fit`` or ``partial_fit``. So the `stacklevel`
+    # of a warning counts the functions in between, as many as in the fit of a perceptron.
 
     def _fit(self, X, y, sample_weight, given_validation, *, incremental, classes=None):
         draft = draft_of(self)
@@ -141,12 +141,12 @@ class BaseMLPEnsembleWithBatchNorm(
             smallest=fits[0].call.smallest,
             goes_on=not fresh,
             random_state=None,
-            # Of few rows some members may have held out none.
+            # With few rows some members may have held out no row.
             early_stopping=next(
                 (fit.call.early_stopping for fit in fits if fit.validation is not None), False
             ),
         )
-        # The held-out rows of members may differ by a row, so one member gives the number.
+        # The numbers of held-out rows may differ by one. So the first member gives the number.
         n_epochs = 1 if incremental else solvers.n_epochs(fits[0].estimator, fits[0].rows.n)
         if not incremental:
             call.callbacks = FitCallbacks(self, n_epochs, X, y, {"sample_weight": sample_weight})
@@ -164,7 +164,7 @@ class BaseMLPEnsembleWithBatchNorm(
         return self
 
     def _forget(self):
-        """Remove what an earlier fit has left."""
+        """Remove the attributes of an earlier fit."""
         for name in list(vars(self)):
             if name in self._private or (name.endswith("_") and not name.startswith("_")):
                 del vars(self)[name]
@@ -172,7 +172,7 @@ class BaseMLPEnsembleWithBatchNorm(
         self.n_iter_ = self._n_without_improvement = 0
 
     def _checked(self, X, y, sample_weight, given_validation, template, fresh, incremental):
-        """Data that are checked in the name of this ensemble; members check arrays again."""
+        """Check the data. Errors name this ensemble. The members check the arrays again."""
         X_val, y_val, sample_weight_val = given_validation
         refuse_masked(
             X=X,
@@ -191,12 +191,12 @@ class BaseMLPEnsembleWithBatchNorm(
         return X, y, (X_val, y_val, sample_weight_val)
 
     def _checked_validation(self, X_val):
-        # An array without names, so that members do not warn of the names again.
+        # The result has no column names, so members do not warn of the names again.
         with in_the_name_of("X_val", instead_of="X"):
             return checked_table(checker_of(self, X_val, "X_val"), X_val)
 
     def _template(self):
-        """The member that is cloned."""
+        """The perceptron to clone."""
         return self._kind() if self.estimator is None else self.estimator
 
     def _new_members(self, template):
@@ -229,7 +229,7 @@ class BaseMLPEnsembleWithBatchNorm(
         return members
 
     def _train(self, fits, call, n_epochs):
-        """Train the members of this draft; returns whether they have run out of epochs."""
+        """Train the members of this draft. Returns whether the training ran out of epochs."""
         losses_before = self.loss_curve_
         targets = self._pooled_targets(fits)
         n_threads = jobs.n_threads(self.n_jobs, len(fits))
@@ -243,7 +243,7 @@ class BaseMLPEnsembleWithBatchNorm(
         if validations:
             validation = PooledValidation(validations, targets, is_shared, n_threads)
         vars(self).update(self._target_attributes(targets, all_rows(fits[0])))
-        # One thread of the BLAS for each member: a network must not depend on `n_jobs`.
+        # One thread of the BLAS for each member, so that a network does not depend on `n_jobs`.
         with blas_limit.training(0):
             networks = []
             for fit in fits:
@@ -296,7 +296,7 @@ class BaseMLPEnsembleWithBatchNorm(
         Raises
         ------
         NotFittedError
-            If it is not fitted.
+            If this ensemble is not fitted.
         """
         fitted = draft_of(self)
         if "estimators_" not in vars(fitted):
@@ -307,7 +307,7 @@ class BaseMLPEnsembleWithBatchNorm(
     def _outputs_of_members(self, X):
         """Raw outputs of each member in float64, and the dtype of predictions.
 
-        The ensemble must not change meanwhile, so call this method of a ``_look()``.
+        The ensemble must not change during the call, so call this method of a ``_look()``.
         """
         refuse_masked(X=X)
         X = checked_table(self, X)
@@ -321,12 +321,12 @@ class BaseMLPEnsembleWithBatchNorm(
             self._check_state()
 
     def _check_state(self):
-        """Refuse a fitted state that is not whole; members check their own state.
+        """Refuse a damaged fitted state. The members check their own state.
 
         Raises
         ------
         ValueError
-            Saying what is wrong.
+            The message names the damage.
         """
         members = self.estimators_
         if not isinstance(members, list) or not members:
@@ -348,7 +348,7 @@ class BaseMLPEnsembleWithBatchNorm(
 
 @contextmanager
 def told_once(earlier):
-    """Around the work of a member: later members do not repeat the warnings of the first one."""
+    """A context for the work of a member: later members do not repeat earlier warnings."""
     with warnings.catch_warnings():
         if earlier:
             warnings.simplefilter("ignore", UserWarning)
@@ -356,13 +356,13 @@ def told_once(earlier):
 
 
 def record_of(members, losses_before):
-    """Members, and the attributes of an ensemble that follow from theirs.
+    """The members of an ensemble, and the attributes that follow from their attributes.
 
-    `losses_before` is the loss curve of the ensemble before the call, to which the call adds: a
-    stream that took the means of all its epochs anew would be slower with every call.
+    `losses_before` is the loss curve of the ensemble before the call. The call appends its losses.
+    If each call of a stream computed the means of all epochs again, the calls would become slower.
     """
     n = len(losses_before)
-    # Ctrl-C may have come between the records of two members.
+    # After Ctrl-C some members may have one record more than others.
     curves = zip(*(member.loss_curve_[n:] for member in members), strict=False)
     losses = [*losses_before, *(float(np.mean(losses)) for losses in curves)]
     return {
@@ -375,6 +375,6 @@ def record_of(members, losses_before):
 
 
 def all_rows(fit):
-    """Targets and weights of the rows that a member was given: trained on, or held out by it."""
+    """Targets and weights of all rows of a member: its training rows and held-out rows."""
     is_held_out = fit.validation_rows is not None and not fit.call.is_given
     return pooled([fit.rows, fit.validation_rows] if is_held_out else [fit.rows])

@@ -1,8 +1,9 @@
 """The fixed normalization of the columns in front of a network.
 
-Two kinds are known by moments, which merge over calls of ``partial_fit``: ``standard``, and
-``smooth_clip``, which draws in numbers far out. The third, ``robust``, is known by quartiles of the
-rows that a network begins with, and draws in, too.
+There are three kinds. ``standard`` and ``smooth_clip`` use means and variances, which merge over
+calls of ``partial_fit``. ``robust`` uses the median and the quartiles of the first rows of a
+network. ``smooth_clip`` and ``robust`` also apply the smooth clip, which moves outliers towards the
+center.
 """
 
 import numpy as np
@@ -17,28 +18,28 @@ from skbn.network.table import Table
 MOMENTS = ("input_mean_", "input_var_", "_input_weight")
 QUARTILES = ("input_center_", "input_spread_")
 
-# The kinds, beside None -> the attributes that the estimator has, and whether inputs are drawn in.
+# Kind -> the attributes that the estimator has, and whether inputs are clipped. None is no kind.
 INPUT_KINDS = {
     "standard": (MOMENTS, False),
     "smooth_clip": (MOMENTS, True),
     "robust": (QUARTILES, True),
 }
 
-# The attributes of a kind -> the attributes of other kinds, which an estimator must not have.
+# Attributes of a kind -> attributes of other kinds, which an estimator must not have beside them.
 STRANGERS = {names: {*MOMENTS, *QUARTILES}.difference(names) for names in ((), MOMENTS, QUARTILES)}
 
 INPUT_ATTRIBUTES = (*MOMENTS, *QUARTILES, "_input_kind")
 
 
 def set_input_map(estimator, rows, call):
-    """Set the normalization of the inputs of a draft, or merge the moments of `rows` into it.
+    """Set the normalization of the inputs of a draft, or merge in the moments of `rows`.
 
     Parameters
     ----------
     estimator : estimator
-        A draft; its attributes change.
+        A draft, whose attributes change.
     rows : Rows
-        The rows to train on.
+        The training rows.
     call : Call
     """
     previous = None
@@ -64,9 +65,9 @@ def set_input_map(estimator, rows, call):
 
 
 def input_normalization(estimator):
-    """The numbers subtracted from the inputs, their factors, and whether inputs are drawn in.
+    """The centers that are subtracted from the inputs, the factors, and whether inputs are clipped.
 
-    The first two are None where inputs are not normalized.
+    Centers and factors are None if inputs are not normalized.
 
     Raises
     ------
@@ -78,7 +79,7 @@ def input_normalization(estimator):
         return None, None, False
     if estimator._input_kind == "robust":
         center, spread = values
-        # NaN is in no interval. A number too large would go through the clip without a trace.
+        # Comparisons with NaN are false. After the clip a damaged number would not be noticed.
         if not (np.isfinite(center).all() and spread.min() >= 0.0 and spread.max() < np.inf):
             _check_values(names, values, center.shape)
         with np.errstate(divide="ignore"):
@@ -87,19 +88,19 @@ def input_normalization(estimator):
 
 
 def check_inputs(estimator, n_features):
-    """Refuse attributes of the normalization of the inputs that are damaged.
+    """Refuse damaged attributes of the normalization of the inputs.
 
     Raises
     ------
     ValueError
-        Naming the attribute.
+        The message names the attribute.
     """
     names, values, _ = _attributes_of(estimator)
     _check_values(names, values, (n_features,))
 
 
 def _attributes_of(estimator):
-    """The names of the attributes of its kind, the arrays, and whether inputs are drawn in."""
+    """The names and the arrays of the normalization, and whether inputs are clipped."""
     kind = estimator._input_kind
     if kind is not None and not (isinstance(kind, str) and kind in INPUT_KINDS):
         raise ValueError(f"The fitted state is damaged: _input_kind is {kind!r}.")
@@ -120,7 +121,7 @@ def _attributes_of(estimator):
 
 
 def _check_values(names, values, shape):
-    # A mean and a median may be below 0.
+    # A mean and a median may be negative. The other numbers may not.
     for name, array, least in zip(names, values, (-np.inf, 0.0, 0.0), strict=False):
         check_numbers(name, array, shape, least)
 
@@ -128,9 +129,11 @@ def _check_values(names, values, shape):
 def input_table(X, mean, invstd, clipped, y=None, sample_weight=None):
     """Checked data as the table that a network takes.
 
-    Dense rows are normalized when they are gathered. Of a sparse table t_ij = (x_ij - m_j) s_j,
-    whose zeros are at z_j = -m_j s_j, a network takes the affine part by itself; through the
-    smooth clip f the zeros are at f(z_j), so its entries are f(t_ij) - f(z_j), less -f(z_j).
+    Dense rows are normalized when they are gathered. In a sparse table an entry x_ij becomes
+    t_ij = (x_ij - m_j) s_j, and a zero becomes z_j = -m_j s_j. Without the smooth clip the network
+    applies this affine map itself, and the table stays sparse. With the smooth clip f an entry
+    becomes f(t_ij) and a zero becomes f(z_j). So the stored entries are f(t_ij) - f(z_j), zeros
+    stay 0, and the network subtracts the mean -f(z_j).
     """
     if mean is not None and mean.shape != X.shape[1:]:
         raise ValueError(
@@ -147,5 +150,5 @@ def input_table(X, mean, invstd, clipped, y=None, sample_weight=None):
 
 
 def smooth_clip(values):
-    """t / sqrt(1 + (t / 3)^2) of a vector, float64."""
+    """The smooth clip t / sqrt(1 + (t / 3)^2) of a vector, in float64."""
     return gather(values.reshape(1, -1), dtype=float, clipped=True)[0]

@@ -8,9 +8,9 @@ from skbn.network import views
 
 
 def embedded_columns(X):
-    """The columns of a dense table that are embedded, as a plan has them.
+    """The columns of a dense table that have an embedding, in the form of a plan.
 
-    A column of two values is left out: a linear map makes of it all that an embedding could.
+    A column of one or two values has no embedding, because each function of two values is linear.
 
     Returns
     -------
@@ -25,11 +25,12 @@ def embedded_columns(X):
 def draw_embedding(network, constant, random_state):
     """Draw the initial parameters of the embedding of a network, if it has one.
 
-    Frequencies from a normal distribution of the deviation 2 pi c / sqrt(p), where c is `constant`
-    and p the number of columns of the table: more columns need less detail of each. Phases are
-    uniform in a period, and the linear map and its intercept are uniform within the reciprocal root
-    of the number of frequencies (Holzmüller, Grinsztajn and Steinwart 2024, "Better by default",
-    section 3, PBLD; without its activation).
+    The frequencies come from a normal distribution with the standard deviation 2 pi c / sqrt(p).
+    Here c is `constant` and p the number of columns of the table: more columns need less detail of
+    each column. The phases are uniform in one period. The linear map and its intercept are uniform
+    in [-b, b], where b is 1 / sqrt(number of frequencies). This is the embedding PBLD of
+    Holzmüller, Grinsztajn and Steinwart (2024), "Better by default", section 3, without its
+    activation.
     """
     bound = 1.0 / np.sqrt(FREQUENCIES)
     for parameters in views.embeddings(network.plan, network.parameters):

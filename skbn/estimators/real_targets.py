@@ -1,4 +1,4 @@
-"""Real targets: how they are normalized, and what raw outputs mean for them."""
+"""Real targets: their normalization, and predictions from raw outputs."""
 
 from datetime import date, time, timedelta
 
@@ -11,12 +11,12 @@ from skbn.estimators.losses import REGRESSION_LOSSES
 from skbn.estimators.state import check_numbers
 from skbn.network import views
 
-# Datetimes of pandas are instances of these, too.
+# Datetimes of pandas are instances of these classes, too.
 DATES = (date, time, timedelta, np.datetime64, np.timedelta64)
 
 
 class RealTargets:
-    """Real numbers, one or several a row.
+    """One real number per row, or several.
 
     An estimator stores plain attributes and no object of this class: `held_by` makes the object
     from the attributes, and `attributes` gives the attributes of the object.
@@ -30,14 +30,14 @@ class RealTargets:
     n_outputs : int, default=None
         Outputs of the network. ``None``: the first `encode` counts them.
     moments : tuple of three ndarrays of shape (n_outputs,), default=None
-        Mean, variance and total weight of each target. ``None``: they were not taken.
+        Mean, variance and total weight of each target. ``None``: there are no moments.
     is_normalized : bool
         Whether the network learns targets that are normalized by their moments.
     loss_parameter : float, default=0.0
-        Of a loss that has one.
+        The parameter of the loss, if the loss has one.
     """
 
-    # Real targets have no probabilities, and so no prior of them.
+    # Real targets have no probabilities, and so no prior.
     prior = None
 
     def __init__(
@@ -63,7 +63,7 @@ class RealTargets:
 
     @classmethod
     def begun_by(cls, estimator, incremental):
-        """Targets that nothing is known of, but the loss."""
+        """Targets before the first rows. Only the loss is known."""
         parameter = REGRESSION_LOSSES[estimator.loss].parameter
         return cls(
             type(estimator).__name__,
@@ -90,14 +90,14 @@ class RealTargets:
 
     @property
     def out_activation(self):
-        """The link of the network's outputs."""
+        """The function that turns raw outputs into predictions."""
         return REGRESSION_LOSSES[self.loss].link
 
     def check(self, loss, every_number=False):
         """Refuse attributes that do not fit a network of `loss`, whose outputs were counted.
 
-        With `every_number` the numbers in the moments are looked at as well, which a prediction
-        has no time for.
+        With `every_number` the numbers in the moments are checked, too. This would slow down a
+        prediction.
 
         Raises
         ------
@@ -128,21 +128,21 @@ class RealTargets:
         Parameters
         ----------
         y : ndarray
-            Targets as they are given.
+            Targets from the user.
         incremental : bool
-            Not used: targets of one call need not occur in another.
+            Not used: the targets of different calls are independent.
         validation : bool, default=False
             Whether the rows are for validation.
 
         Raises
         ------
         ValueError
-            If `y` has no finite numbers, or numbers that the loss is not defined for, or does not
-            fit the earlier targets.
+            If `y` has numbers that are not finite, or for which the loss is not defined, or another
+            number of outputs than the earlier targets.
         """
         _refuse_dates(y)
         if isinstance(y, np.ndarray) and y.dtype.kind in "biuf" and y.dtype.itemsize <= 8:
-            # `y` was checked as it was given, and float64 holds all of its numbers.
+            # The original `y` was checked, and float64 holds all of its numbers.
             y = y.astype(np.float64, copy=False)
         else:
             y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
@@ -163,15 +163,15 @@ class RealTargets:
     def update_moments(self, rows, network):
         """Merge the moments of the targets of `rows` into the earlier moments.
 
-        The output layer of `network` is rescaled, so that the network predicts the same by the
-        merged moments as by the earlier ones.
+        The output layer of `network` is rescaled, so that the merged moments give the same
+        predictions as the earlier moments.
 
         Parameters
         ----------
         rows : Rows
             The rows to train on.
         network : Network
-            The network that is going to be trained; its parameters may change in place.
+            The network to train. Its parameters may change in place.
 
         Raises
         ------
@@ -187,9 +187,9 @@ class RealTargets:
             self._rescale_outputs(network, *before)
 
     def _rescale_outputs(self, network, scale, shift):
-        # z s + m = z' s' + m' for every row where W' = W s / s', b' = (b s + m - m') / s'. A
-        # target that is still the same in all rows is predicted whatever W' and b' are. Counts
-        # that were 0 up to now have no logarithm: their first prediction is m'.
+        # z s + m = z' s' + m' for every row if W' = W s / s' and b' = (b s + m - m') / s'. A target
+        # that has been the same in all rows is predicted exactly, whatever W' and b' are. The mean
+        # of counts that have all been 0 has no logarithm: their first prediction is m'.
         new_scale, new_shift = self.output_affine()
         shift = np.where(np.isfinite(shift), shift, new_shift)
         varies = new_scale > 0.0
@@ -201,7 +201,7 @@ class RealTargets:
         bias[:] = np.where(varies, (bias * scale + shift - new_shift) / new_scale, bias)
 
     def for_network(self, targets, dtype, name):
-        """Encoded `targets` as a network of `dtype` learns them; an error calls them `name`.
+        """Encoded `targets` as an array that a network of `dtype` learns; errors call it `name`.
 
         Raises
         ------
@@ -227,7 +227,7 @@ class RealTargets:
         return (targets - mean) / np.where(var > 0.0, np.sqrt(var), 1.0)
 
     def shown(self, targets):
-        """Encoded targets in the form that ``predict`` gives."""
+        """Encoded targets in the shape of the result of ``predict``."""
         return targets.ravel() if self.n_outputs == 1 else targets
 
     def set_prior(self, rows):
@@ -244,7 +244,7 @@ class RealTargets:
         return self.attributes()
 
     def row_losses(self, z, rows, tempers=False):
-        """The trained loss of each of `rows`, of several outputs the mean; shape (n,)."""
+        """The trained loss of each row, shape (n,). It is the mean over several outputs."""
         y = self._normalized(rows.targets)
         loss = REGRESSION_LOSSES[self.loss]
         parameter = () if loss.parameter is None else (self.loss_parameter,)
@@ -256,19 +256,19 @@ class RealTargets:
         """Scale and shift from raw outputs to the target, or to its logarithm for ``'exp'``.
 
         The scale is 0 for a target that was the same in all rows, so this target is predicted
-        exactly. Its variance is exactly 0, because moments are taken of deviations from a target
-        that occurs.
+        exactly. The variance of such a target is exactly 0, because the moments are computed from
+        deviations from one of the targets.
         """
         if self.moments is None:
             return 1.0, 0.0
         mean, var, _ = self.moments
         if self.out_activation == "exp":
-            with np.errstate(divide="ignore"):  # the mean of counts that are all 0
+            with np.errstate(divide="ignore"):  # the logarithm of the mean of counts that are all 0
                 return np.where(var > 0.0, 1.0, 0.0), np.log(mean)
         return np.sqrt(var), mean
 
     def decode(self, z, dtype):
-        """The predictions of raw outputs `z`, in `dtype`; of one output a vector.
+        """Predictions from raw outputs `z`, in `dtype`. One output gives a vector.
 
         Raises
         ------
@@ -292,10 +292,10 @@ class RealTargets:
         return z
 
     def check_scored(self, targets, name):
-        """Refuse targets that R2 cannot be computed for; an error calls them `name`.
+        """Refuse targets without an R2; errors call the targets `name`.
 
-        R2 is computed from squares, so rows whose squares leave the range of float64 would have
-        no score.
+        R2 is computed from squares. If these squares leave the range of float64, there is no
+        score.
 
         Raises
         ------
@@ -305,7 +305,7 @@ class RealTargets:
         column_moments(targets, name=name)
 
     def score(self, z, rows, tempers=False):
-        """The score of raw outputs `z` for `rows`; NaN where a prediction is not finite."""
+        """The score of raw outputs `z` for `rows`; NaN if a prediction is not finite."""
         with np.errstate(over="ignore", invalid="ignore"):
             predictions = self._predictions(z)
         if not np.isfinite(predictions).all():

@@ -1,4 +1,4 @@
-"""What the recurrent networks share: their layers, and sequences as rows."""
+"""Base of the recurrent networks: layers, and sequences as rows."""
 
 from functools import lru_cache, reduce
 from numbers import Real
@@ -25,23 +25,23 @@ from skbn.training.threads import blas_limit
 # empirical exploration of recurrent network architectures", section 5.
 FORGET_BIAS = 1.0
 
-# Sequences whose moments are taken at a time.
+# Number of sequences whose moments are computed together.
 MOMENT_ROWS = 4096
 
 
-# Calls of a stream come with the same parameters, and making the plan again takes as long as a
-# training step on a mini-batch. The cached plans are not to be written to.
+# The calls of a stream have the same parameters. Making the plan again would take as long as a
+# training step on a mini-batch. The cached plans must not be written to.
 planned = lru_cache(maxsize=128)(recurrent)
 
 
 class BaseRNNWithBatchNorm(BaseWithBatchNorm):
     """Base of the recurrent networks; not to be used by itself."""
 
-    # The rate that 'auto' stands for under a planned schedule: docs/recurrent.rst.
+    # The learning rate that 'auto' stands for under a planned schedule: docs/recurrent.rst.
     _planned_rate = 0.01
 
-    # A time step needs so many sequences for statistics of its own: the noise in the statistics of
-    # fewer sequences grows from step to step.
+    # A time step needs this number of sequences for its own statistics. The noise in the statistics
+    # of fewer sequences would grow from step to step.
     _smallest_batch = LEAST_SEQUENCES
 
     _parameter_constraints: dict = {
@@ -70,7 +70,7 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
         return checked_sequences(self, X, y, smallest=smallest, fresh=fresh)
 
     def _input_moments(self, rows):
-        # In parts, because the real steps of a part are copied.
+        # Computed in parts, because the real steps of a part are copied.
         parts = (
             rows.taken(slice(start, start + MOMENT_ROWS)) for start in range(0, rows.n, MOMENT_ROWS)
         )
@@ -91,7 +91,7 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
             raise ValueError(
                 "hidden_layer_sizes must have at least one entry: nothing else reads sequences."
             )
-        # The layers of a network stay as they are. Later calls do not read these parameters again.
+        # The layers of a network stay. Later calls do not read these parameters again.
         self._layers = {
             "layer_units": [rows.X.shape[2], *hidden_units, self.n_outputs_],
             "cell": self.cell,
@@ -120,8 +120,9 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
         ).copy()
 
     def _draw_weights(self, network, random_state):
-        # Glorot and Bengio (2010) for inputs and outputs. The state goes from step to step through
-        # one orthogonal matrix for each gate, so it neither grows nor shrinks (Saxe et al. 2014).
+        # The weights of inputs and outputs follow Glorot and Bengio (2010). The weights of the
+        # state are an orthogonal matrix for each gate, so the state neither grows nor shrinks from
+        # step to step (Saxe et al. 2014).
         for gamma in views.gammas(network.plan, network.parameters):
             gamma[:] = self.bn_gamma_init
         weights = views.weights(network.plan, network.parameters)
@@ -142,7 +143,7 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
             _open_forget_gates(network)
 
     def _infer(self, network, table):
-        # One time step is one product, as in training: docs/decisions.rst, "Threads".
+        # One time step is one matrix product, as in training: docs/decisions.rst, "Threads".
         rows = min(table.n_rows, SEQUENCE_ROWS[1])
         with blas_limit.training(rows * network.blas_flops_per_row(table)):
             return network.infer(table)
@@ -164,8 +165,8 @@ def _moments_of_steps(rows):
 
 
 def _open_forget_gates(network):
-    # The bias stands in the beta of the inputs' contribution, or in the bias of the inputs' map
-    # where this contribution is not normalized.
+    # The bias is the beta of the contribution of the inputs. Without batch norm it is the bias of
+    # the linear map of the inputs.
     for operation in network.plan:
         if operation["part"] == PARTS["input_norm"]:
             first = operation["beta"]
@@ -178,10 +179,11 @@ def _open_forget_gates(network):
 
 
 def orthogonal(d, random_state):
-    """An orthogonal matrix of shape (d, d), from their uniform distribution.
+    """A random orthogonal matrix of shape (d, d), from the uniform distribution.
 
-    Q of a QR decomposition of normal numbers, its columns' signs so that the diagonal of R is
-    positive (Mezzadri 2007, "How to generate random matrices from the classical compact groups").
+    The matrix is Q of the QR decomposition of a matrix of normal numbers. The signs of the columns
+    are chosen so that the diagonal of R is positive (Mezzadri 2007, "How to generate random
+    matrices from the classical compact groups").
     """
     q, r = np.linalg.qr(random_state.standard_normal((d, d)))
     return q * np.where(np.diag(r) < 0.0, -1.0, 1.0)

@@ -1,4 +1,4 @@
-"""Rows: the data that a user gives, checked, and in the form that a network takes."""
+"""Rows: the data of the user, after checks, in the form that a network takes."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from skbn.estimators.arguments import checker_of, in_the_name_of
 from skbn.estimators.class_weights import weights_by_class
 from skbn.estimators.temperature import effective_rows
 
-# Up to so many entries of a table scikit-learn's checks take time that is noticed.
+# Up to this number of entries in a table the time of scikit-learn's checks is noticeable.
 SMALL_TABLE = 1_000_000
 
-# Up to so many numbers a mask of the finite ones is made faster than the sum of all.
+# Up to this size a mask of the finite numbers is faster than the sum of all numbers.
 FEW_NUMBERS = 10_000
 
 
@@ -35,8 +35,8 @@ class Rows:
     Attributes
     ----------
     numbers : ndarray of shape (n,), intp, or None
-        The places of these rows in `X`, which may have other rows, too. ``None``: `X` has these
-        rows alone.
+        The positions of these rows in `X`, which may have more rows. ``None``: `X` has exactly
+        these rows.
     """
 
     X: object
@@ -50,23 +50,23 @@ class Rows:
 
     @property
     def n_effective(self):
-        """How many rows of equal weight say as much."""
+        """The number of rows of equal weight that carry as much information."""
         return effective_rows(self.n, self.sample_weight)
 
     def taken(self, numbers):
-        """A copy of the rows of these numbers; `X` must have these rows alone."""
+        """A copy of the rows with these numbers. `self.numbers` must be None."""
         weight = None if self.sample_weight is None else self.sample_weight[numbers]
         return Rows(self.X[numbers], self.targets[numbers], weight)
 
     def marked(self, numbers):
-        """The rows of these numbers, in order. A dense table is not copied."""
+        """The rows with these numbers, in order. A dense table is not copied."""
         if not isinstance(self.X, np.ndarray):
             return self.taken(numbers)
         weight = None if self.sample_weight is None else self.sample_weight[numbers]
         return Rows(self.X, self.targets[numbers], weight, numbers)
 
     def in_place(self, values):
-        """`values` of these rows, at the places of the rows in `X`; 0 at other places."""
+        """`values` of these rows, at the positions of the rows in `X`; 0 at other positions."""
         if self.numbers is None or values is None:
             return values
         placed = np.zeros((self.X.shape[0], *values.shape[1:]), values.dtype)
@@ -75,9 +75,10 @@ class Rows:
 
 
 def as_table(X):
-    """Checked data as a table that kernels can walk.
+    """Checked data as a table that kernels can read.
 
-    Aligned; or CSR without duplicates, of contiguous arrays and indices of one dtype.
+    A dense table is aligned. A sparse table is CSR without duplicates; its arrays are contiguous,
+    and its indices have one dtype.
     """
     if not issparse(X):
         return X if X.flags.aligned else np.require(X, requirements=["ALIGNED"])
@@ -91,7 +92,7 @@ def as_table(X):
         for array, dtype in ((X.data, X.dtype), (X.indices, index), (X.indptr, index))
     ]
     if arrays[0] is not X.data or arrays[1] is not X.indices or arrays[2] is not X.indptr:
-        # Built anew by hand: SciPy's constructor would choose an index dtype of its own.
+        # Set by hand: SciPy's constructor would choose another dtype for the indices.
         X = X.copy()
         X.data, X.indices, X.indptr = arrays
     return X
@@ -105,7 +106,7 @@ def checked_data(estimator, *data, **checks):
 
 
 def checked_targets(estimator, y, name="y"):
-    """Targets as ``validate_data`` returns them, checked without a table beside them."""
+    """Targets as ``validate_data`` returns them. This function checks targets without a table."""
     with numpy_alone():
         return check_array(
             y,
@@ -118,10 +119,10 @@ def checked_targets(estimator, y, name="y"):
 
 
 def numpy_alone():
-    """Around checks of scikit-learn, which leave tensors as they are where arrays are dispatched.
+    """A context in which checks of scikit-learn return NumPy arrays.
 
-    The kernels work on memory of this process. So tensors become arrays, or raise an error that
-    says why they cannot.
+    With the setting ``array_api_dispatch`` the checks would return tensors unchanged. The kernels
+    work on memory of this process. So tensors become arrays, or raise an error with the reason.
     """
     if not get_config()["array_api_dispatch"]:
         return nullcontext()
@@ -129,13 +130,13 @@ def numpy_alone():
 
 
 def checked_table(estimator, X, y="no_validation", *, smallest=1, fresh=False):
-    """Rows of a table, and targets where they are given.
+    """Check a table, and targets if there are targets.
 
-    scikit-learn's checks set ``n_features_in_`` and ``feature_names_in_`` where `fresh` is true.
+    scikit-learn's checks set ``n_features_in_`` and ``feature_names_in_`` if `fresh` is true.
 
-    For a few rows, as a service gets them and a stream brings them, scikit-learn's checks take
-    longer than the network. So arrays are not checked where the checks would return the same
-    arrays and give no warning. A large table is checked all the same.
+    For a few rows, as in a service or a stream, scikit-learn's checks take longer than the network.
+    So this function skips the checks if they would return the same arrays without a warning. A
+    large table is always checked.
 
     Raises
     ------
@@ -163,7 +164,7 @@ def checked_table(estimator, X, y="no_validation", *, smallest=1, fresh=False):
 
 
 def n_rows_of(X):
-    """How many rows data have that are not checked yet; 0 where they have no shape."""
+    """The number of rows of unchecked data; 0 if the data have no shape."""
     shape = getattr(X, "shape", None)
     return shape[0] if isinstance(shape, tuple) and shape else 0
 
@@ -173,7 +174,7 @@ def _table_needs_no_check(estimator, X, smallest):
 
 
 def _are_finite(X):
-    """Whether all numbers are finite; False also where their sum is not, and a check finds out."""
+    """Whether all numbers are surely finite. False if their sum is not: a check then decides."""
     if X.size <= FEW_NUMBERS:
         return bool(np.isfinite(X).all())
     with np.errstate(over="ignore", invalid="ignore"):
@@ -181,9 +182,10 @@ def _are_finite(X):
 
 
 def is_known_form(estimator, X, n_dimensions, smallest):
-    """Whether scikit-learn's checks would find nothing but numbers that are not finite in `X`.
+    """Whether scikit-learn's checks could refuse `X` only for numbers that are not finite.
 
-    They would return the same array, and give no warning. Large arrays are checked all the same.
+    The checks would return the same array without a warning. False for large arrays, which are
+    always checked.
     """
     return (
         type(X) is np.ndarray
@@ -193,13 +195,13 @@ def is_known_form(estimator, X, n_dimensions, smallest):
         and X.shape[0] >= smallest
         and X.shape[-1] == estimator.n_features_in_
         and X.flags.aligned
-        # Without names: otherwise scikit-learn's checks give a warning.
+        # scikit-learn's checks warn if the fitted data had names.
         and not hasattr(estimator, "feature_names_in_")
     )
 
 
 def targets_need_no_check(y, n):
-    """Whether scikit-learn's checks would return `y` as it is, for `n` rows that are checked."""
+    """Whether scikit-learn's checks would return the same `y`, for `n` checked rows."""
     return (
         type(y) is np.ndarray
         and y.ndim in (1, 2)
@@ -218,13 +220,13 @@ def training_rows(estimator, targets, X, y, sample_weight, call):
     Parameters
     ----------
     estimator : estimator
-        Checks `X`, and has the parameter `class_weight` or not.
+        Checks `X`. Its parameter `class_weight` is used, if it has one.
     targets : ClassTargets or RealTargets
         Encode `y`.
     X, y, sample_weight : array-like
-        As they are given.
+        Data from the user.
     call : Call
-        What the call is to do.
+        The task of the call.
 
     Returns
     -------
@@ -256,13 +258,13 @@ def training_rows(estimator, targets, X, y, sample_weight, call):
 
 
 def given_validation_rows(estimator, targets, X, y, sample_weight):
-    """Validation rows that the caller gave, for an estimator whose training rows are checked.
+    """Check the validation rows that the caller gave, after the training rows were checked.
 
     Raises
     ------
     ValueError
-        As `training_rows`, in the name of the argument that is at fault; if only one of `X` and
-        `y` is given; if there are too few to score.
+        For the reasons of `training_rows`, with the name of the wrong argument; if only one of `X`
+        and `y` is given; if there are too few rows for a score.
     """
     if X is None or y is None:
         raise ValueError("X_val and y_val belong together: give both or none")
@@ -285,7 +287,7 @@ def given_validation_rows(estimator, targets, X, y, sample_weight):
 def _checked_weight(sample_weight, X, ensure_non_negative, name="sample_weight"):
     n = X.shape[0]
     if not weights_need_no_check(sample_weight, n):
-        # `X` need not be an array, so an array of the same length takes its place in the check.
+        # `X` need not be an array, so the check gets an array of the same length.
         with in_the_name_of(name, instead_of="sample_weight"):
             sample_weight = _check_sample_weight(
                 sample_weight,
@@ -298,13 +300,13 @@ def _checked_weight(sample_weight, X, ensure_non_negative, name="sample_weight")
 
 
 def weights_need_no_check(sample_weight, n):
-    """Whether scikit-learn's check would return these weights of `n` rows as they are."""
+    """Whether scikit-learn's check would return the same weights, for `n` rows."""
     return (
         type(sample_weight) is np.ndarray
         and sample_weight.dtype == np.float64
         and sample_weight.shape == (n,)
         and sample_weight.flags.c_contiguous
-        # NaN is in no interval.
+        # Comparisons with NaN are false.
         and sample_weight.min() >= 0.0
         and 0.0 < sample_weight.max() < np.inf
     )

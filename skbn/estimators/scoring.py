@@ -1,4 +1,4 @@
-"""Validation rows: where they come from, and what a network is worth on them."""
+"""Validation rows: how they are held out, and how they score a network."""
 
 import numpy as np
 from sklearn.metrics import check_scoring
@@ -9,26 +9,26 @@ from skbn.estimators.transaction import draft_of
 from skbn.network.statistics import set_exact_statistics
 from skbn.training.validation_record import Evaluation
 
-# The rows that the exact statistics before each score are taken over, at most: 10^3 to 10^4
-# are enough (Wu and Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 3).
+# Maximum number of rows for the exact statistics before each score. 10^3 to 10^4 rows are enough
+# (Wu and Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 3).
 STATISTICS_ROWS = 10_000
 
 
 def split_off(rows, fraction, random_state, stratified):
-    """Training and validation rows, drawn as scikit-learn draws them.
+    """Split rows into training and validation rows, as scikit-learn does.
 
     Raises
     ------
     ValueError
         If there would be fewer than two validation rows, or no training rows.
     """
-    # Row numbers: what is drawn does not depend on what is split.
+    # Row numbers are split: the random numbers do not depend on the data.
     with in_the_name_of("validation_fraction", instead_of="test_size"):
         numbers = train_test_split(
             np.arange(rows.n),
             random_state=random_state,
             test_size=fraction,
-            # As upstream, by whether a row is of the second of two classes.
+            # As in scikit-learn, stratified by whether the class is the second of two classes.
             stratify=rows.targets.astype(bool) if stratified else None,
         )
     training, validation = rows.marked(numbers[0]), rows.taken(numbers[1])
@@ -41,10 +41,11 @@ def split_off(rows, fraction, random_state, stratified):
 
 
 def hold_out(rows, fraction, random_state, *, stratified, shuffle):
-    """Training and validation rows under ``early_stopping='auto'``.
+    """Split rows into training and validation rows under ``early_stopping='auto'``.
 
-    Stratified, each class gives its share of rows, rounded up or down, whatever the number of
-    classes is; the only row of a class is trained on. scikit-learn's split refuses both.
+    If the split is stratified, each class gives its share of rows, rounded up or down, whatever the
+    number of classes is. The only row of a class is trained on. scikit-learn's split refuses
+    classes of one row, and fewer held-out rows than classes.
 
     Parameters
     ----------
@@ -52,11 +53,11 @@ def hold_out(rows, fraction, random_state, *, stratified, shuffle):
     fraction : float
         The share of rows that is held out.
     random_state : numpy.random.RandomState
-        Nothing is drawn without `shuffle`.
+        Not used without `shuffle`.
     stratified : bool
-        Whether the first column of the targets is classes.
+        Whether the first column of the targets has classes, which keep their shares.
     shuffle : bool
-        Whether the rows are chosen at random; otherwise the last rows are held out.
+        Whether random rows are held out. Otherwise the last rows are held out.
     """
     n = rows.n
     order = random_state.permutation(n) if shuffle else np.arange(n)
@@ -67,7 +68,7 @@ def hold_out(rows, fraction, random_state, *, stratified, shuffle):
             rows.targets[order, 0], return_inverse=True, return_counts=True
         )
         candidates = np.flatnonzero(counts[classes] > 1)
-        # Evenly spaced places along the rows of one class after the other, from a random start.
+        # The rows are sorted by class. Evenly spaced rows are held out, from a random start.
         spacing = len(candidates) / n_held
         places = ((np.arange(n_held) + random_state.uniform()) * spacing).astype(np.intp)
         held = order[candidates[places]] if spacing >= 1.0 else order[candidates]
@@ -83,7 +84,7 @@ def hold_out(rows, fraction, random_state, *, stratified, shuffle):
 
 
 def n_held_out(n_rows, fraction):
-    """How many of `n_rows` are held out: rounded up, as in scikit-learn."""
+    """The number of held-out rows, rounded up as in scikit-learn."""
     return int(np.ceil(fraction * n_rows))
 
 
@@ -93,22 +94,23 @@ class Validation:
     Parameters
     ----------
     network : Network
-        The one in training. Its running statistics are replaced at each evaluation.
+        The network in training. Each evaluation replaces its running statistics.
     training : Table
-        The rows that it is trained on.
+        The training rows.
     validation : Table
         The validation rows, normalized like the training rows.
     rows : Rows
-        The same validation rows as they are given.
+        The same validation rows, before normalization.
     score : callable
-        Of raw outputs and `rows`: their score, and the losses of the rows whose mean is minus the
-        score, or None.
+        Takes raw outputs and `rows`. Returns the score, and the losses of the rows, whose mean is
+        minus the score; None instead of the losses under another score.
     random_state : numpy.random.RandomState
-        Draws the rows that statistics are taken over, once, if there are too many.
+        Draws the rows for the exact statistics once, if there are too many rows.
     """
 
-    # The checkpoints, as shares of the epochs, and how far ahead of the last one another one has to
-    # be: the best of many looks at the rows of one network is mostly the luckiest.
+    # The checkpoints as shares of the epochs, and the standard errors by which an earlier
+    # checkpoint must be better than the last one. The best of many checkpoints is mostly the
+    # luckiest.
     shares = tuple(tenths / 10 for tenths in range(3, 11))
     standard_errors = 2.0
 
@@ -125,11 +127,11 @@ class Validation:
             self.statistics_rows = trained[np.sort(chosen)]
 
     def evaluate(self, exact=True):
-        """The `Evaluation` of the network as it is; `exact`: by exact statistics."""
+        """The `Evaluation` of the present network; `exact`: by exact statistics."""
         return self.evaluation_of(self.outputs(exact))
 
     def outputs(self, exact):
-        """Raw outputs of the network as it is, after its exact statistics are set if asked for."""
+        """Raw outputs of the present network; `exact`: after its exact statistics are set."""
         if exact:
             set_exact_statistics(self.network, self.training, self.statistics_rows)
         return self.raw_outputs()
@@ -141,7 +143,7 @@ class Validation:
         return Evaluation(float(score), loss, row_losses, self.rows.sample_weight)
 
     def raw_outputs(self):
-        """Outputs of the network as it is for the validation rows."""
+        """Raw outputs of the present network for the validation rows."""
         return self.network.infer(self.validation)
 
 
@@ -151,16 +153,16 @@ def scoring_of(estimator, network, targets, checkpoints):
     Parameters
     ----------
     estimator : estimator
-        A draft with the parameter `scoring`; a scorer gets a copy of it, fitted up to now.
+        A draft with the parameter `scoring`. A scorer gets a copy of this draft, fitted up to now.
     network : Network
-        The one in training.
+        The network in training.
     targets : ClassTargets or RealTargets
     checkpoints : bool
-        Whether ``early_stopping='auto'`` chooses among checkpoints, by the loss unless another
-        score is asked for.
+        Whether ``early_stopping='auto'`` chooses among checkpoints. ``scoring=None`` is then the
+        loss.
     """
     scoring = estimator.scoring
-    # In a stream the temperature of the fit before is what predicts.
+    # In a stream the temperature of the earlier fit stays.
     tempers = targets.prior is not None
     if scoring == "loss" or (scoring is None and checkpoints):
 
@@ -180,7 +182,7 @@ def scoring_of(estimator, network, targets, checkpoints):
             return np.nan, None
         fitted = draft_of(estimator)
         fitted._keep_network(network.copy())
-        # The rows of a scorer are arrays, which have no names.
+        # A scorer gets arrays, which have no column names.
         vars(fitted).pop("feature_names_in_", None)
         vars(fitted).update(targets.attributes_calibrated_on(z, rows))
         weight = {} if rows.sample_weight is None else {"sample_weight": rows.sample_weight}

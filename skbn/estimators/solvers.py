@@ -1,4 +1,4 @@
-"""Optimizer, schedule, size of mini-batches and L-BFGS, from an estimator's parameters.
+"""Optimizer, schedule, size of mini-batches and L-BFGS, from the parameters of an estimator.
 
 The functions read the parameters of an estimator and do not change the estimator.
 """
@@ -18,21 +18,21 @@ from skbn.network.optimizer import Training
 from skbn.training import schedules
 from skbn.training.epochs import INTERRUPTED
 
-# early_stopping="auto" takes no fewer held-out rows; and of a regressor's rows it holds some out
-# from so many rows on: docs/defaults.rst.
+# The fewest held-out rows of early_stopping="auto", and the fewest rows of a regressor from which
+# rows are held out: docs/defaults.rst.
 FEWEST_HELD_OUT, FEWEST_FOR_REGRESSION = 20, 1000
 
-# Schedules over the whole of a fit.
+# The planned schedules, which plan the learning rate of the whole fit.
 PLANNED = {"cosine": schedules.Cosine, "one_cycle": schedules.OneCycle}
 
-# The length of a planned schedule for Adam: so many epochs and so many steps at least, of a small
-# table fewer steps. A classifier of a tiny table has no held-out rows, which would notice that it
-# has learned its rows by heart, so it gets the epochs alone.
+# The length of a planned schedule for Adam: the fewest epochs, and the fewest steps, which are
+# fewer for a small table. A classifier of a tiny table has no held-out rows, which would show that
+# the network has learned its rows by heart. So such a classifier gets the fewest epochs.
 FEWEST_EPOCHS = 20
 FEWEST_STEPS, FEWEST_STEPS_OF_SMALL, SMALL_TABLE = 2500, 1000, 1000
 TINY_TABLE = 200
 
-# The rate and the epochs that 'auto' stands for, where an estimator's plan for Adam does not apply.
+# The learning rate and the epochs of 'auto', if the estimator's plan for Adam does not apply.
 CONSTANT_RATE, EPOCHS_WITHOUT_ADAM = 0.001, 200
 PLAIN_BATCH = 200
 STEPS_OF_AN_EPOCH = 50
@@ -45,7 +45,7 @@ def check_solver(estimator):
     Raises
     ------
     ValueError
-        Naming the parameter.
+        The message names the parameter.
     """
     if estimator.solver != "lbfgs":
         return
@@ -61,8 +61,8 @@ def check_solver(estimator):
 def is_plain(estimator):
     """Whether a new network is plain: trained exactly as scikit-learn trains its own network.
 
-    A network is plain where the parameters switch off all normalization, as ``from_sklearn`` sets
-    them, and where it computes in float64 or, like scikit-learn, in the dtype of `X`.
+    A network is plain if the parameters switch off all normalization (``from_sklearn`` sets them
+    so), and if the network computes in float64 or, like scikit-learn, in the dtype of `X`.
     """
     plain = estimator._plain_parameters
     return (
@@ -93,7 +93,7 @@ def early_stopping(estimator, rows, given, incremental):
     Raises
     ------
     ValueError
-        If ``partial_fit`` is to stop early without any.
+        If ``partial_fit`` has ``early_stopping=True`` but no validation rows.
     """
     is_given = given is not None
     if estimator.solver == "lbfgs":
@@ -106,7 +106,7 @@ def early_stopping(estimator, rows, given, incremental):
         return False  # as in scikit-learn
     asked = estimator.early_stopping
     if asked != "auto":
-        asked = bool(asked)  # of NumPy, too
+        asked = bool(asked)  # NumPy's bool becomes Python's
     elif not _has_checkpoints(estimator, rows, given, incremental):
         asked = False
     if asked is True and incremental and not is_given:
@@ -127,7 +127,7 @@ def early_stopping(estimator, rows, given, incremental):
 def _has_checkpoints(estimator, rows, given, incremental):
     if incremental or estimator.learning_rate not in PLANNED:
         return False
-    # A few heavy rows choose no better than a few rows.
+    # A few heavy rows carry no more information than a few rows.
     if given is not None:
         return given.n_effective >= FEWEST_HELD_OUT
     if not is_classifier(estimator) and rows.n < FEWEST_FOR_REGRESSION:
@@ -136,7 +136,7 @@ def _has_checkpoints(estimator, rows, given, incremental):
 
 
 def new_training(estimator, network, random_state):
-    """A new optimizer; draws the seed of the dropout masks where there are any."""
+    """A new optimizer. If there is dropout, the seed of the dropout masks is drawn."""
     return Training(
         new_optimizer(estimator),
         network.new_moments(),
@@ -171,15 +171,15 @@ NO_SEED = 0
 
 
 def _dropout_seed(estimator, random_state):
-    # Without dropout no number is drawn, so the order of rows is the same as before.
+    # Without dropout no number is drawn, so the order of rows does not change.
     return 1 + random_state.randint(2**31 - 2) if estimator.dropout > 0 else NO_SEED
 
 
 def resumed_training(estimator, random_state):
-    """A copy of the training of the call before, for ``partial_fit``.
+    """A copy of the optimizer of the earlier call, for ``partial_fit``.
 
-    As in scikit-learn, momentum and betas stay as they were, and the penalty follows the present
-    parameters. Dropout that is switched on in the middle of a stream gets a seed.
+    As in scikit-learn, momentum and betas keep their earlier values, and the penalty follows the
+    present parameters. If dropout is switched on in a stream, a seed is drawn.
     """
     optimizer = estimator._optimizer.copy()
     seed = estimator._dropout_seed
@@ -191,23 +191,22 @@ def resumed_training(estimator, random_state):
 
 
 def weight_decay(estimator):
-    """The decoupled decay that ``'auto'`` stands for, or the given decay."""
+    """The weight decay; ``'auto'`` is resolved."""
     if estimator.weight_decay != "auto":
         return estimator.weight_decay
     return 0.0 if estimator.solver == "lbfgs" else estimator._auto_weight_decay
 
 
 def max_grad_norm(estimator):
-    """The norm that gradients are clipped to; infinite for none."""
+    """The largest norm of a gradient; infinity if there is no limit."""
     return np.inf if estimator.max_grad_norm is None else estimator.max_grad_norm
 
 
 def schedule_settings(estimator, incremental):
     """The schedule of a new optimizer, as plain values: its kind, rate and exponent.
 
-    Planned schedules are for ``fit``; ``partial_fit`` takes them for constant. As in
-    scikit-learn, 'invscaling' and 'adaptive' belong to SGD: Adam and RMSProp scale their steps by
-    themselves.
+    ``partial_fit`` uses a constant rate instead of a planned schedule. As in scikit-learn,
+    'invscaling' and 'adaptive' belong to SGD, because Adam and RMSProp scale their own steps.
     """
     kind = estimator.learning_rate
     is_kept = not incremental if kind in PLANNED else estimator.solver == "sgd"
@@ -219,20 +218,20 @@ def schedule_settings(estimator, incremental):
 
 
 def learning_rate_init(estimator, incremental=False):
-    """The rate that ``'auto'`` stands for, or the given rate."""
+    """The learning rate; ``'auto'`` is resolved."""
     if estimator.learning_rate_init != "auto":
         return float(estimator.learning_rate_init)
     return estimator._planned_rate if is_planned(estimator) and not incremental else CONSTANT_RATE
 
 
 def n_epochs(estimator, n_rows):
-    """The epochs of ``fit`` at most: the length of a planned schedule, otherwise ``max_iter``.
+    """The maximum number of epochs of ``fit``: the planned epochs, otherwise ``max_iter``.
 
     Parameters
     ----------
     estimator : estimator
     n_rows : int
-        Rows to train on.
+        Number of training rows.
     """
     if estimator.learning_rate not in PLANNED:
         return estimator.max_iter
@@ -253,12 +252,12 @@ def _enough_epochs(estimator, n_rows):
 
 
 def is_planned(estimator):
-    """Whether the estimator's planned rate and epochs apply, which were chosen for Adam."""
+    """Whether the planned rate and epochs of the estimator apply. They were chosen for Adam."""
     return estimator.learning_rate in PLANNED and estimator.solver == "adam"
 
 
 def schedule_of(settings, n_epochs):
-    """The schedule of these settings, over so many epochs if it is planned."""
+    """The schedule with these settings. A planned schedule takes `n_epochs` epochs."""
     rate = settings["learning_rate_init"]
     if settings["kind"] in PLANNED:
         return PLANNED[settings["kind"]](rate, n_epochs)
@@ -270,12 +269,12 @@ def schedule_of(settings, n_epochs):
 
 
 def batch_size(estimator, n_rows, normalized):
-    """Rows of a mini-batch of a network that is `normalized` or not.
+    """Number of rows in a mini-batch. `normalized`: the network has batch norm.
 
     Raises
     ------
     ValueError
-        If batch norm would have batches of one row.
+        If batch norm would get mini-batches of one row.
     """
     if estimator.batch_size == "auto":
         return rows_per_step(estimator, n_rows)
@@ -293,7 +292,7 @@ def batch_size(estimator, n_rows, normalized):
 
 
 def rows_per_step(estimator, n_rows):
-    """Rows of one step: a mini-batch, or all of them for L-BFGS."""
+    """Number of rows of one step: a mini-batch, or all rows for L-BFGS."""
     if estimator.solver == "lbfgs":
         return n_rows
     if estimator.batch_size != "auto":
@@ -301,21 +300,21 @@ def rows_per_step(estimator, n_rows):
     if estimator._is_plain:
         return min(PLAIN_BATCH, n_rows)
     smallest, largest = BATCHES
-    # The power of 2 that is nearest by its logarithm.
+    # The nearest power of 2, on a logarithmic scale.
     power = 2 ** round(np.log2(n_rows / STEPS_OF_AN_EPOCH))
     return min(max(power, smallest), largest, n_rows)
 
 
 def minimize(estimator, network, table):
-    """L-BFGS on all rows as one batch, batch statistics included; changes the parameters.
+    """Run L-BFGS on all rows as one batch, with batch statistics; changes the parameters.
 
-    Ctrl-C ends it with a warning, at the best parameters up to then.
+    Ctrl-C ends the run with a warning, and sets the best parameters up to then.
 
     Returns
     -------
     n_iter : int
     loss : float
-        As scikit-learn reports it.
+        The loss that scikit-learn reports.
     """
     best_loss, best = np.inf, network.parameters.copy()
     n_iter = 0
@@ -324,8 +323,8 @@ def minimize(estimator, network, table):
         nonlocal best_loss, best
         network.parameters[:] = parameters
         losses, gradient = network.loss_and_gradient(table, alpha=estimator.alpha)
-        # The gradient belongs to the sum over outputs. scikit-learn gives the mean of the squared
-        # error beside this gradient. So does this function where the network is plain.
+        # The gradient belongs to the sum over the outputs. scikit-learn combines this gradient with
+        # the mean of the squared error. For a plain network this function does the same.
         loss = network.loss_value(losses)[0] if estimator._is_plain else losses.sum()
         if loss < best_loss:
             best_loss, best = loss, network.parameters.copy()

@@ -1,59 +1,63 @@
-"""Weights of rows in batch statistics: the weights of the loss where they are moderate.
+"""Weights of rows in batch statistics: the weights of the loss, if these are moderate.
 
-A mini-batch is normalized by its own mean and variance. Where one row holds much of its weight,
-weighted statistics are mostly the statistics of that row: the row is normalized by itself to about
-0, and whatever tells it from the others is lost. The loss has no such limit and keeps its weights.
+A mini-batch is normalized by its own mean and variance. If one row has most of the weight of the
+mini-batch, the weighted statistics are mostly the statistics of this row. The row is then
+normalized by itself to about 0, and its differences from the other rows are lost. The loss has no
+such problem and always uses the weights.
 """
 
 import numpy as np
 
-# Weights are moderate while none is larger than so many times the mean weight: integers from 0 to
-# 4 always are where all rows are one mini-batch. docs/decisions.rst has the measurements.
+# Weights are moderate if no weight is larger than this multiple of the mean weight. If all rows
+# are one mini-batch, integers from 0 to 4 are always moderate. docs/decisions.rst has the
+# measurements.
 LARGEST_IN_ONE_BATCH = 4.0
 LARGEST = 2.0
 
-# Nor may a weight be further above the mean weight than so many standard deviations: two rows of
-# weight 2 among a hundred of weight 1 are 7 above. A mini-batch has one such row or none, which is
-# then normalized by itself even at that weight.
+# Moderate weights are also no further above the mean weight than this number of standard
+# deviations. Two rows of weight 2 among a hundred rows of weight 1 are 7 standard deviations above.
+# A mini-batch has one such row or none, and even with the weight 2 this row is normalized by
+# itself.
 STANDARD_DEVIATIONS = 3.0
 
-# Rows lighter than this share of the mean weight are hardly there in the loss, and as little in the
-# statistics: a weight that falls to 0 ends where the row is left out.
+# Rows lighter than this share of the mean weight count less in the statistics, as they hardly count
+# in the loss. So a weight that falls to 0 has the same effect in the end as a row that is left out.
 LIGHT = 0.01
 
 
 def statistics_weight(sample_weight, is_one_batch):
-    """What batch statistics are weighted by: `sample_weight`, or every row alike.
+    """The weights of the rows in batch statistics: `sample_weight`, or equal weights.
 
-    Moderate weights enter the statistics as they enter the loss: a weight of 2 is the row twice.
-    Under uneven weights every row counts alike, but for those of next to no weight. The choice is
-    made once for all rows, so mini-batches, running averages and exact statistics are of one
-    measure.
+    Moderate weights count in the statistics as in the loss: a row of weight 2 counts like two equal
+    rows. If weights are not moderate, every row counts alike, except for rows of almost no weight.
+    The choice is made once for all rows, so mini-batches, running averages and exact statistics
+    have the same weights.
 
     Parameters
     ----------
     sample_weight : ndarray of shape (n,), float64
-        Weights >= 0 of all rows that are trained on, finite.
+        Finite weights >= 0 of all training rows.
     is_one_batch : bool
-        Whether these rows are one mini-batch and no other is trained on: then no heavy row is in
-        some mini-batches and not in others.
+        Whether these rows are the only mini-batch of the training. Then no heavy row is in some
+        mini-batches and not in others.
 
     Returns
     -------
     weight : ndarray of shape (n,), float64
-        `sample_weight` itself; or 1, and less for light rows in proportion to their weight.
+        `sample_weight` itself; or 1 for each row, and less for light rows, in proportion to their
+        weight.
     """
     present = sample_weight > 0.0
     if not present.any():
         return sample_weight
-    # Relative to the largest, which so is 1: sums of huge weights would overflow.
+    # Relative to the largest weight: sums of huge weights would overflow.
     relative = sample_weight[present] / sample_weight.max()
     mean = relative.mean()
     if is_one_batch:
         is_moderate = LARGEST_IN_ONE_BATCH * mean >= 1.0
     else:
         is_moderate = LARGEST * mean >= 1.0 and 1.0 - mean <= STANDARD_DEVIATIONS * relative.std()
-    # Equal weights have neither a mean below 1 nor a deviation, but for rounding.
+    # Equal weights are moderate, whatever rounding makes of their mean and deviation.
     if is_moderate or relative.min() == 1.0:
         return sample_weight
     weight = np.zeros_like(sample_weight)

@@ -1,44 +1,45 @@
 """The temperature of a classifier: how far its probabilities are drawn towards the class prior.
 
-A network that has learned its training rows by heart is too sure of other rows. With z the raw
-outputs, log pi the outputs that give the prior of the training classes, and T the temperature, the
-outputs log pi + (z - log pi) / T are as sure as the network is right on held-out rows (Guo et al.
-2017, "On calibration of modern neural networks", section 4.2, where log pi is 0). For T to infinity
-they are the prior.
+A network that has learned its training rows by heart is too sure of other rows. Let z be the raw
+outputs, log pi the raw outputs that give the prior of the training classes, and T the temperature.
+The calibrated outputs are log pi + (z - log pi) / T. The temperature is chosen so that their
+probabilities fit held-out rows best (Guo et al. 2017, "On calibration of modern neural networks",
+section 4.2, where log pi is 0). For T to infinity the probabilities become the prior.
 
-Few held-out rows may praise a network by chance. So a penalty stands beside their log loss: the
-root mean square of (z - log pi) / T, as if it had an exponential distribution of the mean 1. It
-counts as much as one row. Both are convex in 1 / T, since the outputs are affine in it.
+A few held-out rows may fit a network well by chance. So a penalty is added to the log loss of the
+held-out rows: the root mean square of (z - log pi) / T, as if it had an exponential distribution
+with the mean 1. The penalty counts as much as one row. The log loss and the penalty are convex in
+1 / T, because the outputs are affine in 1 / T.
 """
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, log_softmax, softmax
 
-# Limits of 1 / T. No network is made surer than it is by itself. Outputs that are a hundredth of
-# what they were still rank rows.
+# Limits of 1 / T. The upper limit 1 keeps calibration from making a network more sure. At the lower
+# limit the outputs are divided by 100, and still rank rows.
 FLATTEST, STEEPEST = 0.01, 1.0
 
-# The share of T - 1 that the mean of endless many networks would not need: docs/decisions.rst.
+# The share of T - 1 that the mean of infinitely many networks does not need: docs/decisions.rst.
 SHARE_OF_ONE_NETWORK = 0.4
 
-# Of 1 / T; the loss differs by about its square.
+# Precision of 1 / T. The loss differs by about the square of this number.
 PRECISION = 1e-4
 
 
 def prior_outputs(targets, sample_weight, n_outputs):
-    """The raw outputs of shape (n_outputs,) that give the prior of the training rows.
+    """The raw outputs that give the prior of the training rows, shape (n_outputs,).
 
     Parameters
     ----------
     targets : ndarray of shape (n, n_targets)
-        Numbers of the classes where a row has one of several; otherwise 0 and 1 for each output.
+        Numbers of the classes if there are more classes than two; otherwise 0 or 1 for each output.
     sample_weight : ndarray of shape (n,) or None
     n_outputs : int
     """
     n = len(targets)
     weight = np.ones(n) if sample_weight is None else sample_weight
-    # A class without rows would have a prior of 0. It gets half of the share of one row.
+    # A class without rows would have the prior 0. It gets half the share of one row instead.
     least = 0.5 / n
     if n_outputs > targets.shape[1]:
         counts = np.bincount(targets[:, 0].astype(np.intp), weight, minlength=n_outputs)
@@ -49,12 +50,12 @@ def prior_outputs(targets, sample_weight, n_outputs):
 
 
 def tempered(z, prior, temperature):
-    """Raw outputs drawn towards the prior's."""
+    """Raw outputs after calibration, which moves them towards the outputs of the prior."""
     return prior + (z - prior) / temperature
 
 
 def row_losses(z, targets):
-    """The log loss of each row of raw outputs, of several labels the sum; shape (n,)."""
+    """The log loss of each row of raw outputs, shape (n,). Several labels are summed."""
     if z.shape[1] > targets.shape[1]:
         rows = np.arange(len(z))
         return -log_softmax(z, axis=1)[rows, targets[:, 0].astype(np.intp)]
@@ -62,7 +63,7 @@ def row_losses(z, targets):
 
 
 def effective_rows(n, sample_weight):
-    """How many rows of equal weight say as much as n weighted rows: (sum w)^2 / sum w^2.
+    """The number of equally weighted rows that n weighted rows count as: (sum w)^2 / sum w^2.
 
     Kish (1965), "Survey sampling", section 11.7.
     """
@@ -74,7 +75,7 @@ def effective_rows(n, sample_weight):
 
 
 def fitted_temperature(z, targets, prior, sample_weight=None):
-    """The temperature, 1 to 100, of the least penalized log loss of held-out rows.
+    """The temperature from 1 to 100 with the smallest penalized log loss of held-out rows.
 
     Parameters
     ----------
@@ -114,11 +115,11 @@ def fitted_temperature(z, targets, prior, sample_weight=None):
 
 
 def temperature_of_a_mean(temperature, n_members):
-    """The temperature for the mean of several networks' raw outputs, from that for one network's.
+    """The temperature of the mean of several networks, from the temperature of one network.
 
-    A network is too sure for two reasons: what all networks learn from the same rows by heart, and
-    what one network makes of them by chance. The mean of M networks keeps a share 1 / M of the
-    variance by chance. So the part of T - 1 that stands for chance shrinks to 1 / M.
+    A network is too sure for two reasons. All networks learn the same training rows by heart; and
+    each network differs from the others by chance. The mean of M networks keeps a share 1 / M of
+    the variance by chance. So the part of T - 1 that is due to chance shrinks to 1 / M.
     """
     chance = SHARE_OF_ONE_NETWORK * (1.0 - 1.0 / n_members)
     return 1.0 + (temperature - 1.0) * (1.0 - chance)

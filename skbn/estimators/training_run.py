@@ -1,4 +1,4 @@
-"""The epochs of one call of ``fit`` or ``partial_fit``: prepared, run, and recorded."""
+"""The epochs of one call of ``fit`` or ``partial_fit``: preparation, run and records."""
 
 import warnings
 
@@ -23,7 +23,7 @@ from skbn.training.epochs import (
 from skbn.training.stopping import LossPlateau, ValidationPlateau
 from skbn.training.validation_record import ValidationRecord
 
-# Attributes that a stream of partial_fit goes on from, beside the network.
+# Attributes that ``partial_fit`` continues from, beside the network.
 TRAINING = ("_optimizer", "_moments", "_learning_rate", "_schedule", "_dropout_seed")
 
 # Attributes that record the training.
@@ -42,14 +42,14 @@ RECORDS = (
 
 
 def forget(estimator):
-    """Remove the records of earlier training. L-BFGS leaves no records, as in scikit-learn."""
+    """Remove the records of earlier training. L-BFGS makes no records, as in scikit-learn."""
     for name in (*TRAINING, *RECORDS):
         vars(estimator).pop(name, None)
     estimator._n_without_improvement = 0
 
 
 def begin_records(estimator):
-    """Give an estimator with a new network the records that epochs are going to add to."""
+    """Give empty records to an estimator with a new network. Epochs then add to the records."""
     estimator.loss_curve_ = []
     estimator.learning_rate_curve_ = []
     estimator.validation_scores_ = None
@@ -60,7 +60,7 @@ def begin_records(estimator):
 
 
 def remedies(estimator, incremental):
-    """Advice for an error: what to try where training does not stay finite."""
+    """Advice for the error of a training that does not stay finite."""
     advice = []
     if estimator.solver != "lbfgs":
         rate = solvers.learning_rate_init(estimator, incremental)
@@ -72,21 +72,21 @@ def remedies(estimator, incremental):
 
 
 class NetworkTraining:
-    """A network in training, and what its estimator keeps of the training.
+    """A network in training, and the records that its estimator keeps.
 
     Parameters
     ----------
     estimator : estimator
-        A draft, which nobody else reads. Its parameters and its records of earlier calls are
-        read; `keep` changes its records.
+        A draft that nobody else reads. This class reads its parameters and its records of earlier
+        calls; `keep` changes the records.
     network : Network
-        Trained in place.
+        The network, which is trained in place.
     table : Table
         The rows to train on.
     call : Call
-        What the call is to do.
+        The task of the call.
     n_epochs : int
-        Epochs at most.
+        Maximum number of epochs.
     """
 
     def __init__(self, estimator, network, table, call, n_epochs):
@@ -116,7 +116,7 @@ class NetworkTraining:
         )
 
     def _steps(self, random_state, n_epochs):
-        """The optimizer, its moments and the schedule; a stream goes on with earlier ones."""
+        """The optimizer with its moments, and the schedule; a stream continues with both."""
         estimator = self.estimator
         if self.incremental and hasattr(estimator, "_optimizer"):
             training = solvers.resumed_training(estimator, random_state)
@@ -130,7 +130,7 @@ class NetworkTraining:
         return training, schedule
 
     def fitted_up_to_now(self, n_epochs):
-        """The attributes of an estimator fitted up to now; training does not change them."""
+        """The attributes of an estimator fitted up to now. Training does not change them."""
         now = self.network.copy()
         set_exact_statistics(now, self.table)
         parameters = self.estimator.get_params(deep=False)
@@ -150,7 +150,7 @@ class NetworkTraining:
         }
 
     def warn_of_order(self):
-        """Warn where rows in their own order make mini-batches that batch norm is misled by."""
+        """Warn if rows in their own order make mini-batches that mislead batch norm."""
         if self.network.is_normalized:
             warn_of_order(self.network, self.table, self.estimator.batch_size_, self.smallest_batch)
 
@@ -164,7 +164,7 @@ class NetworkTraining:
         estimator.n_iter_ = n_epochs
         estimator.t_ = trainer.n_rows_seen
         if diverged:
-            # The optimizer's moments led away from the network that was restored.
+            # The moments of the optimizer belong to the diverged network.
             for name in TRAINING:
                 vars(estimator).pop(name, None)
             return
@@ -179,25 +179,25 @@ class NetworkTraining:
 
 
 class TrainingRun:
-    """The epochs of one call, from the state that earlier calls have left.
+    """The epochs of one call, which start from the state that earlier calls have left.
 
     Parameters
     ----------
     estimator : estimator
-        A draft, which nobody else reads. ``run`` changes its records of validation rows.
+        A draft that nobody else reads. ``run`` changes its records of validation rows.
     networks : list of NetworkTraining
-        The network of `estimator`, or the networks of its members, which have equal parameters as
-        far as training is concerned.
+        The network of `estimator`, or the networks of its members. The parameters of all members
+        that concern training are equal.
     validation : Validation, PooledValidation or None
-        Evaluates the networks as they are.
+        Evaluates the present networks.
     call : Call
-        What the call is to do. ``partial_fit`` is one epoch without callbacks.
+        The task of the call. ``partial_fit`` is one epoch without callbacks.
     n_epochs : int
-        Epochs at most.
+        Maximum number of epochs.
     fitted_up_to_now : callable
-        Of the number of epochs: attributes that callbacks predict with.
+        Takes the number of epochs, and returns the attributes with which callbacks predict.
     n_threads : int, default=1
-        Threads that train several networks side by side.
+        Number of threads that train several networks side by side.
     """
 
     def __init__(
@@ -218,10 +218,10 @@ class TrainingRun:
         self.progress = Progress()
 
     def _record(self):
-        """The scores on validation rows; they go on from the scores of earlier calls."""
+        """The scores on validation rows, which continue the scores of earlier calls."""
         before = vars(self.estimator)
         record = ValidationRecord(
-            # partial_fit predicts by running averages, so it is scored by them.
+            # partial_fit predicts by running averages, so the score uses running averages, too.
             lambda: self.validation.evaluate(exact=not self.incremental),
             self.trainers.snapshot,
             self.estimator.verbose,
@@ -233,12 +233,12 @@ class TrainingRun:
         if self.early_stopping == "auto":
             return record
         if self.estimator.n_iter_ == 0 or self.incremental or self.parameters._is_plain:
-            # As in scikit-learn, whose warm start has to beat the best earlier score.
+            # As in scikit-learn, a warm start has to exceed the best earlier score.
             record.best_score = float(np.fmax.reduce(record.scores, initial=-np.inf))  # no NaN
             return record
-        # A warm start has to beat the network that it begins with. scikit-learn compares with the
-        # best earlier score instead, and ends with the last network: its best weights share their
-        # memory with the weights in training.
+        # A warm start has to exceed the score of its first network. scikit-learn compares with the
+        # best earlier score instead, and ends with the last network, because its best weights share
+        # their memory with the weights in training.
         score = self.validation.evaluate().score
         if not np.isnan(score):
             record.best_score, record.best = score, self.trainers.snapshot()
@@ -262,7 +262,7 @@ class TrainingRun:
         return stopping
 
     def run(self):
-        """Train, and record the training; returns whether it has run out of epochs.
+        """Train, and record the training. Returns whether the training ran out of epochs.
 
         Raises
         ------
@@ -296,7 +296,7 @@ class TrainingRun:
             )
             if not self.early_stopping or self.record.best is None:
                 raise ValueError(f"{NON_FINITE} {message}") from None
-            # With early stopping training ends with the best epoch, so it ends well here, too.
+            # With early stopping the best epoch is restored, so this training ends well, too.
             progress.converged = True
             diverged = True
             warnings.warn(
@@ -305,7 +305,7 @@ class TrainingRun:
         if not self.incremental:
             self._finish_networks(diverged)
             if not (self.parameters.shuffle or progress.interrupted):
-                # One warning is enough: the networks see the same order of rows.
+                # One warning is enough, because all networks see the same order of rows.
                 self.networks[0].warn_of_order()
         for network in self.networks:
             network.keep(progress.n_epochs, diverged)
@@ -314,9 +314,9 @@ class TrainingRun:
         return ran_out and not self.incremental and not self.trainers.runs_to_the_end
 
     def _finish_networks(self, diverged):
-        """Go back to the networks that are kept, and set their exact statistics."""
-        # Ctrl-C leaves a usable model here, too: the model of the running averages. Ctrl-C for a
-        # second time is meant to end the fit, as an exception does.
+        """Restore the networks to keep, and set their exact statistics."""
+        # After Ctrl-C the model with running averages is usable. A second Ctrl-C ends the fit, as
+        # an exception does.
         try:
             best = self.record.best if self.early_stopping else None
             if self.early_stopping == "auto" and not diverged:
@@ -331,7 +331,7 @@ class TrainingRun:
             warnings.warn(INTERRUPTED, stacklevel=7)
 
     def _best_checkpoint(self):
-        # Where training was ended between two checkpoints, the network as it is is one more.
+        # If training ended between two checkpoints, the present network is one more checkpoint.
         n_epochs = self.progress.n_epochs
         if n_epochs not in self.stopping.wanted or self.progress.interrupted:
             self.record.look(n_epochs)
