@@ -33,8 +33,8 @@ MatrixLike: TypeAlias = ArrayLike | spmatrix | sparray
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
 
-# An array, except where a setting asks for something else: sparse labels are predicted as a sparse
-# matrix, and ``set_output`` chooses a data frame. Any keeps type checkers from asking which.
+# An array, or a sparse matrix for sparse labels, or a data frame after ``set_output``. With Any,
+# type checkers accept the methods of all of these.
 Result: TypeAlias = NDArray[Any] | Any
 
 Activation: TypeAlias = Literal[

@@ -1,4 +1,4 @@
-"""Checks of scikit-learn's whose errors are to name the argument that they are about."""
+"""Checks of scikit-learn with errors that name the right argument."""
 
 import re
 import warnings
@@ -11,12 +11,12 @@ from skbn.estimators.transaction import draft_of
 
 
 def refuse_masked(**arguments):
-    """Refuse masked arrays, given by their names: scikit-learn's checks would drop the mask.
+    """Refuse masked arrays, because scikit-learn's checks would drop the mask.
 
     Raises
     ------
     ValueError
-        If an argument is one.
+        If an argument is a masked array. The message has the name of the argument.
     """
     for name, value in arguments.items():
         if np.ma.isMaskedArray(value):
@@ -32,10 +32,10 @@ def refuse_masked(**arguments):
 def in_the_name_of(name, instead_of):
     """Let errors in the block name the argument `name`.
 
-    Checks of scikit-learn write ``X``, ``y`` or ``sample_weight`` whatever they look at, or
-    nothing at all; splits write ``test_size``. Where
-    the first line of an error has the word `instead_of`, `name` takes its place; where it has
-    neither, `name` is put in front. Later lines and words in quotes are the user's data, and stay.
+    Errors of scikit-learn's checks name ``X``, ``y`` or ``sample_weight``, or nothing at all,
+    whatever argument is checked. Errors of its splits name ``test_size``. In the first line of an
+    error `name` replaces the word `instead_of`. If the line has neither word, `name` is put in
+    front. Later lines and words in quotes are data of the user, and stay.
     """
     try:
         yield
@@ -49,11 +49,11 @@ def in_the_name_of(name, instead_of):
 
 
 def checker_of(estimator, X, name):
-    """An estimator that checks an argument `name` like the ``X`` that `estimator` was trained on.
+    """An estimator that checks the argument `name` like the training rows of `estimator`.
 
-    Where one of both has column names and the other has not, scikit-learn's checks give a warning
-    that speaks of ``X``. This function gives the warning in the name of the argument. It returns
-    an estimator whose checks do not give the warning again.
+    If only one of both has column names, scikit-learn's checks give a warning about ``X``. This
+    function gives the warning with the name of the argument, and returns an estimator whose checks
+    do not repeat the warning.
     """
     names = None if isinstance(X, np.ndarray) else _get_feature_names(X)
     if (names is None) == (not hasattr(estimator, "feature_names_in_")):

@@ -1,4 +1,4 @@
-"""One call of ``fit`` or ``partial_fit``: what it is to do, and what it has made of its data."""
+"""One call of ``fit`` or ``partial_fit``: its task, and its prepared data."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from skbn.network.table import Table
 
 @dataclass
 class Call:
-    """What one call of ``fit`` or ``partial_fit`` is to do.
+    """The task of one call of ``fit`` or ``partial_fit``.
 
     Attributes
     ----------
@@ -24,15 +24,16 @@ class Call:
     fresh : bool
         Whether the call begins a new network.
     smallest : int
-        Rows to train on at least.
+        Smallest number of training rows.
     goes_on : bool
-        Whether the call goes on in the random numbers of the call before.
+        Whether the call continues the random numbers of the earlier call.
     random_state : numpy.random.RandomState
         Draws all random numbers of the call.
     early_stopping : bool or 'auto'
-        How validation rows take part (``solvers.early_stopping``); known after the rows.
+        How the call uses validation rows (``solvers.early_stopping``). Set after the rows are
+        known.
     callbacks : FitCallbacks or None
-        Known after the rows. ``None`` for ``partial_fit``, during which no callback is called.
+        Set after the rows are known. ``None`` for ``partial_fit``, which calls no callback.
     """
 
     incremental: bool
@@ -47,22 +48,22 @@ class Call:
 
 @dataclass
 class Preparation:
-    """All that is ready before the training of a call begins.
+    """Everything that a call prepares before its training.
 
     Attributes
     ----------
     estimator : estimator
-        A draft, which nobody else reads.
+        A draft that nobody else reads.
     before : dict
-        The attributes that the draft began with.
+        The attributes of the draft at its beginning.
     call : Call
     targets : ClassTargets or RealTargets
     rows, validation_rows : Rows
-        Without validation rows the latter is ``None``.
+        `validation_rows` is ``None`` without validation rows.
     network : Network
-        To be trained in place.
+        The network to train in place.
     table : Table
-        The rows to train on, as the network takes them.
+        The training rows in the form that the network takes.
     validation : Validation or None
     calibrates : bool
         Whether probabilities get a temperature.

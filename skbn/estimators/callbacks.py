@@ -1,7 +1,7 @@
-"""scikit-learn's callbacks (1.9 and later): everything of ours that knows them.
+"""Support of scikit-learn's callbacks (scikit-learn 1.9 and later).
 
-The interface is experimental upstream. On older versions ``set_callbacks`` is not offered and
-nothing here does anything.
+The interface is experimental in scikit-learn. With older versions estimators have no
+``set_callbacks``, and this module does nothing.
 """
 
 from contextlib import contextmanager
@@ -11,22 +11,22 @@ try:
 except ImportError:  # scikit-learn 1.7 and 1.8
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """In the place of scikit-learn's, without ``set_callbacks``."""
+        """Replaces the class of scikit-learn, without ``set_callbacks``."""
 
 
 class FitCallbacks:
-    """The calls of one fit: one task for the fit, one for each epoch.
+    """The calls of the callbacks in one fit: one task for the fit, and one for each epoch.
 
     Parameters
     ----------
     estimator : estimator
-        The one that is fitted.
+        The estimator that is fitted.
     max_epochs : int
-        How many tasks there are at most.
+        Maximum number of tasks for epochs.
     X, y : array-like
-        What ``fit`` was given.
+        The data of ``fit``.
     metadata : dict
-        The other data that ``fit`` was given.
+        The other arguments of ``fit``.
     """
 
     def __init__(self, estimator, max_epochs, X, y, metadata):
@@ -38,9 +38,9 @@ class FitCallbacks:
             self.context.call_on_fit_task_begin(estimator=estimator, **self.data)
 
     def epochs(self, reconstruct):
-        """The hook of ``run_epochs``; `reconstruct` gives the attributes to predict with.
+        """The hook of ``run_epochs``. `reconstruct` returns the attributes for predictions.
 
-        It is called only by callbacks that ask for a fitted estimator, and has to give copies.
+        Only callbacks that need a fitted estimator call `reconstruct`, which must return copies.
         """
 
         @contextmanager
@@ -57,7 +57,7 @@ class FitCallbacks:
         return epoch_hook
 
     def end(self):
-        """The fit is over."""
+        """Tell the callbacks that the fit is over."""
         if self.context is not None:
             self.context.call_on_fit_task_end(
                 estimator=self.estimator, **self.data, reconstruction_attributes={}

@@ -16,9 +16,9 @@ def weights_by_class(estimator, targets, y, incremental):
     estimator : estimator
         Its parameter `class_weight` is read, if it has this parameter.
     targets : ClassTargets or RealTargets
-        Know all classes, where `incremental` is true.
+        The targets. They know all classes if `incremental` is true.
     y : ndarray or sparse matrix
-        Classes or labels as they are given.
+        Classes or labels from the user.
     incremental : bool
         Whether classes may be missing in `y`.
 
@@ -29,7 +29,7 @@ def weights_by_class(estimator, targets, y, incremental):
     Raises
     ------
     ValueError
-        If `class_weight` does not fit `y`, or has no weights >= 0.
+        If `class_weight` does not fit `y`, or has a weight that is negative or not finite.
     """
     class_weight = getattr(estimator, "class_weight", None)
     if class_weight is None:
@@ -68,12 +68,12 @@ def _check_list(estimator_name, class_weight, y):
 
 
 def _behind_all_classes(classes, y):
-    # scikit-learn refuses weights of classes that do not occur, and a call of partial_fit need not
-    # have rows of every class. So one row of each class is put in front of `y`: the weight of a
-    # class given by a dict does not depend on the number of its rows.
+    # scikit-learn refuses weights of classes that do not occur, but a call of partial_fit need not
+    # have rows of every class. So one row of each class is put in front of `y`. The weights in a
+    # dict do not depend on the numbers of rows.
     if y.ndim == 2 and y.shape[1] > 1:
         y = y.toarray() if issparse(y) else y
         return np.vstack([np.zeros_like(y[:1]), np.ones_like(y[:1]), y])
     y = np.ravel(y)
-    # Unknown classes have no weights. Encoding `y` is going to refuse them.
+    # Unknown classes have no weights. The encoding of `y` refuses them later.
     return np.concatenate([classes, y]) if np.isin(y, classes).all() else None

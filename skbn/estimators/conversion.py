@@ -1,4 +1,4 @@
-"""From and to scikit-learn's plain multi-layer perceptrons."""
+"""Conversion from and to the multi-layer perceptrons of scikit-learn."""
 
 from copy import copy
 
@@ -21,12 +21,12 @@ from skbn.network.plan import layer_units_of
 
 EXPRESSIBLE = {"identity", "logistic", "tanh", "relu"}
 
-# What an error of ``to_sklearn`` advises.
+# The advice in errors of ``to_sklearn``.
 EXPRESSED = (
     "One with activation='relu', normalize_input='standard' and periodic_embedding=None can."
 )
 
-# Fitted attributes that mean the same on both sides.
+# Fitted attributes that mean the same in scikit-learn and here.
 COMMON = (
     "n_features_in_",
     "feature_names_in_",
@@ -45,7 +45,7 @@ COMMON = (
 
 
 def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
-    """A fitted plain network of scikit-learn that predicts what `estimator` predicts."""
+    """A fitted network of scikit-learn with the same predictions as `estimator`."""
     activation = activation_of(estimator._plan)
     if activation not in EXPRESSIBLE:
         raise ValueError(
@@ -65,7 +65,7 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
     plain.set_params(
         **{name: clone(ours[name], safe=False) for name in plain.get_params() if name in ours}
     )
-    # scikit-learn lacks some values of these parameters. They concern training alone.
+    # scikit-learn lacks some values of these parameters, which concern training alone.
     plain.learning_rate_init = solvers.learning_rate_init(estimator, incremental=True)
     if plain.learning_rate not in ("constant", "invscaling", "adaptive"):
         plain.learning_rate = "constant"
@@ -73,7 +73,7 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
         plain.solver = "adam"
     if plain.early_stopping == "auto":
         plain.early_stopping = False
-    # The network keeps its activation and its layers where parameters were changed after fit.
+    # The network keeps its activation and its layers, even if parameters were changed after fit.
     plain.activation = activation
     hidden_layer_sizes = tuple(layer_units_of(estimator._plan)[1:-1])
     if tuple(np.atleast_1d(plain.hidden_layer_sizes)) != hidden_layer_sizes:
@@ -103,7 +103,7 @@ def to_sklearn(estimator, input_scale, input_shift, output_scale, output_shift):
 
 
 def _complete_training_state(plain, estimator):
-    """Set the attributes that scikit-learn's training goes on from, as its parameters ask."""
+    """Set the attributes from which scikit-learn continues to train, for its parameters."""
     plain.loss_curve_ = list(getattr(plain, "loss_curve_", ()))
     plain._no_improvement_count = estimator._n_without_improvement
     plain._best_coefs = [array.copy() for array in plain.coefs_]
@@ -154,7 +154,7 @@ def from_sklearn(cls, plain, plain_parameters):
         if hasattr(plain, name):
             setattr(estimator, name, copy(getattr(plain, name)))
     if hasattr(plain, "loss_curve_"):  # not after L-BFGS
-        # scikit-learn records neither of both. It scores after every epoch.
+        # scikit-learn records neither of these curves. It scores after every epoch.
         estimator.learning_rate_curve_ = []
         estimator.validation_loss_curve_ = None
         n_epochs, scores = len(plain.loss_curve_), getattr(plain, "validation_scores_", None)
@@ -165,7 +165,7 @@ def from_sklearn(cls, plain, plain_parameters):
     estimator._input_kind = None
     estimator._random_sequence = estimator._split_place = None
     estimator._state_format = STATE_FORMAT
-    # The loss follows from the network's link: the parameter may have been changed after fit.
+    # The loss follows from the link of the network, because the parameter may have changed.
     estimator._loss, estimator._loss_parameter = losses[plain.out_activation_], 0.0
     network = plain_network(
         plain.coefs_, plain.intercepts_, plain.activation, estimator._loss, np.float64
@@ -182,7 +182,7 @@ def from_sklearn(cls, plain, plain_parameters):
 
 
 def _bring_optimizer(estimator, theirs):
-    """Set the optimizer's state that ``partial_fit`` goes on from.
+    """Set the state of the optimizer from which ``partial_fit`` continues.
 
     scikit-learn keeps each moment of the optimizer as a list of arrays.
     """

@@ -24,10 +24,10 @@ def edition(version: str) -> str:
 
 
 class DocumentationLinkMixin:
-    """Mixin that tells scikit-learn where the documentation of an estimator is.
+    """Mixin that tells scikit-learn the address of the documentation of an estimator.
 
-    scikit-learn writes the link into the HTML representation, and beside the link the names of the
-    parameters with their descriptions. A class from another package that inherits from an
+    scikit-learn writes the link into the HTML representation, together with the names and the
+    descriptions of the parameters. A class from another package that inherits from an
     estimator has no link.
     """
 

@@ -15,14 +15,14 @@ def number_of_layer(layer, n_layers):
     Parameters
     ----------
     layer : int
-        Negative numbers count from the last hidden layer.
+        Number of the layer. Negative numbers count from the last hidden layer.
     n_layers : int
-        How many hidden layers there are.
+        Number of hidden layers.
 
     Raises
     ------
     IndexError
-        If there is no such layer.
+        If the network has no such layer.
     TypeError
         If `layer` is not an integer.
     """

@@ -1,6 +1,6 @@
-"""The losses that estimators train with: all that an estimator knows about a loss by its name.
+"""The losses of the estimators: everything that an estimator knows about a loss by its name.
 
-The link of a loss is the function that leads from a raw output of the network to a prediction.
+The link of a loss is the function that turns a raw output of the network into a prediction.
 """
 
 from collections.abc import Callable
@@ -15,28 +15,28 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 @dataclass(frozen=True)
 class RegressionLoss:
-    """What a regressor knows about a loss.
+    """Everything that a regressor knows about a loss.
 
     Attributes
     ----------
     link : {'identity', 'exp'}
-        Leads from a raw output to a prediction.
+        The function that turns a raw output into a prediction.
     pointwise : callable
-        The loss of each number, of (raw outputs, targets) and, for a loss that has one, of the
-        parameter.
+        Takes raw outputs, targets and, if the loss has a parameter, the parameter. Returns the loss
+        of each number.
     sklearn_loss : str or None
-        The loss that scikit-learn goes on training an exported network with. Predictions do not
-        depend on this loss, since both losses have the same link. ``None``: scikit-learn has no
-        loss with this link, and such a network cannot be exported.
+        The loss with which scikit-learn continues to train an exported network. Predictions do not
+        depend on this loss, because both losses have the same link. ``None``: scikit-learn has no
+        loss with this link, so such a network cannot be exported.
     needs_nonnegative : bool, default=False
-        Whether the loss is defined for targets >= 0 alone.
+        Whether the loss is only defined for targets >= 0.
     parameter : str, default=None
-        Name of the estimators' parameter that the loss takes. ``None``: it takes none.
+        Name of the parameter of the estimator that the loss takes. ``None``: no parameter.
     constraint : list, default=None
-        Which values this parameter may have.
+        The valid values of this parameter.
     score : callable, default=r2_score
-        The score of predictions on validation rows, of (y_true, y_pred, sample_weight) and, for a
-        loss that has a parameter, of the parameter. Larger is better.
+        Takes y_true, y_pred, sample_weight and, if the loss has a parameter, the parameter. Returns
+        the score of predictions on validation rows. Larger is better.
     """
 
     link: str
@@ -57,7 +57,7 @@ def _absolute(z, y):
 
 
 def _poisson(z, y):
-    # Less what does not depend on z: half of the Poisson deviance is 0 at exp(z) = y.
+    # Half the Poisson deviance, which is 0 at exp(z) = y.
     return np.exp(z) - y * z - y + xlogy(y, y)
 
 

@@ -1,4 +1,4 @@
-"""Whether a network of the sizes that are asked for can be held in memory."""
+"""Check whether the memory of the machine can hold a network of the given sizes."""
 
 import os
 
@@ -7,13 +7,13 @@ import numpy as np
 from skbn.estimators import solvers
 from skbn.network.plan import Layout
 
-# Arrays as long as the parameters while a network is trained: these, their copy that training
-# changes, their gradient, and the two moments of the optimizer.
+# Number of arrays of the size of the parameters during training: the parameters, the copy that
+# training changes, the gradient, and the two moments of the optimizer.
 COPIES = 5
 
 
 def physical_memory():
-    """Bytes of memory that this machine has; infinite where it does not tell."""
+    """Size of the memory of this machine in bytes; infinity if the size is unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
@@ -26,8 +26,8 @@ def initial_plan(estimator, rows, incremental):
     Raises
     ------
     ValueError
-        If BLAS cannot count its weights, or this machine cannot hold what training needs; the
-        message names `hidden_layer_sizes`.
+        If BLAS cannot count the weights, or if this machine has too little memory for the training.
+        The message names `hidden_layer_sizes`.
     """
     n, *steps, n_features = rows.X.shape
     asked = (
@@ -43,7 +43,7 @@ def initial_plan(estimator, rows, incremental):
         if "BLAS" not in str(error):
             raise
         raise ValueError(f"{asked} {error}.") from None
-    # Fused layers keep more, but only for batches that are small beside the memory of a machine.
+    # Fused layers need more memory, but only for small batches, which need little memory anyway.
     run = sizes.dense.plain
     columns = run.work_columns + sizes.state_columns + 2 * run.widest
     rows_at_once = solvers.rows_per_step(estimator, n) * int(np.prod(steps))

@@ -10,7 +10,7 @@ from skbn.network import views
 def embedded_columns(X):
     """The columns of a dense table that have an embedding, in the form of a plan.
 
-    A column of one or two values has no embedding, because each function of two values is linear.
+    A column of one or two values has no embedding, because each function of two values is affine.
 
     Returns
     -------

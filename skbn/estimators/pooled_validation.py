@@ -1,4 +1,4 @@
-"""What the members of an ensemble are worth together on validation rows."""
+"""The score of all members of an ensemble together on validation rows."""
 
 from copy import copy
 
@@ -12,24 +12,25 @@ from skbn.training.validation_record import Evaluation
 class PooledValidation:
     """Evaluates members on their validation rows, all rows in one pool.
 
-    Each member has held out rows of its own, which it predicts by itself: the other members were
-    trained on them. The pool is these predictions one below the other. Where the caller gave
+    Each member predicts its own held-out rows, because the other members were trained on these
+    rows. The pool has the predictions of all members one below the other. If the caller gave
     validation rows, no member was trained on them, and the pool is the mean of the predictions.
 
     Parameters
     ----------
     validations : list of Validation
-        Of the members.
+        The `Validation` of each member.
     targets : ClassTargets or RealTargets
-        Of the ensemble. With a prior the losses of rows are taken after one temperature for all.
+        The targets of the ensemble. With a prior, one temperature for all rows is applied before
+        the losses of the rows are computed.
     is_shared : bool
         Whether the members have the same validation rows.
     n_threads : int
-        Threads that evaluate the members side by side.
+        Number of threads that evaluate the members side by side.
     """
 
-    # A pool has more rows than one network has, and is less often wrong. So it is asked earlier and
-    # more often: docs/decisions.rst.
+    # A pool has more rows than the validation of one network, so its score is less noisy. So there
+    # are more and earlier checkpoints: docs/decisions.rst.
     shares = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     standard_errors = 0.5
 
@@ -42,10 +43,10 @@ class PooledValidation:
             self.rows = pooled([validation.rows for validation in validations])
 
     def evaluate(self, exact=True):
-        """The `Evaluation` of the members as they are.
+        """The `Evaluation` of the present members.
 
-        A loss is taken row by row over the pool; any other score is the mean of the members'
-        scores.
+        The loss is computed row by row over the pool. Any other score is the mean of the scores of
+        the members.
         """
         outputs = side_by_side(
             lambda validation: validation.outputs(exact), self.validations, self.n_threads
@@ -69,7 +70,7 @@ class PooledValidation:
         return Evaluation(score, loss, row_losses, weights)
 
     def raw_outputs(self):
-        """The pool of the raw outputs of the networks as they are, in float64."""
+        """The pool of the raw outputs of the present networks, in float64."""
         return self._pool([validation.raw_outputs() for validation in self.validations])
 
     def _pool(self, outputs):
@@ -78,7 +79,7 @@ class PooledValidation:
 
 
 def pooled(parts):
-    """Targets and weights of several `Rows`, one below the other; without their `X`."""
+    """Targets and weights of several `Rows`, one below the other, without `X`."""
     targets = np.concatenate([rows.targets for rows in parts])
     weight = None
     if parts[0].sample_weight is not None:

@@ -1,8 +1,9 @@
 """Median and quartiles of the columns of a table, for a normalization that outliers do not move.
 
-The quantiles are averaged inverted distribution functions: of n sorted rows the numbers at n q and
-behind it, averaged, where n q is whole, and otherwise the number behind it (Hyndman and Fan 1996,
-"Sample quantiles in statistical packages", definition 2). A weight of 2 is then the row twice.
+The quantile q of n sorted numbers is the number behind the position n q. If n q is a whole number,
+the quantile is the average of the numbers in front of this position and behind it (the averaged
+inverted distribution function; Hyndman and Fan 1996, "Sample quantiles in statistical packages",
+definition 2). With this definition a row of weight 2 counts like two equal rows.
 """
 
 import numpy as np
@@ -12,19 +13,19 @@ from skbn.estimators.columns import NON_FINITE
 
 QUARTILES = (0.25, 0.5, 0.75)
 
-# Bytes of the columns that are sorted together, but at least one column. A fit shall need little
-# memory beside the table.
+# Size in bytes of the columns that are sorted together, so that a fit needs little memory beside
+# the table. At least one column is sorted.
 SORTED_BYTES = 1 << 23
 
-# Rows in which a third value of a column is looked for first.
+# Number of first rows that are searched for a third value of a column before all rows.
 HEAD = 1000
 
 
 def center_and_spread(X, sample_weight=None, numbers=None):
-    """The median of each column, and its spread, both of shape (d,), float64.
+    """The median and the spread of each column, both of shape (d,), float64.
 
-    The spread is the distance of the quartiles; where they agree, half of the distance of the
-    largest and the smallest number; 0 in a constant column.
+    The spread is the distance of the quartiles. If the quartiles are equal, the spread is half the
+    distance of the largest and the smallest number. It is 0 in a constant column.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ def center_and_spread(X, sample_weight=None, numbers=None):
     """
     n, d = X.shape
     n = n if numbers is None else len(numbers)
-    # Weighted, the order of the rows and the sums of the sorted weights stand beside the numbers.
+    # With weights, two more arrays are needed: the order of the rows, and the sums of the weights.
     n_copies = 1 if sample_weight is None else 3
     width = max(1, SORTED_BYTES // (8 * n_copies * n))
     parts = [
@@ -66,7 +67,7 @@ def center_and_spread(X, sample_weight=None, numbers=None):
 def _of_block(X, columns, sample_weight, numbers):
     block = X[:, columns]
     block = block.toarray() if issparse(block) else block
-    # Column by column, C-ordered, so that each is sorted in one piece.
+    # Transposed in C order, so that each column is sorted in one piece.
     block = np.array(block.T, order="C") if numbers is None else block.T.take(numbers, axis=1)
     with np.errstate(over="ignore"):
         if sample_weight is None:
@@ -80,16 +81,16 @@ def _of_block(X, columns, sample_weight, numbers):
 
 
 def _sorted_numbers(block):
-    # Quartiles, smallest and largest number of each row of `block`, which changes.
+    # Quartiles, smallest and largest number of each row of `block`. Sorts `block` in place.
     n = block.shape[1]
     places = []
     for quantile in QUARTILES:
         behind = int(n * quantile)
         places += [behind - 1 if n * quantile == behind else behind, behind]
-    # NumPy sorts numbers faster than it finds so many places in them.
+    # NumPy sorts numbers faster than it partitions them at this many positions.
     block.sort(axis=1)
     block = block[:, [*places, 0, n - 1]].astype(np.float64)
-    # Half of each: the sum of two numbers may leave the range of float64.
+    # Halves are added: the sum of two numbers may leave the range of float64.
     averages = [0.5 * block[:, place] + 0.5 * block[:, place + 1] for place in (0, 2, 4)]
     return *averages, block[:, -2], block[:, -1]
 
@@ -99,7 +100,7 @@ def _weighted_numbers(column, sample_weight):
     order = order[sample_weight[order] > 0.0]
     column = column[order].astype(np.float64)
     sums = np.cumsum(sample_weight[order])
-    # A sum that rounding alone keeps from the aim is at it.
+    # A sum that differs from the aim by rounding alone counts as equal to the aim.
     rounding = len(sums) * np.finfo(np.float64).eps * sums[-1]
     numbers = []
     for quantile in QUARTILES:
@@ -112,7 +113,7 @@ def _weighted_numbers(column, sample_weight):
 
 def of_many_values(X):
     """Which columns of a dense table hold three values or more: a mask of shape (d,)."""
-    # Most columns show it in their first rows. Only others are looked at as a whole.
+    # Most columns show a third value in their first rows. Only the others are searched as a whole.
     mask = _holds_a_third(X[:HEAD])
     for column in np.flatnonzero(~mask):
         mask[column] = _holds_a_third(X[:, column])

@@ -1,8 +1,8 @@
-"""The random numbers of a training that goes on in later calls.
+"""The random numbers of a training that later calls continue.
 
 An integer ``random_state`` starts a sequence in the first call. Later calls that train the same
-network go on in it: the same numbers again would shuffle, and drop out, in the same way each time.
-The state is kept as plain arrays and numbers.
+network continue this sequence. If each call started the sequence again, each call would shuffle the
+rows, and drop units, in the same way. The state is kept as plain arrays and numbers.
 """
 
 import threading
@@ -14,13 +14,14 @@ from sklearn.utils import check_random_state
 
 
 class _Latest(threading.local):
-    """The place that the last call of this thread has kept, and the sequence that is there.
+    """The position that the last call of this thread has kept, and the sequence at this position.
 
-    The next call of a stream mostly goes on from that place. It takes the sequence, which nobody
-    draws from in between: setting up another one takes a third of the time of a training step.
+    The next call of a stream mostly continues from this position. It takes this sequence, from
+    which nobody draws in between. To set up another sequence would take a third of the time of a
+    training step.
     """
 
-    # One attribute, so that Ctrl-C never leaves a place beside the sequence of another.
+    # One attribute, so that Ctrl-C never leaves a position with the sequence of another position.
     kept = (None, None)
 
 
@@ -30,7 +31,7 @@ _latest = _Latest()
 class _NoSeed(ISeedSequence):
     """Zeros instead of a seed, for a generator whose state is about to be set.
 
-    NumPy would ask the system for entropy and spread it, which takes longer than a mini-batch.
+    With a seed NumPy would ask the system for entropy, which takes longer than a mini-batch.
     """
 
     def generate_state(self, n_words, dtype=np.uint32):
@@ -38,20 +39,21 @@ class _NoSeed(ISeedSequence):
 
 
 def sequence_of(random_state, kept):
-    """What a call draws from.
+    """The sequence from which a call draws.
 
     Parameters
     ----------
     random_state : int, RandomState instance or None
         The parameter of that name.
     kept : dict or None
-        From `kept_of` in the call before, to go on from; ``None`` to start anew.
+        The result of `kept_of` in the earlier call, to continue the sequence. ``None``: a new
+        sequence.
 
     Returns
     -------
     sequence : numpy.random.RandomState
-        Begun anew also where `random_state` is another integer than before. An instance, and
-        NumPy's own of ``None``, go on by themselves.
+        A new sequence also if `random_state` is another integer than before. An instance, and the
+        global instance of NumPy for ``None``, continue by themselves.
     """
     if kept is None or kept["seed"] != random_state:
         return check_random_state(random_state)
@@ -59,9 +61,9 @@ def sequence_of(random_state, kept):
 
 
 def kept_of(random_state, sequence):
-    """What the next call goes on from; ``None`` where there is nothing to keep.
+    """The state from which the next call continues; ``None`` if there is nothing to keep.
 
-    Nobody may draw from `sequence` after that.
+    Nobody may draw from `sequence` afterwards.
     """
     if not isinstance(random_state, Integral):
         return None
@@ -71,19 +73,19 @@ def kept_of(random_state, sequence):
 
 
 def place_in(sequence):
-    """The place that a sequence has come to, as plain arrays and numbers."""
+    """The position of a sequence, as plain arrays and numbers."""
     return sequence.get_state(legacy=False)
 
 
 def at(place):
-    """A sequence that goes on from a place of `place_in`."""
+    """A sequence that continues from a position of `place_in`."""
     latest, sequence = _latest.kept
     if sequence is not None and place is latest:
-        # Whoever comes to this place again gets a sequence of its own.
+        # A second call from the same position gets another sequence.
         _latest.kept = (None, None)
         return sequence
     sequence = np.random.RandomState(np.random.MT19937(_NoSeed()))
-    # As a list: NumPy takes the words one by one, and takes ten times as long for an array.
+    # A list, because NumPy reads the words one by one, which takes ten times as long for an array.
     words = np.asarray(place["state"]["key"]).tolist()
     sequence.set_state(place | {"state": place["state"] | {"key": words}})
     return sequence

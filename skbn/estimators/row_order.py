@@ -1,4 +1,4 @@
-"""Whether rows that are trained on in their own order make mini-batches that are like the whole."""
+"""Check whether rows in their own order make mini-batches that are like the whole table."""
 
 import warnings
 
@@ -11,16 +11,16 @@ LEAST_SHARE_WITHIN = 0.85
 
 
 def warn_of_order(network, table, batch_size, smallest):
-    """Warn where mini-batches in the order of the rows are unlike all rows.
+    """Warn if mini-batches in the order of the rows are unlike the whole table.
 
     Parameters
     ----------
     network : Network
-        Normalized, by the exact statistics of the rows.
+        A network with batch norm, with the exact statistics of the rows.
     table : Table
         The rows.
     batch_size, smallest : int
-        Rows of a mini-batch, and rows that the last one must have to stand by itself.
+        Rows of a mini-batch, and the smallest number of rows of a last mini-batch.
 
     Warns
     -----

@@ -1,7 +1,7 @@
-"""What a transformer has learned: moments of rows, and how two of them become one.
+"""The moments that a transformer learns from rows, and how two sets of moments are merged.
 
-A set of moments is never changed, only replaced: whoever holds one may keep it, so that a
-failed update has nothing to undo.
+A set of moments never changes; it is only replaced. So after a failed update nothing has to be
+undone.
 """
 
 from dataclasses import dataclass, replace
@@ -15,22 +15,22 @@ from skbn.kernels.moments import batch_moment_pairs, weighted_moments
 
 
 def as_matrices(X, shared, contiguous):
-    """Rows of every shape as matrices, each with the statistics that its columns belong to.
+    """Views of rows as matrices, each with the numbers of the statistics of its columns.
 
     Parameters
     ----------
     X : ndarray of shape (n, d) or (n, t, d)
     shared : bool
-        Whether the time steps have their statistics in common.
+        Whether the time steps share their statistics.
     contiguous : bool
-        Whether `X` is C-ordered, and the steps can be seen as more rows or more columns.
+        Whether `X` is C-ordered, so that steps can be viewed as more rows or more columns.
 
     Yields
     ------
     matrix : ndarray of shape (rows, columns)
         A view of `X`.
     columns : slice
-        Which of the d or t * d statistics the columns of `matrix` are.
+        The numbers of the columns of `matrix` among the d or t * d statistics.
     """
     if X.ndim == 2:
         yield X, slice(None)
@@ -50,13 +50,13 @@ class RunningMoments:
     Parameters
     ----------
     mean, var : ndarray of shape (2, m)
-        Pairs of float64: the numbers, and what was lost when they were rounded.
+        Pairs of float64: the numbers, and the parts of the numbers that rounding has lost.
     weight : ndarray of shape (m,)
-        Total weight of the entries of each column; 0 where there was none.
+        Total weight of the entries of each column; 0 for a column without entries.
     weighted : bool
-        Whether weights other than 1 were given, so that the total is no count.
+        Whether there were weights other than 1, so that the total weight is not a count.
     exact : bool
-        Whether these are the moments of all rows, not exponential averages.
+        True for the moments of all rows, False for exponential averages.
     """
 
     mean: np.ndarray
@@ -67,9 +67,9 @@ class RunningMoments:
 
     @classmethod
     def of_rows(cls, X, shared, sample_weight=None):
-        """Moments of one batch, NaN ignored.
+        """Moments of one batch. NaN are ignored.
 
-        An entry that is infinite makes its column's moments not finite.
+        An infinite entry makes the moments of its column not finite.
         """
         contiguous = X.flags.c_contiguous
         m = X.shape[-1] if X.ndim == 2 or shared else X.shape[1] * X.shape[2]
@@ -80,7 +80,7 @@ class RunningMoments:
                 weight = np.repeat(weight, X.shape[1])
             piece = cls._of_parts(matrix, weight)
             if piece.weight.shape[0] == m:
-                # One matrix only, or one time step after the other into the same columns.
+                # A single matrix, or time steps that share the same columns.
                 moments = moments.merged(piece)
             else:
                 moments.mean[:, columns] = piece.mean
@@ -102,13 +102,13 @@ class RunningMoments:
             mean, var = batch_moment_pairs(X)
             if np.isfinite(mean).all() and np.isfinite(var).all():
                 return cls(mean, _pair(var), np.full(X.shape[1], float(X.shape[0])))
-        # There is NaN (or infinity, or a sum beyond the largest double): entry by entry.
+        # With NaN, infinity or a sum beyond the largest double: entry by entry.
         mean, var, weight = weighted_moments(X, sample_weight)
         return cls(_pair(mean), _pair(var), weight)
 
     @classmethod
     def empty(cls, m):
-        """Moments of no rows at all."""
+        """Moments of zero rows."""
         return cls(np.zeros((2, m)), np.zeros((2, m)), np.zeros(m))
 
     @property
@@ -117,7 +117,7 @@ class RunningMoments:
         return bool(np.isfinite(self.mean[0]).all() and np.isfinite(self.var[0]).all())
 
     def merged(self, other):
-        """Moments of the rows of both (Chan et al. 1983)."""
+        """Moments of the rows of both sets together (Chan et al. 1983)."""
         m = other.weight.shape[0]
         mean, var, weight = self.mean.copy(), self.var.copy(), self.weight.copy()
         head = mean[:, :m].copy(), var[:, :m].copy(), weight[:m].copy()
@@ -128,9 +128,10 @@ class RunningMoments:
         )
 
     def averaged(self, batch, momentum):
-        """Exponential running averages with one more batch; its weight is `momentum`.
+        """Exponential running averages with one more batch, whose weight is `momentum`.
 
-        A column's first batch sets it, and a batch without an entry leaves it as it is.
+        The first batch of a column sets its averages. A batch without an entry in a column does not
+        change the averages of the column.
         """
         m = batch.weight.shape[0]
         mean, var = self.mean[0, :m].copy(), self.var[0, :m].copy()
@@ -162,7 +163,7 @@ class RunningMoments:
         return np.where(self.weight > 0.0, np.maximum(self.var[0], 0.0), np.nan)
 
     def n_samples_seen(self):
-        """Rows seen: one number, or an array of shape (m,) where the columns differ."""
+        """Number of rows seen; an array of shape (m,) if the columns have different numbers."""
         seen = self.weight if self.weighted else self.weight.astype(np.int64)
         return seen[0].item() if (seen == seen[0]).all() else seen
 

@@ -1,4 +1,4 @@
-"""Sequences: from what a user hands over to checked steps, and where each sequence ends."""
+"""Sequences: checks of the data of the user, and the length of each sequence."""
 
 import numpy as np
 from sklearn.utils.validation import (
@@ -27,9 +27,9 @@ class Sequences:
     Parameters
     ----------
     values : ndarray of shape (n, n_steps, n_features), C-ordered
-        Behind the end of a sequence anything, which is never read.
+        The steps. Values behind the end of a sequence are arbitrary and never read.
     lengths : ndarray of shape (n,), intp
-        Steps of each, at least 1.
+        Number of steps of each sequence, at least 1.
     """
 
     def __init__(self, values, lengths):
@@ -55,18 +55,18 @@ class Sequences:
 
 
 def checked_sequences(estimator, X, y="no_validation", *, smallest=1, fresh=False):
-    """Sequences, and targets where they are given; sets what scikit-learn's checks set.
+    """Check sequences, and targets if there are targets; sets the attributes of the checks.
 
-    Of two dimensions is a sequence of one feature in a row, and scikit-learn's checks are those
-    of a table: `n_features_in_` is the number of steps, and names are looked at. Of three it is
-    the number of features of a step.
+    In a two-dimensional array each row is a sequence of one feature. scikit-learn's checks then are
+    the checks of a table: `n_features_in_` is the number of steps, and column names are checked. In
+    a three-dimensional array `n_features_in_` is the number of features of a step.
 
     Raises
     ------
     ValueError
-        If the shape is another, or does not fit an earlier call; if there is infinity, or NaN
-        anywhere but behind the end of a sequence; if a sequence has no step; if there are fewer
-        than `smallest`.
+        If the data have another number of dimensions, or a shape that does not fit an earlier call;
+        if there is infinity, or NaN anywhere but behind the end of a sequence; if a sequence has no
+        step; if there are fewer sequences than `smallest`.
     """
     takes_y = not (isinstance(y, str) and y == "no_validation")
     if not fresh and y is not None and _need_no_check(estimator, X, smallest):
@@ -104,7 +104,7 @@ def checked_sequences(estimator, X, y="no_validation", *, smallest=1, fresh=Fals
 
 
 def _need_no_check(estimator, X, smallest):
-    # As of small tables (``rows.checked_table``).
+    # The same shortcut as for small tables (``rows.checked_table``).
     return is_known_form(estimator, X, estimator._n_dimensions, smallest) and not np.isinf(X).any()
 
 
@@ -139,8 +139,8 @@ def _check_dimensions(estimator, n_dimensions):
 
 
 def _checked_in_three_dimensions(estimator, X, y, fresh, checks):
-    # scikit-learn would take the number of steps for that of features. The other things that
-    # its checks set are forgotten: what an earlier fit on a table had.
+    # scikit-learn's check would take the number of steps for the number of features. So the
+    # attributes are set here, and the column names of an earlier fit on a table are removed.
     if isinstance(y, str):
         X = checked = check_array(X, allow_nd=True, estimator=estimator, input_name="X", **checks)
     else:
@@ -164,7 +164,7 @@ def _checked_in_three_dimensions(estimator, X, y, fresh, checks):
 
 
 def lengths_of(values):
-    """Steps of each sequence: those behind which all is NaN.
+    """The number of steps of each sequence: all values behind the last step are NaN.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def lengths_of(values):
     Raises
     ------
     ValueError
-        If NaN stands anywhere else, or a sequence has no step.
+        If NaN is anywhere else, or a sequence has no step.
     """
     n, n_steps, _ = values.shape
     with np.errstate(over="ignore", invalid="ignore"):

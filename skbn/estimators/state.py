@@ -1,22 +1,22 @@
-"""Fitted state that comes from elsewhere: a file, another version, somebody's hands.
+"""Checks of a fitted state that comes from a file, from another version, or from a user's changes.
 
-Kernels take it by its shapes, and predictions by its numbers: what is damaged must be an error,
-not a crash and not another prediction.
+Kernels trust the shapes of the state, and predictions trust its numbers. So a damaged state must
+raise an error, and must not cause a crash or a wrong prediction.
 """
 
 import numpy as np
 
-# Changed whenever the same attributes mean something else. A state of another number is refused.
+# Changes whenever the same attributes get another meaning. A state with another number is refused.
 STATE_FORMAT = 5
 
 
 def refuse_other_format(name, state):
-    """Refuse a fitted state that another version has written.
+    """Refuse a fitted state with the format of another version.
 
     Parameters
     ----------
     name : str
-        Of the class.
+        Name of the class.
     state : dict
         The attributes of a fitted estimator.
 
@@ -34,12 +34,12 @@ def refuse_other_format(name, state):
 
 
 def check_numbers(name, values, shape, least=-np.inf):
-    """Refuse what is no array of finite float64 of a shape, none of them below `least`.
+    """Refuse values that are not an array of this shape of finite float64, all >= `least`.
 
     Raises
     ------
     ValueError
-        Naming the attribute.
+        The message names the attribute.
     """
     if not isinstance(values, np.ndarray) or values.dtype != np.float64 or values.shape != shape:
         kind = getattr(values, "dtype", type(values).__name__)
@@ -53,12 +53,12 @@ def check_numbers(name, values, shape, least=-np.inf):
 
 
 def check_count(name, value, expected):
-    """Refuse a count that is another than the network's.
+    """Refuse a count that differs from the count of the network.
 
     Raises
     ------
     ValueError
-        Naming the attribute.
+        The message names the attribute.
     """
     if value != expected:
         raise ValueError(
@@ -67,12 +67,12 @@ def check_count(name, value, expected):
 
 
 def records(name, stored, layout):
-    """Records of a layout from their bytes, as a state stores them.
+    """The records of a layout from the bytes that a state stores.
 
     Raises
     ------
     ValueError
-        Naming the attribute.
+        The message names the attribute.
     """
     if (
         not isinstance(stored, np.ndarray)

@@ -1,14 +1,14 @@
-"""One look at an estimator, and one step to change it.
+"""A consistent copy of an estimator, and a change of an estimator in one step.
 
-Others read an estimator while it is fitted: threads that predict, callbacks. So a fit works on a
-draft, and what it has changed there replaces the estimator's dictionary as a whole.
+Threads that predict, and callbacks, read an estimator while it is fitted. So a fit works on a
+draft. At the end the changed attributes replace the dictionary of the estimator in one step.
 """
 
 from contextlib import contextmanager
 
 
 def draft_of(estimator):
-    """A shallow copy with the attributes of one moment, to read from or to be fitted."""
+    """A shallow copy with the attributes of one moment, for reading or for fitting."""
     draft = object.__new__(type(estimator))
     draft.__dict__ = vars(estimator).copy()
     return draft
@@ -16,9 +16,9 @@ def draft_of(estimator):
 
 @contextmanager
 def fitted_draft(estimator):
-    """A draft of an estimator, published at the end of the block.
+    """A draft of an estimator, which is published at the end of the block.
 
-    If the block raises, nothing has happened to the estimator.
+    If the block raises, the estimator does not change.
     """
     draft = draft_of(estimator)
     before = vars(draft).copy()
@@ -28,16 +28,16 @@ def fitted_draft(estimator):
 
 @contextmanager
 def published(estimator, draft, before):
-    """An estimator with the state of its fitted draft; if the block raises, without it again.
+    """Publish the state of a fitted draft; if the block raises, restore the earlier state.
 
     Parameters
     ----------
     estimator : estimator
-        The one to be changed.
+        The estimator to change.
     draft : estimator
-        Fitted.
+        The fitted draft.
     before : dict
-        The attributes that the draft began with.
+        The attributes of the draft at its beginning.
     """
     after = vars(draft).copy()
     try:
@@ -49,11 +49,11 @@ def published(estimator, draft, before):
 
 
 def publish(estimator, before, after):
-    """Change an estimator as its draft was changed, from `before` to `after`, in one step.
+    """Apply the changes of a draft, from `before` to `after`, to an estimator in one step.
 
-    Whoever reads the estimator in another thread sees all of the change or none, and so does
-    Ctrl-C. Parameters and attributes that the draft left alone stay as they are now: a callback
-    may have set them since.
+    Another thread that reads the estimator sees all changes or none, also after Ctrl-C. Parameters
+    and attributes that the draft did not change keep their present values, because a callback may
+    have set them in the meantime.
     """
     now = vars(estimator).copy()
     changed = {
@@ -62,7 +62,8 @@ def publish(estimator, before, after):
         if name not in before or before[name] is not value
     }
     if any(now.get(name) is not before.get(name) for name in changed):
-        # Another fit has been published meanwhile: what it set must not stay beside this one's.
+        # Another fit was published in the meantime. Its attributes must not stay beside the new
+        # ones.
         parameters = estimator.get_params(deep=False)
         changed = {name: value for name, value in after.items() if name not in parameters}
         gone = now.keys() - after.keys() - parameters.keys()
@@ -71,5 +72,5 @@ def publish(estimator, before, after):
     changed = now | changed
     for name in gone:
         changed.pop(name, None)
-    # Neither another thread nor Ctrl-C comes between: it is one assignment.
+    # One assignment, which neither another thread nor Ctrl-C can interrupt.
     estimator.__dict__ = changed
