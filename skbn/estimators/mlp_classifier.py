@@ -194,17 +194,17 @@ class MLPWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPWithBatchNorm):
         Fixed normalization of the columns of `X` in front of the network. 'auto': 'robust' for
         ``fit`` on a dense `X`; 'smooth_clip' for a sparse `X`, and for a network that begins with
         ``partial_fit``. 'robust': a number x becomes t = (x - m) / (q75 - q25), with the median m
-        and the quartiles of the training rows, and then the smooth clip t / sqrt(1 + (t / 3)^2),
-        which lies between -3 and 3 [4]_. If the quartiles are equal, t is 2 (x - m) / (max - min),
-        and a constant column becomes 0. Huge numbers do no harm under 'robust', neither in training
-        nor later, unless most numbers of the column are equal. 'standard': the mean of the column
-        is subtracted, and the result is divided by the standard deviation; ``to_sklearn`` can
-        convert 'standard' and None alone. 'smooth_clip': 'standard', followed by the smooth clip; a
-        sparse `X` stays sparse. Under 'standard' and 'smooth_clip' a constant column is only
-        centered. None: no normalization. Later calls keep the kind of normalization. The medians
-        and quartiles of 'robust' stay as they are; means and variances are merged with the means
-        and variances of the new rows. So in a stream (``partial_fit``) the means and variances are
-        of all rows seen, and lag behind columns that drift: put a
+        and the quartiles q25 and q75 of the training rows. The smooth clip then turns t into t /
+        sqrt(1 + (t / 3)^2), which lies between -3 and 3 [4]_. If the quartiles are equal, t is 2 (x
+        - m) / (max - min), and a constant column becomes 0. Huge numbers do no harm under 'robust',
+        neither in training nor later, unless most numbers of the column are equal. 'standard': the
+        mean of the column is subtracted, and the result is divided by the standard deviation;
+        ``to_sklearn`` can convert 'standard' and None alone. 'smooth_clip': 'standard', followed by
+        the smooth clip; a sparse `X` stays sparse. Under 'standard' and 'smooth_clip' a constant
+        column is only centered. None: no normalization. Later calls keep the kind of normalization.
+        The medians and quartiles of 'robust' stay as they are; means and variances are merged with
+        the means and variances of the new rows. So in a stream (``partial_fit``) the means and
+        variances are of all rows seen, and lag behind columns that drift: put a
         ``BatchNormTransformer(momentum=...)`` in front.
 
     trained_input_scale : bool, default=True

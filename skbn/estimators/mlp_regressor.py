@@ -35,10 +35,10 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
         The loss that training minimizes. 'squared_error': half the squared error. 'poisson': half
         the Poisson deviance, for counts and other targets >= 0; the predicted mean is the
         exponential of the network's output. 'absolute_error': the absolute error, which outliers in
-        the target do not dominate. 'quantile': the pinball loss, whose minimum is the quantile
-        `quantile` of the target. With several outputs the reported loss is the mean over the
-        outputs for 'squared_error', 'absolute_error' and 'quantile', and the sum over the outputs
-        for 'poisson'.
+        the target do not dominate. 'quantile': the pinball loss, which is smallest at the quantile
+        of the target that the parameter `quantile` gives. With several outputs the reported loss is
+        the mean over the outputs for 'squared_error', 'absolute_error' and 'quantile', and the sum
+        over the outputs for 'poisson'.
 
     hidden_layer_sizes : array-like of shape (n_layers - 2,), default=(80, 80, 80)
         Number of units of each hidden layer.
@@ -201,17 +201,17 @@ class MLPWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPWithBatchNorm):
         Fixed normalization of the columns of `X` in front of the network. 'auto': 'robust' for
         ``fit`` on a dense `X`; 'smooth_clip' for a sparse `X`, and for a network that begins with
         ``partial_fit``. 'robust': a number x becomes t = (x - m) / (q75 - q25), with the median m
-        and the quartiles of the training rows, and then the smooth clip t / sqrt(1 + (t / 3)^2),
-        which lies between -3 and 3 [4]_. If the quartiles are equal, t is 2 (x - m) / (max - min),
-        and a constant column becomes 0. Huge numbers do no harm under 'robust', neither in training
-        nor later, unless most numbers of the column are equal. 'standard': the mean of the column
-        is subtracted, and the result is divided by the standard deviation; ``to_sklearn`` can
-        convert 'standard' and None alone. 'smooth_clip': 'standard', followed by the smooth clip; a
-        sparse `X` stays sparse. Under 'standard' and 'smooth_clip' a constant column is only
-        centered. None: no normalization. Later calls keep the kind of normalization. The medians
-        and quartiles of 'robust' stay as they are; means and variances are merged with the means
-        and variances of the new rows. So in a stream (``partial_fit``) the means and variances are
-        of all rows seen, and lag behind columns that drift: put a
+        and the quartiles q25 and q75 of the training rows. The smooth clip then turns t into t /
+        sqrt(1 + (t / 3)^2), which lies between -3 and 3 [4]_. If the quartiles are equal, t is 2 (x
+        - m) / (max - min), and a constant column becomes 0. Huge numbers do no harm under 'robust',
+        neither in training nor later, unless most numbers of the column are equal. 'standard': the
+        mean of the column is subtracted, and the result is divided by the standard deviation;
+        ``to_sklearn`` can convert 'standard' and None alone. 'smooth_clip': 'standard', followed by
+        the smooth clip; a sparse `X` stays sparse. Under 'standard' and 'smooth_clip' a constant
+        column is only centered. None: no normalization. Later calls keep the kind of normalization.
+        The medians and quartiles of 'robust' stay as they are; means and variances are merged with
+        the means and variances of the new rows. So in a stream (``partial_fit``) the means and
+        variances are of all rows seen, and lag behind columns that drift: put a
         ``BatchNormTransformer(momentum=...)`` in front.
 
     trained_input_scale : bool, default=True

@@ -37,10 +37,10 @@ class RNNWithBatchNormRegressor(NetworkRegressorMixin, BaseRNNWithBatchNorm):
         The loss that training minimizes. 'squared_error': half the squared error. 'poisson': half
         the Poisson deviance, for counts and other targets >= 0; the predicted mean is the
         exponential of the network's output. 'absolute_error': the absolute error, which outliers in
-        the target do not dominate. 'quantile': the pinball loss, whose minimum is the quantile
-        `quantile` of the target. With several outputs the reported loss is the mean over the
-        outputs for 'squared_error', 'absolute_error' and 'quantile', and the sum over the outputs
-        for 'poisson'.
+        the target do not dominate. 'quantile': the pinball loss, which is smallest at the quantile
+        of the target that the parameter `quantile` gives. With several outputs the reported loss is
+        the mean over the outputs for 'squared_error', 'absolute_error' and 'quantile', and the sum
+        over the outputs for 'poisson'.
 
     hidden_layer_sizes : array-like of shape (n_layers - 2,), default=(100,)
         Number of units of each recurrent layer in each direction.
