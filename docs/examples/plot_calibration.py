@@ -1,10 +1,10 @@
 """
-Honest probabilities on noisy tables
-====================================
+Calibrated probabilities on noisy tables
+========================================
 
-One label in five is wrong. A network that is trained to the end remembers such labels, and
-names its guesses with a probability near 1. The default classifier holds out a tenth of the
-rows, chooses a checkpoint by them and fits a temperature to them.
+One label in five is wrong. A network that is trained to the end learns such labels, too. Then its
+probabilities are too close to 0 and 1. The default classifier holds out a tenth of the rows. These
+rows choose a checkpoint, and fit a temperature, which corrects the probabilities.
 """
 
 # %%
@@ -68,7 +68,7 @@ axes.set_title("A fifth of the labels is wrong")
 plt.show()
 
 # %%
-# The network that holds nothing out calls rows certain that are positive in 8 of 10 cases, and
-# its log loss is worse than the log loss of a coin (0.69). The other models stay near the
-# diagonal. Here the checkpoint alone makes the default network honest: its temperature is 1, so
-# its probabilities are not changed afterwards.
+# The network that holds nothing out gives a probability near 1 to rows that are positive in 8 of
+# 10 cases. Its log loss is worse than 0.69, the log loss of the probability 0.5 for every row. The
+# other models stay near the diagonal. Here the checkpoint alone is enough for the default network:
+# its temperature is 1, so the temperature does not change its probabilities.

@@ -12,8 +12,8 @@ mini-batches of 60, plain SGD.
 # Train twice, and record
 # -----------------------
 # An :class:`~skbn.ActivationRecorder` sends the same rows through the network after each call
-# of ``partial_fit``. It keeps the quantiles of what chosen units get, and the mean and the
-# deviation of each layer.
+# of ``partial_fit``. It keeps quantiles of the inputs of chosen units, and the mean and the
+# standard deviation of each layer.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -48,8 +48,8 @@ for name, batch_norm in {"without batch norm": None, "with batch norm": "before"
     print(f"{name}: accuracy {network.score(X_test, y_test):.3f}")
 
 # %%
-# What one unit of the last hidden layer gets
-# -------------------------------------------
+# The inputs of one unit of the last hidden layer
+# -----------------------------------------------
 # The line is the median over the rows. The band reaches from the 15 % quantile to the 85 %
 # quantile, as in figure 1 of the paper.
 
@@ -57,10 +57,10 @@ display = ActivationDriftDisplay.from_recorder(recorders)
 plt.show()
 
 # %%
-# Without batch norm the inputs wander by two units in a few epochs, and they are nearly the
-# same for all rows: the unit tells the rows apart only after 200 steps. With batch norm the
-# inputs of the unit stay near 0 with a deviation near 1 from the first step on, and so do the
-# inputs of all layers.
+# Without batch norm the inputs of the unit move by 2 in a few epochs. At first they are nearly
+# the same for all rows: the unit tells the rows apart only after 200 steps. With batch norm the
+# inputs of the unit stay near 0, with a deviation near 1, from the first step on. The inputs of
+# all other layers do the same.
 #
 # Reference: Ioffe and Szegedy (2015), "Batch normalization: accelerating deep network training
 # by reducing internal covariate shift", section 4.1. Later work doubts that the shift is the

@@ -53,11 +53,11 @@ for name, model in models.items():
 # %%
 # What the weights do to the probabilities
 # ----------------------------------------
-# Balanced weights move the probabilities towards one half. More rare rows are found (balanced
-# accuracy), and more common rows are taken for rare ones (F1). A probability of 0.8 then stands
-# for three positive rows in ten. The probabilities of the default model are close to the shares
-# that are found. The weights do not improve the order of the rows, which the right picture
-# shows.
+# Balanced weights move the probabilities towards one half. The model then finds more rare
+# rows, so its balanced accuracy is higher. It also takes more common rows for rare rows, so its F1
+# is lower. Of ten rows with a probability of 0.8, only about three are positive. The
+# probabilities of the default model are close to the true shares. The right picture shows the
+# order of the rows: the weights do not improve it.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
 for name in list(models)[:2]:
@@ -71,6 +71,6 @@ right.set_title("Are the rows in the right order?")
 plt.show()
 
 # %%
-# Choose a threshold where probabilities are needed, and where the costs of the two kinds of
-# errors may change later. Choose class weights where a model is used by its ``predict`` alone,
-# or where a class is so rare that the network would not learn it.
+# Choose a threshold if you need probabilities, or if the costs of the two kinds of errors may
+# change later. Choose class weights only if you use ``predict`` alone. :doc:`/guide/imbalance`
+# compares more settings, and the ensemble.

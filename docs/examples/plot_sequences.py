@@ -2,7 +2,7 @@
 Sequences of different length
 =============================
 
-A list of sequences becomes one array with NaN behind the end of the shorter ones. A recurrent
+A list of sequences becomes one array, with NaN after the end of shorter sequences. A recurrent
 network with batch norm per time step learns from them, inside a pipeline and a grid search.
 """
 
@@ -84,7 +84,7 @@ plt.show()
 # %%
 # Arrays of other packages
 # ------------------------
-# tslearn's arrays have the same order of axes, and NaN behind the end of shorter sequences.
+# tslearn's arrays have the same order of axes, and NaN after the end of shorter sequences.
 # aeon and sktime put channels before time steps: ``X.swapaxes(1, 2)`` goes from one order to
 # the other.
 

@@ -2,17 +2,17 @@
 A served model
 ==============
 
-A pipeline is trained, saved to a file, loaded as a server would load it, and asked for one row
-at a time. The server is a small one of Python's standard library. The picture shows the time of
-a request.
+This example trains a pipeline, saves it to a file, loads it in a server, and asks the server for
+the prediction of one row at a time. The server is ``http.server`` of Python's standard library.
+The picture shows the time of a request.
 """
 
 # %%
 # Train and save
 # --------------
-# The pipeline holds all that a row needs: the coding of the categories, and the network. skops
-# writes files that run no code when they are loaded. Its reader lists the types in a file that
-# it does not know, and the caller decides on them.
+# The pipeline has all steps for a row: the coding of the categories, and the network. This example
+# saves it by joblib. skops is another way: its files run no code when they are loaded
+# (:doc:`/guide/saving`).
 
 import json
 import tempfile

@@ -3,9 +3,8 @@ A stream whose columns drift
 ============================
 
 The sensors of a machine are recalibrated from time to time: the zero and the unit of each
-column change. The rule that is to be learned stays the same. Averages over all rows that were
-ever seen then stand for no calibration at all. Exponential running averages follow the newest
-one.
+column change. The relation between rows and classes stays the same. Averages over all rows mix
+several calibrations. Exponential running averages follow the newest calibration.
 """
 
 # %%
@@ -85,6 +84,6 @@ axes.legend(title="mean of the stream", loc="upper center", bbox_to_anchor=(0.5,
 plt.show()
 
 # %%
-# Averages over all rows lag behind each recalibration, the longer the stream the more. The
-# forgetful averages reach the new calibration after about 20 batches, and the network finds its
-# usual inputs again.
+# Averages over all rows lag behind each recalibration. The lag grows with the length of the
+# stream. The averages with ``momentum=0.1`` reach the new calibration after about 20 batches. Then
+# the network has the same kind of inputs as before.

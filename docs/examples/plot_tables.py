@@ -10,7 +10,7 @@ itself.
 # %%
 # Made-up houses
 # --------------
-# The sizes of the gardens have no variance in theory: a few of them are huge.
+# The sizes of the gardens have a distribution without a finite variance: a few gardens are huge.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -45,7 +45,7 @@ print(houses.describe().loc[["count", "mean", "max"]].round(1))
 # One pipeline
 # ------------
 # Words become columns of 0 and 1. Gaps get the median, and a column of 0 and 1 that marks them.
-# Nothing is scaled, the target neither.
+# Neither the columns nor the target are scaled.
 
 columns = make_column_transformer(
     (

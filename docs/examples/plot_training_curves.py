@@ -42,5 +42,6 @@ TrainingCurveDisplay.from_estimators(networks, quantity=["loss", "score"])
 plt.show()
 
 # %%
-# Where the validation loss rises while the training loss falls, the network learns its training
-# rows by heart. Here dropout raises the training loss, and changes the validation loss little.
+# If the validation loss rises while the training loss falls, the network overfits: it learns the
+# noise of its training rows. Here dropout raises the training loss, and changes the validation
+# loss little.
