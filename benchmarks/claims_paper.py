@@ -43,7 +43,7 @@ def measured(run, directory):
     result = {"steps": [], "score": [], "quantiles": [], "seconds": 0.0}
     medians, spreads = [], []
     for step, model, (_, X_test, _, y_test), seconds in stream(run, directory):
-        score = finite(lambda: float(model.score(X_test, y_test)))
+        score = finite(model.score, X_test, y_test)
         if score is None:
             break
         low, median, high = np.quantile(last_inputs(model, X_test[:ROWS]), QUANTILES, axis=0)
@@ -70,16 +70,23 @@ def last_inputs(model, X):
 
 
 def drift(medians, spreads):
-    """How far the medians of units wander over training, in units of their spread.
-
-    The deviation of a unit's median over the recorded steps divided by the mean distance between
-    its outer quantiles; the mean over units.
+    """How far the inputs of units wander over training.
 
     Parameters
     ----------
     medians, spreads : ndarray of shape (n_points, n_units)
+        Of each unit at each recorded step.
+
+    Returns
+    -------
+    deviation : float
+        Of a unit's median over the steps, the mean over units.
+    ratio : float
+        Of a unit's widest spread to its narrowest, the geometric mean over units.
     """
-    return float(np.mean(medians.std(axis=0) / np.maximum(spreads.mean(axis=0), 1e-12)))
+    spreads = np.maximum(spreads, 1e-12)
+    ratios = spreads.max(axis=0) / spreads.min(axis=0)
+    return float(np.mean(medians.std(axis=0))), float(np.exp(np.log(ratios).mean()))
 
 
 def summary(done):
@@ -118,10 +125,12 @@ def one_rate(pairs):
         side: [result for run, result in pairs if run["batch_norm"] == placement]
         for side, placement in SIDES.items()
     }
-    targets = [max(result["score"]) for result in by_side["without"]]
-    row = {"rate": pairs[0][0]["rate"], "steps": by_side["without"][0]["steps"]}
+    targets = [max(result["score"], default=0.1) for result in by_side["without"]]
+    row = {"rate": pairs[0][0]["rate"], "steps": pairs[0][0]["points"]}
     for side, results in by_side.items():
-        scores = np.array([result["score"] for result in results])
+        # Where the loss stopped being finite, chance.
+        n = len(row["steps"])
+        scores = np.array([(result["score"] + [0.1] * n)[:n] for result in results])
         steps = [
             first_step(result["steps"], result["score"], target)
             for result, target in zip(results, targets, strict=True)
@@ -136,7 +145,8 @@ def one_rate(pairs):
             "steps_error": steps_error,
             "reached": len(reached),
             "runs": len(steps),
-            "drift": mean_and_error([result["drift"] for result in results]),
+            "median_deviation": mean_and_error([result["drift"][0] for result in results]),
+            "spread_ratio": mean_and_error([result["drift"][1] for result in results]),
             "score": [round(float(value), 4) for value in scores.mean(axis=0)],
             "score_error": [
                 round(float(value), 4)
@@ -150,7 +160,7 @@ def one_rate(pairs):
 def text(rows):
     lines = [
         f"{'data':14} {'rate':>5} {'side':16} {'best':>7} {'+-':>6} {'steps to it':>12} "
-        f"{'+-':>6} {'drift':>6}"
+        f"{'+-':>6} {'median':>7} {'spread':>7}"
     ]
     for row in rows:
         for one in row["rates"]:
@@ -161,6 +171,7 @@ def text(rows):
                     f"{row['data']:14} {one['rate']:5} {side:16} {value['best']:7.4f} "
                     f"{value['best_error'] or 0:6.4f} "
                     f"{'-' if steps is None else round(steps):>12} "
-                    f"{value['steps_error'] or 0:6.0f} {value['drift'][0]:6.2f}"
+                    f"{value['steps_error'] or 0:6.0f} {value['median_deviation'][0]:7.3f} "
+                    f"{value['spread_ratio'][0]:7.2f}"
                 )
     return "\n".join(lines)

@@ -105,16 +105,16 @@ def pictures(directory, run):
 def trained(model, call, *data, **named):
     """Call `fit` or `partial_fit`; processor seconds, and whether the loss stayed finite."""
     begin = process_time()
-    fitted = finite(lambda: getattr(model, call)(*data, **named))
+    fitted = finite(getattr(model, call), *data, **named)
     return process_time() - begin, fitted is not None
 
 
-def finite(call):
+def finite(call, *data, **named):
     """What a call returns; None where a loss or an output is not finite."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", ConvergenceWarning)
         try:
-            return call()
+            return call(*data, **named)
         except ValueError as error:
             if not any(words in str(error) for words in NON_FINITE):
                 raise
@@ -132,7 +132,7 @@ def fit(run, directory):
     seconds, is_finite = trained(model, "fit", X_train, y_train)
     result = {"seconds": seconds, "finite": is_finite, "score": None, "loss": None}
     if is_finite:
-        score = finite(lambda: float(model.score(X_test, y_test)))
+        score = finite(model.score, X_test, y_test)
         result |= {"score": score, "finite": score is not None, "loss": float(model.loss_)}
     return result
 

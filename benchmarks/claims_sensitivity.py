@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 
 from benchmarks.claims_curves import decades, end_of_training, mean_and_error, plateau
-from benchmarks.claims_runs import DIGITS, SIDES, is_lost, score_of, settings
+from benchmarks.claims_runs import CHANCE, DIGITS, SIDES, is_lost, score_of, settings
 
 LAYERS = (3, 8)
 ACTIVATIONS = ("relu", "logistic", "tanh")
@@ -131,7 +131,7 @@ def side_summary(x, scores, lost, finite, best):
     own = mean.max()
     widths = [decades(*plateau(x, row, best - TOLERANCE)) for row in scores]
     own_widths = [decades(*plateau(x, row, own - TOLERANCE)) for row in scores]
-    learns = own >= 0.2
+    learns = own >= CHANCE
     shares = lost.mean(axis=0)
     width, width_error = mean_and_error(widths)
     own_width, own_error = mean_and_error(own_widths if learns else [0.0] * len(widths))

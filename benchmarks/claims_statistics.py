@@ -40,7 +40,7 @@ def measured(run, directory):
     for step, model, data, _ in stream(run, directory):
         X_train, X_test, _, y_test = data
         exact = with_exact_statistics(model, X_train)
-        scores = [finite(lambda: float(one.score(X_test, y_test))) for one in (model, exact)]
+        scores = [finite(one.score, X_test, y_test) for one in (model, exact)]
         if None in scores:
             break
         result["steps"].append(step)

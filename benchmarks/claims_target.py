@@ -46,7 +46,7 @@ def measured(run, directory):
     result = {"steps": [], "loss": [], "seconds": []}
     for step, model, data, seconds in stream(run, directory):
         X, _, y, _ = data
-        p = finite(lambda: model.predict_proba(X[:LOSS_ROWS]))
+        p = finite(model.predict_proba, X[:LOSS_ROWS])
         if p is None:
             break
         result["steps"].append(step)
