@@ -10,7 +10,7 @@ from benchmarks.claims_runs import DIGITS, SIDES, is_lost, score_of, settings
 
 SIZES = tuple(2**power for power in range(1, 13))
 RATES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-ROWS, EPOCHS = 8192, 15
+ROWS, EPOCHS = 4096, 15
 
 
 def runs(options, name):

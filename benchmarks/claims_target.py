@@ -23,7 +23,7 @@ RATES = {
     "adam": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
 }
 # A logistic network without batch norm needs many steps before it learns anything.
-STEPS, EVERY = 3000, 30
+STEPS, EVERY = 2000, 20
 LOSS_ROWS = 1000
 
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from scipy.special import expit
+from sklearn.neural_network import MLPClassifier
 
 from benchmarks import (
     claims,
@@ -46,6 +47,7 @@ def test_a_plateau_ends_between_points():
 def test_a_plateau_is_in_one_piece_and_has_the_ends_of_the_grid():
     assert plateau(RATES, [0.9, 0.1, 0.9, 0.92, 0.91], 0.9) == pytest.approx((0.1, 10.0))
     assert plateau(RATES, [0.9] * 5, 0.9) == pytest.approx((0.001, 10.0))
+    assert plateau(RATES, [0.9, 0.9, 0.9, 0.95, 0.9], 0.9) == pytest.approx((0.001, 10.0))
 
 
 def test_scores_below_the_best_of_another_curve_have_no_plateau():
@@ -103,6 +105,21 @@ def test_the_two_sides_differ_by_batch_norm_alone():
     models = [claims_runs.network(small_run(side)) for side in claims_runs.SIDES.values()]
     one, other = (model.get_params() for model in models)
     assert {name for name in one if one[name] != other[name]} == {"batch_norm"}
+
+
+def test_without_batch_norm_it_is_scikit_learn_s_plain_network():
+    run = small_run(None)
+    X, _, y, _ = claims_runs.pictures(None, run)
+    model = claims_runs.network(run, max_iter=3, n_iter_no_change=4, tol=0.0)
+    assert claims_runs.trained(model, "fit", X, y)[1]
+    plain = MLPClassifier(
+        (8, 8), "logistic", solver="sgd", learning_rate_init=0.5, batch_size=50, momentum=0.0,
+        nesterovs_momentum=False, alpha=0.0, max_iter=3, n_iter_no_change=4, tol=0.0,
+        random_state=0,
+    )  # fmt: skip
+    claims_runs.finite(plain.fit, X.astype(np.float64), y)
+    for ours, theirs in zip(model.coefs_, plain.coefs_, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
 def test_pictures_are_drawn_by_the_seed_and_scaled_by_two_numbers():
