@@ -16,6 +16,8 @@ RATES = (0.1, 0.3, 1.0)
 STEPS = {FASHION: 50_000, DIGITS: 20_000}
 TRAIN_ROWS = {FASHION: 60_000, DIGITS: 1000}
 POINTS = 100
+# Beside the steps to the target itself, the steps to so much below it are told.
+NEAR = 0.01
 QUANTILES = (0.15, 0.5, 0.85)
 # Rows of the quantiles, the first of the test rows; the unit that is drawn is the first.
 ROWS = 797
@@ -136,6 +138,10 @@ def one_rate(pairs):
             for result, target in zip(results, targets, strict=True)
         ]
         reached = [step for step in steps if step is not None]
+        near = [
+            first_step(result["steps"], result["score"], target - NEAR)
+            for result, target in zip(results, targets, strict=True)
+        ]
         best, best_error = mean_and_error(scores.max(axis=1))
         mean_steps, steps_error = mean_and_error(reached)
         row[side] = {
@@ -144,6 +150,7 @@ def one_rate(pairs):
             "steps_to_target": mean_steps if len(reached) == len(steps) else None,
             "steps_error": steps_error,
             "reached": len(reached),
+            "steps_near_target": None if None in near else mean_and_error(near),
             "runs": len(steps),
             "median_deviation": mean_and_error([result["drift"][0] for result in results]),
             "spread_ratio": mean_and_error([result["drift"][1] for result in results]),
@@ -160,18 +167,20 @@ def one_rate(pairs):
 def text(rows):
     lines = [
         f"{'data':14} {'rate':>5} {'side':16} {'best':>7} {'+-':>6} {'steps to it':>12} "
-        f"{'+-':>6} {'median':>7} {'spread':>7}"
+        f"{'+-':>6} {'near':>7} {'median':>7} {'spread':>7}"
     ]
     for row in rows:
         for one in row["rates"]:
             for side in SIDES:
                 value = one[side]
-                steps = value["steps_to_target"]
+                steps, near = value["steps_to_target"], value["steps_near_target"]
                 lines.append(
                     f"{row['data']:14} {one['rate']:5} {side:16} {value['best']:7.4f} "
                     f"{value['best_error'] or 0:6.4f} "
                     f"{'-' if steps is None else round(steps):>12} "
-                    f"{value['steps_error'] or 0:6.0f} {value['median_deviation'][0]:7.3f} "
+                    f"{value['steps_error'] or 0:6.0f} "
+                    f"{'-' if near is None else round(near[0]):>7} "
+                    f"{value['median_deviation'][0]:7.3f} "
                     f"{value['spread_ratio'][0]:7.2f}"
                 )
     return "\n".join(lines)

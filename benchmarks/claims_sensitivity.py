@@ -163,6 +163,7 @@ def text(rows):
         name = f"{row['layers']} {row['activation']} {row['solver']}"
         for side, value in row["sides"].items():
             end = "never" if value["ends_at"] is None else f"{value['ends_at']:.3g}"
+            end = "all" if value["best_score"] < CHANCE else end
             error = 0.0 if value["decades_error"] is None else value["decades_error"]
             lines.append(
                 f"{name:24} {side:22} {value['best_score']:6.3f} {value['best_x']:9.3g} "
