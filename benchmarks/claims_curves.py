@@ -56,15 +56,15 @@ def decades(low, high):
 
 
 def end_of_training(x, scores, lost):
-    """The least x above the highest score from which on every run is lost; None if there is none.
+    """The least x above the highest score at which half of the runs are lost; None if none is.
 
-    `lost` is the share of runs that are lost at each x: half of them, or more, count as all.
+    `lost` is the share of runs that are lost at each x.
     """
     best = int(np.argmax(scores))
     if lost[best] >= 0.5:
         return None
-    above = [i for i in range(best + 1, len(x)) if min(lost[i:]) >= 0.5]
-    return float(x[above[0]]) if above else None
+    above = [float(x[i]) for i in range(best + 1, len(x)) if lost[i] >= 0.5]
+    return above[0] if above else None
 
 
 def first_step(steps, values, target, *, falling=False):

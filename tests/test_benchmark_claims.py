@@ -55,9 +55,9 @@ def test_scores_below_the_best_of_another_curve_have_no_plateau():
     assert decades(None, None) == 0.0
 
 
-def test_training_ends_where_half_of_the_runs_are_lost_for_good():
+def test_training_ends_where_half_of_the_runs_are_lost():
     scores = [0.1, 0.9, 0.8, 0.3, 0.1]
-    assert end_of_training(RATES, scores, [1.0, 0.0, 0.5, 0.0, 0.5]) == 10.0
+    assert end_of_training(RATES, scores, [1.0, 0.0, 0.5, 0.0, 0.5]) == 0.1
     assert end_of_training(RATES, scores, [1.0, 0.0, 0.4, 0.6, 1.0]) == 1.0
     assert end_of_training(RATES, scores, [1.0, 0.0, 0.0, 0.0, 0.0]) is None
     assert end_of_training(RATES, [0.1] * 5, [1.0] * 5) is None
