@@ -208,6 +208,8 @@ def batches(rows):
     chosen.set_yscale("log")
     for panel in (scores, chosen):
         panel.set_xscale("log", base=2)
+        panel.set_xticks(row["sizes"][::2], [f"{size:,}" for size in row["sizes"][::2]])
+        panel.minorticks_off()
         panel.set_xlabel("rows of a mini-batch")
     scores.legend(frameon=False)
     return figure
