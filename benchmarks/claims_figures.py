@@ -3,6 +3,7 @@
 `draw` takes the content of the file, so that figures can be drawn where nothing is measured.
 """
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -242,33 +243,36 @@ def compared(rows):
 
 
 def bounds_of_learned(rows):
-    """Limits of an axis for the scores of networks that learned something."""
+    """Limits of an axis for the scores of networks that learned about as much as the best."""
     scores = [value["best_score"] for row in rows for value in row["sides"].values()]
-    learned = [score for score in scores if score > 0.5] or scores
-    return min(learned) - 0.01, max(learned) + 0.01
+    learned = [score for score in scores if score > max(scores) - 0.05]
+    return min(learned) - 0.01, max(learned) + 0.005
 
 
 def statistics(rows):
-    """Accuracy over steps by both kinds of statistics: columns of rates, rows of batch sizes."""
-    # The momentum of the default, where it was run.
-    momenta = sorted({row["bn_momentum"] for row in rows})
-    momentum = 0.1 if 0.1 in momenta else momenta[0]
-    rows = [row for row in rows if row["bn_momentum"] == momentum and row["steps"]]
+    """Accuracy over the momentum by both kinds of statistics: a panel for each batch and rate."""
+    rows = [row for row in rows if row["finite_runs"]]
     sizes = sorted({row["batch_size"] for row in rows})
     rates = sorted({row["rate"] for row in rows})
-    figure, panels = grid(len(rates), len(sizes), 0.6 + 1.8 * len(rates), sharey=True)
+    figure, panels = grid(len(rates), len(sizes), 0.6 + 1.8 * len(rates))
     for row in rows:
         panel = panels[rates.index(row["rate"]), sizes.index(row["batch_size"])]
-        for kind in ("running averages", "exact statistics"):
-            panel.plot(
-                row["steps"],
-                row["kinds"][kind]["curve"],
-                label=kind,
-                **STYLES[kind] | {"marker": ""},
-            )
         panel.set_title(f"batches of {row['batch_size']}, rate {row['rate']:g}")
+    for (i, rate), (j, size) in product(enumerate(rates), enumerate(sizes)):
+        of_panel = sorted(
+            (row for row in rows if (row["rate"], row["batch_size"]) == (rate, size)),
+            key=lambda row: row["bn_momentum"],
+        )
+        momenta = [row["bn_momentum"] for row in of_panel]
+        for kind in ("running averages", "exact statistics"):
+            scores = [row["kinds"][kind]["score"] for row in of_panel]
+            errors = [error or 0.0 for _, error in scores]
+            band(panels[i, j], momenta, [score for score, _ in scores], errors, kind, markersize=4)
+        panels[i, j].set_xscale("log")
+        panels[i, j].set_xticks(momenta, [f"{momentum:g}" for momentum in momenta])
+        panels[i, j].minorticks_off()
     for panel in panels[-1]:
-        panel.set_xlabel("training steps")
+        panel.set_xlabel("bn_momentum")
     for panel in panels[:, 0]:
         panel.set_ylabel("test accuracy")
     legend_above(figure, panels[0, 0])

@@ -60,16 +60,12 @@ def summary(done):
         row = {"batch_size": size, "rate": rate, "bn_momentum": momentum, "runs": len(shown)}
         shown = [result for result in shown if len(result["steps"]) >= LAST]
         row |= {"finite_runs": len(shown), "kinds": {}}
-        length = min((len(result["steps"]) for result in shown), default=0)
         for kind in KINDS:
             last = np.array([result[kind][-LAST:] for result in shown])
-            curves = np.array([result[kind][:length] for result in shown])
             row["kinds"][kind] = {
                 "score": mean_and_error(last.mean(axis=1) if len(last) else []),
                 "jitter": mean_and_error(last.std(axis=1) if len(last) else []),
-                "curve": [round(float(value), 4) for value in curves.mean(axis=0)],
             }
-        row["steps"] = shown[0]["steps"][:length] if shown else []
         result.append(row)
     return result
 
