@@ -1,6 +1,6 @@
 """What is claimed of batch norm, measured: with and without it, all else equal.
 
-    python -m benchmarks.claims --data DIR --jobs 2                # everything, a quarter of an hour
+    python -m benchmarks.claims --data DIR --jobs 2                # everything, 15 minutes
     python -m benchmarks.claims --quick                            # a look at each, 3 minutes
     python -m benchmarks.claims --only paper batches --data DIR
 
