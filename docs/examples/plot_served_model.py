@@ -18,6 +18,7 @@ import json
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -65,15 +66,19 @@ print(f"{file.name}: {file.stat().st_size / 1000:.0f} kB")
 
 
 class Rents(BaseHTTPRequestHandler):
-    """POST a flat as JSON, get its rent."""
+    """POST a flat as JSON, get its rent, or what is wrong with the flat."""
 
     model = joblib.load(file)
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        (rent,) = self.model.predict(pd.DataFrame([json.loads(body)]))
-        answer = json.dumps({"rent": round(float(rent), 2)}).encode()
-        self.send_response(200)
+        try:
+            (rent,) = self.model.predict(pd.DataFrame([json.loads(body)]))
+            status, answer = 200, {"rent": round(float(rent), 2)}
+        except ValueError as error:
+            status, answer = 400, {"error": str(error)}
+        answer = json.dumps(answer).encode()
+        self.send_response(status)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
@@ -88,13 +93,18 @@ address = f"http://127.0.0.1:{server.server_port}"
 
 
 def ask(flat):
-    """The rent that the server names for one flat."""
-    with urllib.request.urlopen(address, data=json.dumps(flat).encode()) as answer:
-        return json.load(answer)["rent"]
+    """The rent that the server names for one flat, or its complaint."""
+    try:
+        with urllib.request.urlopen(address, data=json.dumps(flat).encode()) as answer:
+            return json.load(answer)["rent"]
+    except urllib.error.HTTPError as error:
+        with error:
+            return f"status {error.code}: {json.load(error)['error']}"
 
 
 print("rent of 70 square metres in Brook, third floor:", end=" ")
 print(ask({"area": 70.0, "floor": 3, "town": "Brook"}), "(840 + 24 by the formula)")
+print("a flat without a town:", ask({"area": 70.0, "floor": 3}))
 
 # %%
 # How long a request takes
