@@ -294,6 +294,17 @@ class TestLoading:
             with pytest.raises(ValueError, match=f"damaged: it has no {name}"):
                 pickle.loads(pickle.dumps(damaged))
 
+    @each_network
+    def test_names_can_be_listed(self, cls):
+        # scikit-learn's ``__dir__``, which completion by Tab calls, asks for each attribute.
+        assert "predict" in dir(cls())
+        model, _ = fitted(cls)
+        assert {"coefs_", "n_outputs_"} <= set(dir(model))
+        for name in model._targets.attributes():
+            damaged = copy.copy(model)
+            delattr(damaged, name)
+            assert name not in dir(damaged)
+
     @pytest.mark.parametrize("cls", [MLPWithBatchNormClassifier, RNNWithBatchNormClassifier])
     @pytest.mark.parametrize("name", ["temperature_", "_prior_outputs"])
     @pytest.mark.parametrize("is_gone", [False, True])

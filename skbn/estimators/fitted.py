@@ -179,11 +179,12 @@ class FittedNetwork:
 
     @property
     def _targets(self):
-        """The targets that the network was trained on, from the attributes of this estimator."""
-        try:
-            return self._kind_of_targets.held_by(self)
-        except AttributeError as error:
-            raise ValueError(f"The fitted state is damaged: it has no {error.name}.") from error
+        """The targets that the network was trained on, from the attributes of this estimator.
+
+        An attribute that is missing is an AttributeError. Completion by Tab asks for each name, and
+        takes no other error.
+        """
+        return self._kind_of_targets.held_by(self)
 
     def _fitted_network(self, every_number=False):
         """The network of the fitted state.
@@ -200,7 +201,11 @@ class FittedNetwork:
         )
         check_count("n_outputs_", self.n_outputs_, network.layout.n_outputs)
         _check_digest(network.layout, self._plan_digest)
-        self._targets.check(self._loss, every_number)
+        try:
+            targets = self._targets
+        except AttributeError as error:
+            raise ValueError(f"The fitted state is damaged: it has no {error.name}.") from error
+        targets.check(self._loss, every_number)
         return network
 
     def _raw_outputs(self, X):
