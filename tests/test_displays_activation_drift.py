@@ -136,14 +136,18 @@ class TestByHand:
         recorder.record(fitted(mlp))
         recorder.record(mlp)
         recorder.record(fitted(mlp.set_params(hidden_layer_sizes=(3,), n_epochs=20)))
+        # More epochs alone do not make it the same training.
+        recorder.record(fitted(mlp.set_params(n_epochs=25)))
         epochs = [record.epochs for record in recorder.records_]
-        assert epochs == [[6, 7], [6], [6], [20]]
+        assert epochs == [[6, 7], [6], [6], [20], [25]]
 
     def test_other_solvers_count_iterations(self):
         recorder = ActivationRecorder(ROWS)
         mlp = fitted(network(solver="lbfgs", weight_decay=0.0, max_iter=4))
         recorder.record(mlp)
         assert recorder.records_[0].epochs == [mlp.n_iter_]
+        recorder.record(fitted(mlp.set_params(max_iter=9)))
+        assert [record.epochs for record in recorder.records_] == [[4], [9]]
 
     def test_sparse_rows_and_data_frames(self):
         mlp = fitted(network(normalize_input="standard"))
@@ -348,9 +352,8 @@ class TestDisplay:
             "Input of the activation, unit 4 of layer 1",
             "Inputs of activations, mean ± standard deviation",
         ]
-        assert [panel.get_xlabel() for panel in display.ax_[-1]] == [
-            "Epoch, or call of partial_fit"
-        ] * 2
+        labels = [panel.get_xlabel() for panel in display.ax_[-1]]
+        assert labels == ["Epoch, or call of partial_fit"] * 2
         texts = display.ax_[-1, 0].get_legend().get_texts()
         assert [text.get_text() for text in texts] == ["layer 0", "layer 1"]
         texts = display.ax_[0, 0].get_legend().get_texts()
@@ -390,6 +393,16 @@ class TestDisplay:
         assert labels == ["", "Input of the activation,\nunit 3 of layer 1", ""]
         assert len(display.ax_[-1, 1].get_legend().get_texts()) == 3
 
+    def test_short_names_of_properties(self):
+        display = ActivationDriftDisplay.from_recorder(
+            record(), line_kw={"lw": 3, "c": "k", "ls": "-."}, band_kw={"lw": 2}
+        )
+        for panel in display.ax_:
+            assert {line.get_linewidth() for line in panel.lines} == {3}
+            assert {line.get_color() for line in panel.lines} == {"k"}
+            assert {line.get_linestyle() for line in panel.lines} == {"-."}
+            assert {float(band.get_linewidth()[0]) for band in panel.collections} == {2}
+
     def test_given_axes_and_plot_twice(self):
         _, axes = plt.subplots(3, 2)
         display = ActivationDriftDisplay(records={"a": record(), "b": record(1.0)})
@@ -404,6 +417,10 @@ class TestDisplay:
     def test_what_cannot_be_drawn(self):
         with pytest.raises(ValueError, match="The recorder 'a' has recorded nothing"):
             ActivationDriftDisplay.from_recorder({"a": ActivationRecorder(ROWS)})
+        recorder = ActivationRecorder(ROWS)
+        recorder.records_ += [ActivationRecord(-1, (0,)), ActivationRecord(-1, (0,))]
+        with pytest.raises(ValueError, match=r"no epoch of 2 training\(s\).*lbfgs.*every"):
+            ActivationDriftDisplay.from_recorder(recorder)
         with pytest.raises(TypeError, match="got list"):
             ActivationDriftDisplay.from_recorder([])
         with pytest.raises(ValueError, match=r"one number of recorded units.*'a': 2, 'b': 1"):

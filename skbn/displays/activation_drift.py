@@ -10,7 +10,7 @@ from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import _num_samples
 
 from skbn.displays.activation_recorder import ActivationRecord, ActivationRecorder
-from skbn.displays.panels import axes_of, panels_for
+from skbn.displays.panels import axes_of, marker_of, panels_for, styles
 from skbn.estimators.mlp import BaseMLPWithBatchNorm
 
 # Most rows that `from_estimator` records on. Quantiles of more rows look the same.
@@ -253,7 +253,8 @@ class ActivationDriftDisplay:
             raise ValueError(f"The trainings need one number of recorded units, got {counts}.")
         n_units = len(records[0].units)
         panels = panels_for(self, ax, n_units + 1, len(records), sharex="col", sharey="row")
-        line_kw, band_kw = line_kw or {}, {"alpha": 0.2, "linewidth": 0.0} | (band_kw or {})
+        line_kw, band_kw = styles(line_kw, band_kw)
+        band_kw = {"alpha": 0.2, "linewidth": 0.0} | band_kw
         self.quantile_lines_, self.layer_lines_ = [], []
         for column, (name, record) in enumerate(self.records.items()):
             is_first = column == 0
@@ -293,23 +294,23 @@ def _record_of(given, name):
             f"An ActivationRecorder is needed, an ActivationRecord or a dict of them, "
             f"got {type(given).__name__}."
         )
-    records = [record for record in records if record.epochs]
-    if not records:
+    looked = [record for record in records if record.epochs]
+    if records and not looked:
+        raise ValueError(
+            f"{whose} has looked at no epoch of {len(records)} training(s): solver='lbfgs' has no "
+            "epochs, and a recorder skips the epochs that are no multiple of its parameter every."
+        )
+    if not looked:
         raise ValueError(
             f"{whose} has recorded nothing: set it by mlp.set_callbacks(recorder) before fit "
             "(scikit-learn 1.9 or later), or call recorder.record(mlp) after each partial_fit."
         )
-    return records[-1]
-
-
-def _marker(epochs):
-    # A line through one point is invisible without a marker.
-    return {"marker": "o"} if len(epochs) == 1 else {}
+    return looked[-1]
 
 
 def _draw_unit(panel, record, number, line_kw, band_kw):
     quantiles = np.array([of[number] for of in record.quantiles])
-    style = _marker(record.epochs) | line_kw
+    style = marker_of(record.epochs) | line_kw
     lines = []
     for values, of_quantile in zip(quantiles.T, STYLES, strict=True):
         lines += panel.plot(record.epochs, values, **of_quantile | style)
@@ -325,7 +326,7 @@ def _draw_layers(panel, record, line_kw, band_kw):
     lines = []
     for layer in range(means.shape[1]):
         mean, std = means[:, layer], stds[:, layer]
-        style = _marker(record.epochs) | {"label": f"layer {layer}"} | line_kw
+        style = marker_of(record.epochs) | {"label": f"layer {layer}"} | line_kw
         (line,) = panel.plot(record.epochs, mean, **style)
         colored = {"color": line.get_color()} | band_kw
         panel.fill_between(record.epochs, mean - std, mean + std, **colored)

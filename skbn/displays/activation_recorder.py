@@ -48,6 +48,8 @@ class ActivationRecord:
     quantiles: list = field(default_factory=list)
     means: list = field(default_factory=list)
     stds: list = field(default_factory=list)
+    # Training loss of the last of the epochs, by which a later state of the network is known.
+    _loss: float | None = field(default=None, init=False, repr=False, compare=False)
 
 
 class ActivationRecorder:
@@ -236,9 +238,12 @@ def _check_kind(estimator):
 
 def _goes_on(record, fitted, looked):
     """Whether a fitted network is a later state of the network that a record belongs to."""
-    return not record.epochs or (
-        _n_epochs(fitted) > record.epochs[-1] and len(record.means[-1]) == len(looked[2])
-    )
+    if not record.epochs:
+        return True
+    losses = getattr(fitted, "loss_curve_", ())
+    n = record.epochs[-1]
+    is_later = len(losses) > n and losses[n - 1] == record._loss
+    return is_later and len(record.means[-1]) == len(looked[2])
 
 
 def _add(record, fitted, looked):
@@ -248,6 +253,8 @@ def _add(record, fitted, looked):
     record.stds.append(stds)
     record.rows_seen.append(int(fitted.t_))
     record.epochs.append(_n_epochs(fitted))
+    losses = getattr(fitted, "loss_curve_", ())
+    record._loss = losses[-1] if len(losses) else None
 
 
 def _n_epochs(fitted):

@@ -69,6 +69,36 @@ def axes_of(panels):
     return panels.item() if panels.ndim == 0 else panels
 
 
+def styles(line_kw=None, band_kw=None):
+    """Keywords for lines and bands under their full names, so that "lw" overrides "linewidth".
+
+    Parameters
+    ----------
+    line_kw, band_kw : dict or None
+        As :meth:`matplotlib.axes.Axes.plot` and :meth:`matplotlib.axes.Axes.fill_between` take
+        them.
+
+    Returns
+    -------
+    line_kw, band_kw : dict
+
+    Raises
+    ------
+    TypeError
+        If one property has two names.
+    """
+    from matplotlib.cbook import normalize_kwargs
+    from matplotlib.collections import PolyCollection
+    from matplotlib.lines import Line2D
+
+    return normalize_kwargs(line_kw, Line2D), normalize_kwargs(band_kw, PolyCollection)
+
+
+def marker_of(values):
+    """A marker for a line through one point, which is invisible without a marker."""
+    return {"marker": "o"} if len(values) == 1 else {}
+
+
 def spans(values, factor):
     """Whether numbers are positive and the largest is more than `factor` times the smallest."""
     values = np.asarray(values, dtype=float)
