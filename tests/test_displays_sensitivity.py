@@ -10,6 +10,7 @@ from scipy.stats import loguniform
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -277,6 +278,39 @@ class TestParameters:
         found = {line.get_label(): line.get_xdata().tolist() for line in display.lines_}
         assert found == {"with batch norm": [1.0, 2.0], "without batch norm": [1.0, 3.0]}
 
+    def test_steps_that_are_replaced(self):
+        # What another grid varies has the value of the new step, or is not there.
+        ours = {"model": [Model(alpha=0.25)], "model__rate": [1.0, 2.0]}
+        others = {"model": [LogisticRegression()], "model__C": [0.1, 1.0, 10.0]}
+        search = searched([ours, others], Pipeline([("model", Model(alpha=0.5))]))
+        display = SensitivityDisplay.from_search(search, param_name="model__rate", group_by=[])
+        assert display.lines_[0].get_xdata().tolist() == [1.0, 2.0]
+        display = SensitivityDisplay.from_search(search, group_by="model")
+        assert display.param_name == "model__C"
+        assert display.lines_[0].get_xdata().tolist() == [0.1, 1.0, 10.0]
+        assert legend(display) == ["model = LogisticRegression()"]
+        display = SensitivityDisplay.from_search(
+            search, param_name="model__rate", group_by="model__C"
+        )
+        assert legend(display) == ["C = none"]
+        search = searched(
+            [ours, {"model": [Model(rate=5.0)], "model__alpha": [0.0, 0.5]}],
+            Pipeline([("model", Model(alpha=0.75))]),
+        )
+        display = SensitivityDisplay.from_search(
+            search, param_name="model__rate", group_by="model__alpha"
+        )
+        found = {line.get_label(): line.get_xdata().tolist() for line in display.lines_}
+        assert found == {"alpha = 0.0": [5.0], "alpha = 0.25": [1.0, 2.0], "alpha = 0.5": [5.0]}
+
+    def test_labels_have_one_line(self):
+        model = Model(rate=2.0, batch_norm=None, alpha=0.25, kind="b", flag=False, sizes=(1, 2, 3))
+        assert "\n" in str(model)
+        search = searched({"m": [model], "m__rate": [1.0, 2.0]}, Pipeline([("m", Model())]))
+        display = SensitivityDisplay.from_search(search, group_by="m")
+        assert "\n" not in display.lines_[0].get_label()
+        assert "kind='b', rate=2.0" in display.lines_[0].get_label()
+
     def test_what_is_not_clear(self):
         from_search = SensitivityDisplay.from_search
         grid = {"rate": [1.0, 2.0, 3.0], "kind": ["a", "b"], "alpha": [0.0, 0.5]}
@@ -290,6 +324,8 @@ class TestParameters:
         for group_by in ("gamma", "rate", ["kind", "rate"]):
             with pytest.raises(ValueError, match=r"none of the other parameters.*alpha, kind\."):
                 from_search(search, group_by=group_by)
+        with pytest.raises(ValueError, match="varies no parameter"):
+            from_search(searched({}))
         with pytest.raises(ValueError, match="none of which has numbers alone"):
             from_search(searched({"kind": ["a", "b"], "flag": [True, False]}))
 
@@ -360,8 +396,8 @@ class TestSearches:
     def test_what_is_not_fitted(self):
         with pytest.raises(NotFittedError):
             SensitivityDisplay.from_search(GridSearchCV(Model(), GRID))
-        with pytest.raises(NotFittedError):
-            SensitivityDisplay.from_search(Model())
+        with pytest.raises(TypeError, match="a fitted search such as GridSearchCV, got Model"):
+            SensitivityDisplay.from_search(Model().fit(X, Y))
 
     def test_our_networks_diverge(self):
         search = searched(
@@ -394,6 +430,13 @@ def test_styles_and_subclasses():
     assert display.ax_ is ax
     assert [line.get_linewidth() for line in display.lines_] == [3, 3]
     assert [of.get_alpha() for of in display.bands_] == [0.5, 0.5]
+    # Short names of properties mean the same.
+    display = Own.from_search(
+        searched(GRID), line_kw={"lw": 3, "c": "k", "ms": 9}, band_kw={"lw": 2, "fc": "r"}
+    )
+    assert [line.get_linewidth() for line in display.lines_] == [3, 3]
+    assert [line.get_color() for line in display.lines_] == ["k", "k"]
+    assert [of.get_linewidth().tolist() for of in display.bands_] == [[2], [2]]
 
 
 def test_data_by_hand():

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
-from skbn.displays.panels import axes_of, panels_for, spans
+from skbn.displays.panels import axes_of, panels_for, spans, styles
 
 # The axis is logarithmic if the values span more than this factor.
 LOG_FACTOR = 20.0
@@ -136,7 +137,8 @@ class SensitivityDisplay:
         param_name : str, default=None
             The numeric parameter of the horizontal axis, for example ``"learning_rate_init"`` or
             ``"mlp__learning_rate_init"``. None: the numeric parameter with the most distinct
-            values, or the first such parameter.
+            values, or the first such parameter. A candidate without a number for it, for example
+            ``"auto"`` in a list of grids, is not drawn.
 
         group_by : str or list of str, default=None
             The parameters whose values have one line each. None: the other parameter that varies,
@@ -165,19 +167,24 @@ class SensitivityDisplay:
             If matplotlib is not installed.
         NotFittedError
             If the search is not fitted.
+        TypeError
+            If `search` is no search.
         ValueError
             If there is no numeric parameter, or if it is not clear what to draw. The message names
             the argument that decides.
         """
         check_matplotlib_support(f"{cls.__name__}.from_search")
+        if not hasattr(search, "cv_results_") and not hasattr(search, "refit"):
+            raise TypeError(
+                f"{cls.__name__}.from_search takes a fitted search such as GridSearchCV, got "
+                f"{type(search).__name__}."
+            )
         check_is_fitted(search, "cv_results_")
         candidates = search.cv_results_["params"]
         metric = _metric_of(search, metric)
         names = list(dict.fromkeys(name for candidate in candidates for name in candidate))
         param_name = _numeric_parameter(candidates, names, param_name)
-        # In a list of grids a candidate need not set each parameter. The estimator has its value.
-        defaults = search.estimator.get_params()
-        candidates = [{name: defaults[name] for name in names} | of for of in candidates]
+        candidates = [_completed(of, names, search.estimator) for of in candidates]
         groups = _groups(candidates, names, param_name, group_by)
         folds = _fold_scores(search.cv_results_, metric)
         chosen = _last_iterations(search.cv_results_)
@@ -214,12 +221,13 @@ class SensitivityDisplay:
         """
         panels = panels_for(self, ax)
         panel = panels[0, 0]
-        band_kw = {"alpha": 0.2, "linewidth": 0.0} | (band_kw or {})
+        line_kw, band_kw = styles(line_kw, band_kw)
+        band_kw = {"alpha": 0.2, "linewidth": 0.0} | band_kw
         self.lines_, self.bands_, self.marks_ = [], [], []
         # Another display may have marks on the same Axes.
         n_before = sum(line.get_gid() == MARK for line in panel.lines)
         for number, (label, curve) in enumerate(self.curves.items()):
-            style = {"label": label or "", "marker": "o", "markersize": 4} | (line_kw or {})
+            style = {"label": label or "", "marker": "o", "markersize": 4} | line_kw
             (line,) = panel.plot(curve.values, curve.means, **style)
             low, high = curve.means - curve.stds, curve.means + curve.stds
             colored = {"color": line.get_color()} | band_kw
@@ -295,9 +303,27 @@ def _is_number(value):
     return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
 
 
+def _as_text(value):
+    """A value in one line, also an estimator."""
+    return " ".join(str(value).split())
+
+
 def _distinct(candidates, name):
     """The values of a parameter as text, in the order of the candidates, without repetition."""
-    return list(dict.fromkeys(str(of[name]) for of in candidates if name in of))
+    return list(dict.fromkeys(_as_text(of[name]) for of in candidates if name in of))
+
+
+def _completed(candidate, names, estimator):
+    """A candidate with all parameters of `names` that its model has.
+
+    In a list of grids a candidate need not set each parameter. The model has its value. A step that
+    the candidate replaces may have another value, or no such parameter.
+    """
+    if len(candidate) == len(names):
+        return candidate
+    model = clone(estimator).set_params(**clone(candidate, safe=False))
+    parameters = model.get_params()
+    return {name: parameters[name] for name in names if name in parameters} | candidate
 
 
 def _numeric_parameter(candidates, names, param_name):
@@ -309,6 +335,8 @@ def _numeric_parameter(candidates, names, param_name):
         if all(_is_number(of[name]) for of in candidates if name in of)
     }
     if param_name is None:
+        if not names:
+            raise ValueError("The search varies no parameter: there is nothing to draw.")
         if not numeric:
             raise ValueError(
                 f"The search varies {', '.join(names)}, none of which has numbers alone: there is "
@@ -348,8 +376,8 @@ def _groups(candidates, names, param_name, group_by):
             )
     groups = {}
     for number, candidate in enumerate(candidates):
-        if _is_number(candidate[param_name]):
-            key = tuple(candidate[name] for name in group_by)
+        if _is_number(candidate.get(param_name)):
+            key = tuple(candidate.get(name, "none") for name in group_by)
             groups.setdefault(tuple(map(_sortable, group_by, key)), (key, []))[1].append(number)
     labels = {name: _distinct(candidates, name) for name in group_by}
     order = list(groups)
@@ -368,13 +396,13 @@ def _sortable(name, value):
     if _is_batch_norm(name):
         # The line with batch norm comes first, whatever the order of the candidates.
         return {"before": 0.0, "full": 0.0, "after": 1.0, "input": 1.0, None: 2.0}.get(value, 3.0)
-    return float(value) if _is_number(value) else str(value)
+    return float(value) if _is_number(value) else _as_text(value)
 
 
 def _label(name, value, distinct):
     """The part of the label of a line that is about one parameter."""
     if not _is_batch_norm(name):
-        return f"{name.split('__')[-1]} = {value}"
+        return f"{name.split('__')[-1]} = {_as_text(value)}"
     if value is None:
         return "without batch norm"
     return "with batch norm" + (f" ({value})" if len(set(distinct) - {"None"}) > 1 else "")
