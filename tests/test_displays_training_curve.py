@@ -291,10 +291,32 @@ def test_styles():
     display = TrainingCurveDisplay.from_estimator(clf, line_kw={"linestyle": ":", "label": "a"})
     assert [line.get_linestyle() for line in drawn(display.ax_)] == [":", "--"]
     assert legend(display.ax_) == ["a", "validation"]
+    # Short names of properties mean the same.
+    display = TrainingCurveDisplay.from_estimator(
+        clf, quantity=["loss", "score"], line_kw={"ls": ":", "lw": 3, "c": "k", "ms": 9}
+    )
+    assert [line.get_linestyle() for line in drawn(display.ax_[0])] == [":", "--"]
+    assert [line.get_linestyle() for line in drawn(display.ax_[1])] == [":"]
+    assert {line.get_linewidth() for line in drawn(display.ax_[0])} == {3}
+    assert {line.get_color() for line in drawn(display.ax_[0])} == {"k"}
+    assert drawn(display.ax_[1])[0].get_markersize() == 9
     with plt.style.context("dark_background"):
         display = TrainingCurveDisplay.from_estimator(clf)
     assert same_color(display.figure_.get_facecolor(), "black")
     assert not same_color(display.lines_["loss"][0].get_color(), "C0")
+
+
+def test_one_epoch_is_seen():
+    clf = ours(n_epochs=1)
+    display = TrainingCurveDisplay.from_estimator(clf, quantity=["loss", "learning_rate"])
+    lines = [line for panel in display.ax_ for line in drawn(panel)]
+    assert {len(line.get_xdata()) for line in lines} == {1}
+    assert {line.get_marker() for line in lines} == {"o"}
+
+
+def test_many_models_have_names():
+    with pytest.raises(TypeError, match="dict of names to fitted models, got list"):
+        TrainingCurveDisplay.from_estimators([ours()])
 
 
 def test_many_validation_epochs_have_no_markers():

@@ -1,12 +1,13 @@
 """Loss, score and learning rate over the epochs of a training."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
-from skbn.displays.panels import axes_of, panels_for, spans
+from skbn.displays.panels import axes_of, marker_of, panels_for, spans, styles
 
 QUANTITIES = ("loss", "score", "learning_rate")
 
@@ -238,10 +239,17 @@ class TrainingCurveDisplay:
             If matplotlib is not installed.
         NotFittedError
             If nothing was fitted before.
+        TypeError
+            If `estimators` is no dict.
         ValueError
             If a model does not have the curve. The message says what to do.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimators")
+        if not isinstance(estimators, Mapping):
+            raise TypeError(
+                f"{cls.__name__}.from_estimators takes a dict of names to fitted models, got "
+                f"{type(estimators).__name__}. from_estimator takes one model."
+            )
         curves = {name: TrainingCurves.of(model, name) for name, model in estimators.items()}
         return cls(curves=curves, quantity=quantity).plot(ax, line_kw=line_kw)
 
@@ -275,10 +283,11 @@ class TrainingCurveDisplay:
         """
         quantities = self._quantities(self.quantity if quantity is None else quantity)
         panels = panels_for(self, ax, 1, len(quantities))
+        line_kw, _ = styles(line_kw)
         draw = {"loss": _draw_losses, "score": _draw_scores, "learning_rate": _draw_rates}
         self.lines_ = {}
         for panel, shown in zip(panels[0], quantities, strict=True):
-            self.lines_[shown] = draw[shown](panel, self.curves, line_kw or {})
+            self.lines_[shown] = draw[shown](panel, self.curves, line_kw)
             _finish(panel, self.curves)
         self.ax_ = axes_of(panels)
         self.figure_ = panels[0, 0].figure
@@ -354,7 +363,8 @@ def _draw_losses(panel, curves, line_kw):
         several = len(curves) > 1
         epochs = np.arange(1, len(of.loss) + 1)
         label = name if several else _label(name, "training")
-        (line,) = panel.plot(epochs, of.loss, **{"label": label, "linestyle": "-"} | line_kw)
+        style = marker_of(epochs) | {"label": label, "linestyle": "-"} | line_kw
+        (line,) = panel.plot(epochs, of.loss, **style)
         lines.append(line)
         for losses in of.member_losses:
             # Ctrl-C may have left a member one epoch ahead of the others.
@@ -382,7 +392,7 @@ def _dashed(line, n):
 
 def _without_label(line_kw):
     # The style applies to all lines, but a dashed line stays dashed.
-    return {key: value for key, value in line_kw.items() if key not in ("label", "linestyle", "ls")}
+    return {key: value for key, value in line_kw.items() if key not in ("label", "linestyle")}
 
 
 def _draw_scores(panel, curves, line_kw):
@@ -404,7 +414,8 @@ def _draw_rates(panel, curves, line_kw):
     for name, of in curves.items():
         n = len(of.learning_rate)
         epochs = len(of.loss) + np.arange(1 - n, 1)
-        lines.extend(panel.plot(epochs, of.learning_rate, **{"label": name or ""} | line_kw))
+        style = marker_of(epochs) | {"label": name or ""} | line_kw
+        lines.extend(panel.plot(epochs, of.learning_rate, **style))
     typical = [np.median(of.learning_rate) for of in curves.values()]
     highest = max(of.learning_rate.max() for of in curves.values())
     if spans([*typical, highest], LOG_FACTOR):
