@@ -30,8 +30,9 @@ def padded(sequences):
     ------
     ValueError
         If there is no sequence; if a sequence has no step, no feature, another number of features
-        than the first sequence, or values that are not numbers; if all features of the last step of
-        a sequence are NaN, because the sequence would then seem to end at an earlier step.
+        than the first sequence, or values that are not numbers; if data frames have other columns
+        than the first one, or another order of columns; if all features of the last step of a
+        sequence are NaN, because the sequence would then seem to end at an earlier step.
 
     See Also
     --------
@@ -57,6 +58,8 @@ def padded(sequences):
             "sequences is one data frame, where a list of arrays is expected: "
             "skbn.sequences.from_long_frame takes a table of many sequences."
         )
+    sequences = list(sequences)
+    _check_same_columns(sequences)
     arrays = [_as_steps(number, one) for number, one in enumerate(sequences)]
     if not arrays:
         raise ValueError("There is no sequence: the list is empty.")
@@ -165,6 +168,18 @@ def from_long_frame(frame, id, time, *, columns=None):
     return X, ids
 
 
+def _check_same_columns(sequences):
+    # scikit-learn compares the names of features, too: columns in another order are other features.
+    frames = [(n, list(one.columns)) for n, one in enumerate(sequences) if hasattr(one, "columns")]
+    for number, names in frames[1:]:
+        first, expected = frames[0]
+        if names != expected and len(names) == len(expected):
+            raise ValueError(
+                f"Sequence {number} has the columns {names}, but sequence {first} has {expected}: "
+                "all data frames need the same columns in the same order."
+            )
+
+
 def _as_steps(number, sequence):
     # One sequence as floating-point numbers of shape (n_steps, n_features).
     name = f"Sequence {number}"
@@ -181,9 +196,10 @@ def _as_steps(number, sequence):
             steps = np.asarray(sequence)
         except ValueError:
             raise ValueError(f"{name} is no array: its rows have different lengths.") from None
+        dtype = steps.dtype
         steps = _as_floating(steps)
         if steps is None:
-            raise ValueError(f"{name} does not hold numbers.")
+            raise ValueError(f"{name} does not hold numbers (its type: {dtype}): convert it.")
     if steps.ndim == 1:
         steps = steps[:, np.newaxis]
     if steps.ndim != 2:
@@ -204,13 +220,15 @@ def _as_floating(values):
 
 
 def _checked_columns(frame, id, time, columns):
-    if not hasattr(frame, "columns"):
+    # A lazy table has no length, and a table of pyarrow has no dtypes.
+    if not all(hasattr(frame, name) for name in ("__len__", "columns", "dtypes")):
         raise ValueError(f"frame is no pandas or polars DataFrame but a {type(frame).__name__}.")
     names = list(frame.columns)
     if columns is None:
         columns = [name for name in names if name not in (id, time)]
     else:
-        columns = [columns] if isinstance(columns, str) else list(columns)
+        is_one = isinstance(columns, str) or not np.iterable(columns)
+        columns = [columns] if is_one else list(columns)
     used = [id, time, *columns]
     missing = [name for name in used if name not in names]
     if missing:
@@ -234,8 +252,9 @@ def _values_of(frame, name):
         if kind in ("b", "i", "u", "f") and column.isna().any():
             return column.to_numpy(dtype=np.float64, na_value=np.nan)
         if kind == "M":
-            # Dates with a time zone become UTC.
-            return column.to_numpy(dtype="datetime64[ns]")
+            # Dates with a time zone become UTC. The unit stays, since nanoseconds end in 2262.
+            unit = getattr(getattr(dtype, "pyarrow_dtype", dtype), "unit", "us")
+            return column.to_numpy(dtype=f"datetime64[{unit}]")
     return np.asarray(column.to_numpy())
 
 
@@ -243,9 +262,9 @@ def _numbered(values, name):
     # The number of each row's id among the sorted ids, and the sorted ids.
     if values.dtype.kind == "O":
         # Python's dictionaries are faster than sorting objects with NumPy.
-        found = list(dict.fromkeys(values.tolist()))
-        _check_present(any(map(_is_missing, found)), name)
         try:
+            found = list(dict.fromkeys(values.tolist()))
+            _check_present(any(map(_is_missing, found)), name)
             found.sort()
         except TypeError as error:
             raise ValueError(f"The ids in column {name!r} have no order: {error}.") from error
@@ -274,8 +293,10 @@ def _as_matrix(frame, columns, where=""):
     arrays = {name: _as_floating(_values_of(frame, name)) for name in columns}
     others = [name for name, values in arrays.items() if values is None]
     if others:
+        types = ", ".join(dict.fromkeys(str(frame[name].dtype) for name in others))
         raise ValueError(
-            f"{where}Columns {others} do not hold numbers: encode them, or leave them out."
+            f"{where}Columns {others} do not hold numbers (their types: {types}): convert or "
+            "encode them, or leave them out."
         )
     return np.stack(list(arrays.values()), axis=1)
 

@@ -5,6 +5,7 @@ import datetime
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -136,7 +137,7 @@ def test_a_step_with_one_value_is_a_step():
         ([[1.0, np.nan]], "Sequence 0 ends with NaN"),
         ([np.ones((2, 2)), [[1.0, 2.0], [np.nan, np.nan]]], "Sequence 1 ends with NaN"),
         ([["1", "2"]], "Sequence 0 does not hold numbers"),
-        ([np.array([1.0, None], object)], "does not hold numbers"),
+        ([np.array([1.0, None], object)], r"does not hold numbers \(its type: object\)"),
         ([np.ones(2, complex)], "does not hold numbers"),
         ([np.array(["2020-01-01"], "datetime64[s]")], "does not hold numbers"),
         ([[[1.0, 2.0], [3.0]]], "Sequence 0 is no array"),
@@ -154,11 +155,22 @@ def test_padded_refuses(sequences, match):
         padded(sequences)
 
 
+@pytest.mark.parametrize("kind", FRAMES)
+def test_frames_have_the_columns_of_the_first(kind):
+    first, other = {"a": [1.0], "b": [2.0]}, {"b": [2.0], "a": [1.0]}
+    with pytest.raises(ValueError, match=r"Sequence 2 has the columns \['b', 'a'\].*\['a', 'b'\]"):
+        padded([FRAMES[kind](first), np.ones((1, 2)), FRAMES[kind](other)])
+    with pytest.raises(ValueError, match=r"Sequence 1 has the columns \['b', 'c'\]"):
+        padded([FRAMES[kind](first), FRAMES[kind]({"b": [2.0], "c": [1.0]})])
+
+
 def test_columns_in_the_order_that_is_asked_for():
     table = pd.DataFrame({"b": [1.0], "who": ["x"], "a": [2.0], "when": [0], "name": ["text"]})
     X, _ = from_long_frame(table, "who", "when", columns=["a", "b"])
     np.testing.assert_array_equal(X, [[[2.0, 1.0]]])
     X, _ = from_long_frame(table, "who", "when", columns="b")
+    np.testing.assert_array_equal(X, [[[1.0]]])
+    X, _ = from_long_frame(table.rename(columns={"b": 3}), "who", "when", columns=3)
     np.testing.assert_array_equal(X, [[[1.0]]])
     X, _ = from_long_frame(table.drop(columns="name"), "who", "when")
     np.testing.assert_array_equal(X, [[[1.0, 2.0]]])
@@ -190,6 +202,25 @@ def test_times_of_a_time_zone():
     assert frame["when"].iloc[0].hour == frame["when"].iloc[1].hour
     assert from_long_frame(frame, "who", "when")[0][0, :, 0].tolist() == [1.0, 2.0, 3.0]
     assert from_long_frame(pl.from_pandas(frame), "who", "when")[0].ravel().tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        "datetime64[s, UTC]",
+        "datetime64[us, Europe/Berlin]",
+        "timestamp[us, tz=UTC][pyarrow]",
+        "timestamp[s][pyarrow]",
+        "date32[pyarrow]",
+        "datetime64[s]",
+    ],
+)
+def test_times_beyond_the_range_of_nanoseconds(dtype):
+    # Tables often write "no end" as the year 9999.
+    when = pd.Series(np.array(["9999-12-31", "2024-01-01", "2262-06-01"], "datetime64[s]"))
+    when = when.dt.tz_localize("UTC").astype(dtype) if "," in dtype else when.astype(dtype)
+    frame = pd.DataFrame({"who": 1, "when": when, "a": [3.0, 1.0, 2.0]})
+    assert from_long_frame(frame, "who", "when")[0].ravel().tolist() == [1.0, 2.0, 3.0]
 
 
 @pytest.mark.parametrize("dtype", ["Int64", "int8", "category", "string", "datetime64[ns]"])
@@ -229,7 +260,11 @@ def frame_of(**changes):
         (frame_of(b=["u", "v", "w"], c=[1, 2, 3], d=["u"] * 3), r"Columns \['b', 'd'\] do not"),
         (frame_of(a=[1.0, np.nan, 3.0]), r"last row of 1 id\(s\), the first of them x"),
         (pd.concat([frame_of(), frame_of()["a"]], axis=1), r"Columns \['a'\] are there twice"),
+        (frame_of(who=[[1], [1], [2]]), r"column 'who' have no order: unhashable type: 'list'"),
+        (frame_of(a=pd.Series([1.0, 2.0, 3.0], dtype=object)), r"\['a'\] .*types: object"),
         (np.ones((2, 3)), "no pandas or polars DataFrame"),
+        (pl.DataFrame({"who": [1], "when": [1], "a": [1.0]}).lazy(), "but a LazyFrame"),
+        (pa.table({"who": [1], "when": [1], "a": [1.0]}), "but a pyarrow.Table|but a Table"),
     ],
 )
 def test_long_table_refuses(frame, match):
