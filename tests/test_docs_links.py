@@ -34,6 +34,7 @@ BROKEN = {
     "../outside.html": "leaves the directory",
     "/other.html": "is not relative",
     "file:///other.html": "is not relative",
+    "https://[missing": "is no address",
 }
 
 
@@ -76,6 +77,7 @@ def test_broken_links(pages, address):
         '<img src="missing.png">',
         '<img src="a%20picture.png" srcset="a%20picture.png 1x, missing.png 2x">',
         '<script src="missing.png"></script>',
+        '<svg><image xlink:href="missing.png"/></svg>',
         '<link href="missing.png">',
         '<object data="missing.png"></object>',
         '<video poster="missing.png"></video>',
@@ -84,6 +86,11 @@ def test_broken_links(pages, address):
 def test_every_element_that_loads_a_file(pages, element):
     problems, _ = check_links.check(pages(element))
     assert problems == ["index.html:2: missing.png: no such file"]
+
+
+@pytest.mark.parametrize("srcset", ["", " ", "a%20picture.png 1x,", "a%20picture.png, "])
+def test_lists_of_pictures_with_empty_entries(pages, srcset):
+    assert check_links.check(pages(f'<img srcset="{srcset}">'))[0] == []
 
 
 def test_templates_of_the_theme_are_no_pages(pages):

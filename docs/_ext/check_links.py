@@ -2,11 +2,11 @@
 
     python docs/_ext/check_links.py docs/_build/html
 
-Each address in a page (``href``, ``src``, ``srcset``, ``poster``, ``data``) that does not leave the
-directory must name a file of the directory, and each ``#fragment`` must name an ``id`` (or the
-``name`` of an ``a``) of the page that it leads to. An address that begins with ``/`` or ``file:``
-works on one machine only, and is refused. Addresses of the web are counted, and not asked for: the
-inventories of other projects are checked by the build.
+Each address in a page (``href``, ``xlink:href``, ``src``, ``srcset``, ``poster``, ``data``) that
+does not leave the directory must name a file of the directory, and each ``#fragment`` must name an
+``id`` (or the ``name`` of an ``a``) of the page that it leads to. An address that begins with ``/``
+or ``file:`` works on one machine only, and is refused. Addresses of the web are counted, and not
+asked for: the inventories of other projects are checked by the build.
 """
 
 import sys
@@ -14,7 +14,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-ATTRIBUTES = ("href", "src", "poster", "data")
+ATTRIBUTES = ("href", "xlink:href", "src", "poster", "data")
 # Schemes that lead out of the pages, or hold the content themselves.
 OUTSIDE = {"http", "https", "mailto", "data", "javascript"}
 
@@ -39,7 +39,8 @@ class Page(HTMLParser):
             elif name in ATTRIBUTES:
                 self.addresses.append((line, value.strip()))
             elif name == "srcset":
-                self.addresses += [(line, part.split()[0]) for part in value.split(",")]
+                parts = [part.split() for part in value.split(",")]
+                self.addresses += [(line, part[0]) for part in parts if part]
 
 
 def check(directory):
@@ -53,11 +54,14 @@ def check(directory):
     problems, counts = [], {"pages": len(pages), "inside": 0, "outside": 0}
     for path, page in pages.items():
         for line, address in page.addresses:
-            if urlsplit(address).scheme in OUTSIDE or address.startswith("//"):
-                counts["outside"] += 1
-                continue
+            try:
+                if urlsplit(address).scheme in OUTSIDE or address.startswith("//"):
+                    counts["outside"] += 1
+                    continue
+                problem = problem_of(address, path, pages, directory)
+            except ValueError:
+                problem = "is no address"
             counts["inside"] += 1
-            problem = problem_of(address, path, pages, directory)
             if problem is not None:
                 place = f"{path.relative_to(directory).as_posix()}:{line}"
                 problems.append(f"{place}: {address}: {problem}")
