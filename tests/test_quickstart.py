@@ -422,7 +422,11 @@ def refused(quickstart, capsys, argv, message):
         ),
         ({"price": range(60)}, "--task regression?"),
         ({"price": ["", *[1.0] * 59]}, "one value only, 1"),
-        ({"price": [f"${i}" for i in range(60)]}, "has numbers written as '$0', not plainly"),
+        ({"price": [f"${i}" for i in range(60)]}, "has numbers that are not written plainly: '$0'"),
+        (
+            {"price": [*["n/k"] * 2, *(f"{i}.5" for i in range(58))]},
+            "has numbers that are not written plainly: 'n/k'",
+        ),
         (
             {"a": ["x"] * 60, "b": range(60)},
             "has no column that can be used: 'a' (one value only); 'b' (row numbers)",

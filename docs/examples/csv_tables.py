@@ -346,7 +346,11 @@ def read_target(y, task=None):
         raise BadInput(f"the target {name!r} has no values")
     written = is_text(y) and y.nunique() > FEW and matching(y, NUMBER_AS_TEXT)
     if written and task != "classification":
-        raise BadInput(f"the target {name!r} has numbers written as {some(y)[0]!r}, not plainly")
+        odd = y[pd.to_numeric(y, errors="coerce").isna()].unique()
+        raise BadInput(
+            f"the target {name!r} has numbers that are not written plainly:"
+            f" {shortened(map(repr, map(str, odd)), 3)}"
+        )
     is_float = pd.api.types.is_float_dtype(y)
     has_fractions = is_float and (y % 1 != 0).any()
     if task is None:
