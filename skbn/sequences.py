@@ -6,12 +6,16 @@ alone. Of a data frame they use the columns, and of a column the method ``to_num
 and polars have.
 """
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["from_long_frame", "padded"]
 
 
-def padded(sequences):
+def padded(sequences: Iterable[ArrayLike]) -> NDArray[np.floating[Any]]:
     """Put sequences of different length into one array, with NaN behind the end of shorter ones.
 
     Parameters
@@ -83,7 +87,9 @@ def padded(sequences):
     return X
 
 
-def from_long_frame(frame, id, time, *, columns=None):
+def from_long_frame(
+    frame: Any, id: Any, time: Any, *, columns: Sequence[Any] | str | None = None
+) -> tuple[NDArray[np.floating[Any]], NDArray[Any]]:
     """Make an array of sequences from a long table with one row for each sequence and time.
 
     Parameters

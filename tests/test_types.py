@@ -15,6 +15,7 @@ import pytest
 from sklearn.utils._param_validation import StrOptions
 
 import skbn
+import skbn.sequences
 from skbn.kernels.activations import ACTIVATIONS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,13 +64,30 @@ def public_methods(cls):
                 yield method
 
 
+def assert_annotated(function):
+    named = inspect.signature(function).parameters.keys() - {"self", "cls"}
+    assert typing.get_type_hints(function).keys() == named | {"return"}, function
+
+
 @pytest.mark.parametrize("cls", ESTIMATORS)
 def test_every_public_method_is_annotated(cls):
     methods = list(public_methods(cls))
     assert len(methods) >= 4
     for method in methods:
-        named = inspect.signature(method).parameters.keys() - {"self", "cls"}
-        assert typing.get_type_hints(method).keys() == named | {"return"}, method
+        assert_annotated(method)
+
+
+@pytest.mark.parametrize("cls", sorted(set(CLASSES) - set(ESTIMATORS), key=lambda c: c.__name__))
+def test_displays_are_annotated(cls):
+    methods = list(public_methods(cls))
+    assert len(methods) >= 2
+    for method in (cls.__init__, *methods):
+        assert_annotated(method)
+
+
+@pytest.mark.parametrize("name", skbn.sequences.__all__)
+def test_functions_are_annotated(name):
+    assert_annotated(getattr(skbn.sequences, name))
 
 
 def declared(cls):
@@ -132,6 +150,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 import skbn
+from skbn import sequences
 from skbn.kernels import activations, batchnorm
 
 X, y = np.eye(3), ["a", "b", "b"]
@@ -171,6 +190,17 @@ bn = skbn.BatchNormTransformer(momentum=0.1, gamma=[1, 2, 3])
 reveal_type(bn.partial_fit(X).merge(bn).transform(X))  # is: numpy.ndarray
 skbn.BatchNormTransformer(0.1)  # error: call-arg
 skbn.BatchNormTransformer(time_statistics=True)  # error: arg-type
+
+reveal_type(skbn.TrainingCurveDisplay.from_estimator(clf, quantity=["loss", "score"]))  # is: skbn.d
+skbn.TrainingCurveDisplay.from_estimator(clf, quantity="accuracy")  # error: arg-type
+skbn.TrainingCurveDisplay.from_estimators([clf])  # error: arg-type
+recorder = skbn.ActivationRecorder(X, units=1)
+reveal_type(recorder.records_[0].epochs)  # is: list
+reveal_type(skbn.ActivationDriftDisplay.from_recorder({"a": recorder}))  # is: skbn.displays.activ
+skbn.ActivationDriftDisplay.from_estimator("mlp", X, y)  # error: arg-type
+reveal_type(skbn.SensitivityDisplay.from_search(clf, group_by=[]).plot())  # is: skbn.displays.sens
+reveal_type(sequences.padded([X, X[:2]]))  # is: numpy.ndarray
+reveal_type(sequences.from_long_frame({}, "id", "time")[1])  # is: numpy.ndarray
 
 reveal_type(batchnorm.forward(X, [1, 1, 1], [0, 0, 0]))  # is: tuple[numpy.ndarray
 batchnorm.forward(X, gamma=[1, 1, 1])  # error: call-arg

@@ -1,8 +1,11 @@
 """How the inputs of activations change while a network is trained."""
 
+from collections.abc import Mapping, Sequence
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone, is_classifier
 from sklearn.utils import check_random_state, check_scalar, resample
 from sklearn.utils._optional_dependencies import check_matplotlib_support
@@ -10,7 +13,8 @@ from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import _num_samples
 
 from skbn.displays.activation_recorder import ActivationRecord, ActivationRecorder
-from skbn.displays.panels import axes_of, marker_of, panels_for, styles
+from skbn.displays.panels import Keywords, Panels, axes_of, marker_of, panels_for, styles
+from skbn.estimators.annotations import MatrixLike
 from skbn.estimators.mlp import BaseMLPWithBatchNorm
 
 # Most rows that `from_estimator` records on. Quantiles of more rows look the same.
@@ -78,11 +82,22 @@ class ActivationDriftDisplay:
     >>> display.figure_.savefig("drift.png")  # doctest: +SKIP
     """
 
-    def __init__(self, *, records):
+    def __init__(self, *, records: Mapping[str | None, ActivationRecord]) -> None:
         self.records = records
 
     @classmethod
-    def from_recorder(cls, recorder, *, ax=None, line_kw=None, band_kw=None):
+    def from_recorder(
+        cls,
+        recorder: (
+            ActivationRecorder
+            | ActivationRecord
+            | Mapping[Any, ActivationRecorder | ActivationRecord]
+        ),
+        *,
+        ax: Panels = None,
+        line_kw: Keywords | None = None,
+        band_kw: Keywords | None = None,
+    ) -> Self:
         """Draw the records of recorders.
 
         Parameters
@@ -121,17 +136,17 @@ class ActivationDriftDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: BaseMLPWithBatchNorm,
+        X: MatrixLike,
+        y: ArrayLike,
         *,
-        n_epochs=20,
-        layer=-1,
-        units=(0,),
-        ax=None,
-        line_kw=None,
-        band_kw=None,
-    ):
+        n_epochs: int = 20,
+        layer: int = -1,
+        units: int | Sequence[int] = (0,),
+        ax: Panels = None,
+        line_kw: Keywords | None = None,
+        band_kw: Keywords | None = None,
+    ) -> Self:
         """Train two clones of a perceptron, with and without batch norm, and draw both.
 
         The clones differ in `batch_norm` alone. One clone has the `batch_norm` of `estimator`, or
@@ -206,7 +221,7 @@ class ActivationDriftDisplay:
         if _num_samples(X) > MOST_ROWS:
             rows = resample(X, replace=False, n_samples=MOST_ROWS, random_state=seed)
         classes = {"classes": unique_labels(y)} if is_classifier(estimator) else {}
-        records = {}
+        records: dict[str | None, ActivationRecord] = {}
         for name, batch_norm in (
             ("with batch norm", estimator.batch_norm or "before"),
             ("without batch norm", None),
@@ -218,7 +233,13 @@ class ActivationDriftDisplay:
             records[name] = recorder.records_[-1]
         return cls(records=records).plot(ax, line_kw=line_kw, band_kw=band_kw)
 
-    def plot(self, ax=None, *, line_kw=None, band_kw=None):
+    def plot(
+        self,
+        ax: Panels = None,
+        *,
+        line_kw: Keywords | None = None,
+        band_kw: Keywords | None = None,
+    ) -> Self:
         """Draw the inputs of the activations.
 
         Parameters

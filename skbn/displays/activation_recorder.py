@@ -1,12 +1,15 @@
 """A callback that records the inputs of activations while a network is trained."""
 
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn.utils import check_scalar
 
+from skbn.estimators.annotations import MatrixLike
 from skbn.estimators.hidden_layers import inputs_of_activations, number_of_layer
 from skbn.estimators.mlp import BaseMLPWithBatchNorm
 
@@ -118,26 +121,33 @@ class ActivationRecorder:
     (2, 3)
     """
 
-    def __init__(self, X, *, layer=-1, units=(0,), every=1):
+    def __init__(
+        self,
+        X: MatrixLike,
+        *,
+        layer: int = -1,
+        units: int | Sequence[int] = (0,),
+        every: int = 1,
+    ) -> None:
         check_scalar(layer, "layer", Integral)
         check_scalar(every, "every", Integral, min_val=1)
-        units = tuple(units) if np.iterable(units) else (units,)
-        for unit in units:
+        numbers = tuple(units) if np.iterable(units) else (units,)
+        for unit in numbers:
             check_scalar(unit, "a unit", Integral, min_val=0)
-        if not units:
+        if not numbers:
             raise ValueError("units has no unit: give one at least.")
         self.X = X
         self.layer = layer
-        self.units = tuple(int(unit) for unit in units)
+        self.units = tuple(int(unit) for unit in numbers)
         self.every = every
-        self.records_ = []
+        self.records_: list[ActivationRecord] = []
         self._begin()
 
     def _begin(self):
         # The estimator of each record, and the fits that are going on.
         self._owned, self._fits = [], {}
 
-    def record(self, estimator):
+    def record(self, estimator: BaseMLPWithBatchNorm) -> None:
         """Record the inputs of the activations of a fitted network.
 
         The values are added to the record of this estimator, whether ``fit`` or this method began
@@ -170,16 +180,22 @@ class ActivationRecorder:
 
     # The hooks of a callback (scikit-learn 1.9 and later).
 
-    def setup(self, estimator, context):
+    def setup(self, estimator: BaseMLPWithBatchNorm, context: Any) -> None:
         """Begin a record; scikit-learn calls this method at the beginning of a fit."""
         _check_kind(estimator)
         # No other context has this `id` while the context is kept.
         self._fits[id(context)] = context, self._new_record(estimator)
 
-    def on_fit_task_begin(self, estimator, context):
+    def on_fit_task_begin(self, estimator: BaseMLPWithBatchNorm, context: Any) -> None:
         """Do nothing; scikit-learn calls this method at the beginning of a fit and of an epoch."""
 
-    def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+    def on_fit_task_end(
+        self,
+        estimator: BaseMLPWithBatchNorm,
+        context: Any,
+        *,
+        fitted_estimator: BaseMLPWithBatchNorm,
+    ) -> None:
         """Record the epoch; scikit-learn calls this method at the end of an epoch and of a fit."""
         if context.task_name != "epoch" or (context.task_id + 1) % self.every:
             return
@@ -187,7 +203,7 @@ class ActivationRecorder:
         fitted = fitted_estimator._look()
         _add(record, fitted, self._look(fitted))
 
-    def teardown(self, estimator, context):
+    def teardown(self, estimator: BaseMLPWithBatchNorm, context: Any) -> None:
         """Forget the context; scikit-learn calls this method at the end of a fit."""
         self._fits.pop(id(context), None)
 

@@ -3,8 +3,14 @@
 matplotlib is imported when a picture is drawn.
 """
 
+from typing import Any, TypeAlias
+
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+# An Axes or an array of Axes, and keywords of matplotlib, which is imported late.
+Panels: TypeAlias = Any
+Keywords: TypeAlias = dict[str, Any]
 
 # Width and height of a panel in inches.
 PANEL = (4.8, 3.4)

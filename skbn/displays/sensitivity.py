@@ -1,14 +1,16 @@
 """The scores of a search over one parameter, with and without batch norm."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
-from skbn.displays.panels import axes_of, panels_for, spans, styles
+from skbn.displays.panels import Keywords, Panels, axes_of, panels_for, spans, styles
 
 # The axis is logarithmic if the values span more than this factor.
 LOG_FACTOR = 20.0
@@ -40,7 +42,7 @@ class SensitivityCurve:
     stds: np.ndarray
 
     @property
-    def diverged(self):
+    def diverged(self) -> np.ndarray:
         """The values of the parameter at which a score is not finite, an ndarray."""
         return self.values[~np.isfinite(self.means)]
 
@@ -108,7 +110,13 @@ class SensitivityDisplay:
     >>> display.figure_.savefig("sensitivity.png")  # doctest: +SKIP
     """
 
-    def __init__(self, *, curves, param_name, score_name="Score"):
+    def __init__(
+        self,
+        *,
+        curves: Mapping[str | None, SensitivityCurve],
+        param_name: str,
+        score_name: str = "Score",
+    ) -> None:
         self.curves = curves
         self.param_name = param_name
         self.score_name = score_name
@@ -116,15 +124,15 @@ class SensitivityDisplay:
     @classmethod
     def from_search(
         cls,
-        search,
+        search: Any,
         *,
-        param_name=None,
-        group_by=None,
-        metric=None,
-        ax=None,
-        line_kw=None,
-        band_kw=None,
-    ):
+        param_name: str | None = None,
+        group_by: str | Sequence[str] | None = None,
+        metric: str | None = None,
+        ax: Panels = None,
+        line_kw: Keywords | None = None,
+        band_kw: Keywords | None = None,
+    ) -> Self:
         """Draw the scores of a fitted search.
 
         Parameters
@@ -195,7 +203,13 @@ class SensitivityDisplay:
         display = cls(curves=curves, param_name=param_name, score_name=_score_name(search, metric))
         return display.plot(ax, line_kw=line_kw, band_kw=band_kw)
 
-    def plot(self, ax=None, *, line_kw=None, band_kw=None):
+    def plot(
+        self,
+        ax: Panels = None,
+        *,
+        line_kw: Keywords | None = None,
+        band_kw: Keywords | None = None,
+    ) -> Self:
         """Draw the scores.
 
         Parameters

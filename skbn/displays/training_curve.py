@@ -1,15 +1,17 @@
 """Loss, score and learning rate over the epochs of a training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
-from skbn.displays.panels import axes_of, marker_of, panels_for, spans, styles
+from skbn.displays.panels import Keywords, Panels, axes_of, marker_of, panels_for, spans, styles
 
-QUANTITIES = ("loss", "score", "learning_rate")
+Quantity: TypeAlias = Literal["loss", "score", "learning_rate"]
+QUANTITIES: tuple[Quantity, ...] = ("loss", "score", "learning_rate")
 
 # The axis of learning rates is logarithmic if the median rate of a model is below the highest rate
 # of all models by more than this factor. The axis of a single 'one_cycle' training stays linear.
@@ -60,7 +62,7 @@ class TrainingCurves:
     member_losses: tuple = ()
 
     @classmethod
-    def of(cls, estimator, name=None):
+    def of(cls, estimator: Any, name: str | None = None) -> Self:
         """The curves of a fitted estimator.
 
         Parameters
@@ -161,12 +163,25 @@ class TrainingCurveDisplay:
     >>> display.figure_.savefig("curves.png")  # doctest: +SKIP
     """
 
-    def __init__(self, *, curves, quantity="loss"):
+    def __init__(
+        self,
+        *,
+        curves: Mapping[str | None, TrainingCurves],
+        quantity: Quantity | Sequence[Quantity] = "loss",
+    ) -> None:
         self.curves = curves
         self.quantity = quantity
 
     @classmethod
-    def from_estimator(cls, estimator, *, quantity="loss", name=None, ax=None, line_kw=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        quantity: Quantity | Sequence[Quantity] = "loss",
+        name: str | None = None,
+        ax: Panels = None,
+        line_kw: Keywords | None = None,
+    ) -> Self:
         """Draw the curves of one model.
 
         Parameters
@@ -210,7 +225,14 @@ class TrainingCurveDisplay:
         return cls.from_estimators({name: estimator}, quantity=quantity, ax=ax, line_kw=line_kw)
 
     @classmethod
-    def from_estimators(cls, estimators, *, quantity="loss", ax=None, line_kw=None):
+    def from_estimators(
+        cls,
+        estimators: Mapping[Any, Any],
+        *,
+        quantity: Quantity | Sequence[Quantity] = "loss",
+        ax: Panels = None,
+        line_kw: Keywords | None = None,
+    ) -> Self:
         """Draw the curves of several models in one figure, with one colour for each model.
 
         Parameters
@@ -253,7 +275,13 @@ class TrainingCurveDisplay:
         curves = {name: TrainingCurves.of(model, name) for name, model in estimators.items()}
         return cls(curves=curves, quantity=quantity).plot(ax, line_kw=line_kw)
 
-    def plot(self, ax=None, *, quantity=None, line_kw=None):
+    def plot(
+        self,
+        ax: Panels = None,
+        *,
+        quantity: Quantity | Sequence[Quantity] | None = None,
+        line_kw: Keywords | None = None,
+    ) -> Self:
         """Draw the curves.
 
         Parameters
