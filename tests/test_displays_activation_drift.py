@@ -146,6 +146,9 @@ class TestByHand:
         mlp = fitted(network(solver="lbfgs", weight_decay=0.0, max_iter=4))
         recorder.record(mlp)
         assert recorder.records_[0].epochs == [mlp.n_iter_]
+        # Numbers of a network in float32 are recorded in float64.
+        for numbers in ("quantiles", "means", "stds"):
+            assert getattr(recorder.records_[0], numbers)[0].dtype == np.float64
         recorder.record(fitted(mlp.set_params(max_iter=9)))
         assert [record.epochs for record in recorder.records_] == [[4], [9]]
 

@@ -181,6 +181,13 @@ def test_scikit_learn_s_networks():
     assert legend(display.ax_) == ["a", "b"]
 
 
+def test_scores_without_epochs_are_of_the_last_epochs():
+    clf = fitted(MLPClassifier((5,), max_iter=4, early_stopping=True, random_state=0))
+    del clf.validation_scores_[:2]
+    display = TrainingCurveDisplay.from_estimator(clf, quantity="score")
+    assert_line(*display.lines_["score"], [3, 4], clf.validation_scores_, "--")
+
+
 def test_curves_that_scikit_learn_has_begun():
     clf = fitted(MLPClassifier((5,), max_iter=4, early_stopping=True, random_state=0))
     clf = MLPWithBatchNormClassifier.from_sklearn(clf)
@@ -312,11 +319,22 @@ def test_one_epoch_is_seen():
     lines = [line for panel in display.ax_ for line in drawn(panel)]
     assert {len(line.get_xdata()) for line in lines} == {1}
     assert {line.get_marker() for line in lines} == {"o"}
+    display = TrainingCurveDisplay(curves={None: TrainingCurves(np.ones(2))}).plot()
+    assert display.lines_["loss"][0].get_marker() == "None"
 
 
 def test_many_models_have_names():
     with pytest.raises(TypeError, match="dict of names to fitted models, got list"):
         TrainingCurveDisplay.from_estimators([ours()])
+
+
+@pytest.mark.parametrize(("n", "marker"), [(30, "o"), (31, "None")])
+def test_few_validation_epochs_have_markers(n, marker):
+    epochs, ones = np.arange(1, n + 1), np.ones(n)
+    curves = {None: TrainingCurves(np.ones(31), epochs, ones, ones)}
+    display = TrainingCurveDisplay(curves=curves, quantity=["loss", "score"]).plot()
+    assert display.lines_["loss"][1].get_marker() == marker
+    assert display.lines_["score"][0].get_marker() == marker
 
 
 def test_many_validation_epochs_have_no_markers():

@@ -5,6 +5,7 @@ from docs_extensions import load
 
 check_links = load("check_links")
 
+HEAD = '<meta name="author" content="x"><h1 id="here">Here</h1>'
 OTHER = '<h1 id="top-of-it">Other</h1><a name="old-style"></a><p id="a b">x</p>'
 SOUND = [
     "other.html",
@@ -30,6 +31,9 @@ BROKEN = {
     "missing.html#here": "no such file",
     "other.html#missing": "no such anchor",
     "#missing": "no such anchor",
+    "#author": "no such anchor",  # the name of a meta element
+    "empty/": "no such file",
+    "deep/#missing": "no such anchor",
     "deep/missing.png": "no such file",
     "../outside.html": "leaves the directory",
     "/other.html": "is not relative",
@@ -45,7 +49,8 @@ def pages(tmp_path):
     def write(body):
         html = tmp_path / "html"
         (html / "deep").mkdir(parents=True)
-        (html / "index.html").write_text(f'<h1 id="here">Here</h1>\n{body}')
+        (html / "empty").mkdir()
+        (html / "index.html").write_text(f"{HEAD}\n{body}")
         (html / "other.html").write_text(OTHER)
         (html / "deep" / "index.html").write_text(
             '<p id="deep"><a href="../index.html#here">up</a>'

@@ -274,6 +274,44 @@ def test_whole_numbers_named_as_identifiers_are_categories_when_few(quickstart, 
     assert found.X.dtypes[["paid", "has_key"]].eq(float).all()
 
 
+def test_limits_between_kinds_of_columns(quickstart, write_csv):
+    words = [f"w{i}" for i in range(60)]
+    days = [f"2021-03-{1 + i % 28:02d}" for i in range(60)]
+    table = numbers() | {
+        "repeated": [*words[:25], *words[:25], *words[:10]],
+        "some_days": [*days[:12] * 4, *words[:6] * 2],
+        "some_numbers": [*words[:8], *range(52)],
+        "four": [f"a word and number{i}" for i in range(60)],
+        "three": [f"some words {i}" for i in range(25)] * 2 + ["some words 0"] * 10,
+    }
+    found = quickstart.load_table(write_csv(table), "price")
+    assert list(found.X.columns) == ["a", "b", "repeated", "some_days", "three"]
+    assert "'some_numbers' (identifiers)" in found.notes[1]
+    assert "'four' (free text)" in found.notes[1]
+
+
+@pytest.mark.parametrize("n", [100, 101])
+def test_a_hundred_whole_numbers_may_be_classes(quickstart, capsys, write_csv, n):
+    path = write_csv({"a": range(3, 3 + 2 * n), "t": [*range(n)] * 2, "b": [0.5] * n + [1.5] * n})
+    if n == 100:
+        assert quickstart.load_table(path, "t").task == "classification"
+    else:
+        refused(quickstart, capsys, [path, "--target", "t"], "has 101 different whole numbers")
+
+
+def test_commas_in_a_header_do_not_separate(quickstart, tmp_path):
+    path = tmp_path / "commas.csv"
+    path.write_text("size, width, height;t\n" + "".join(f"{i * i};{i % 2}\n" for i in range(30)))
+    table = quickstart.load_table(str(path), "t")
+    assert list(table.X.columns) == ["size, width, height"]
+
+
+def test_zeros_are_not_text(quickstart, capsys, tmp_path):
+    path = tmp_path / "zeros.csv"
+    path.write_bytes(bytes(1000))
+    refused(quickstart, capsys, [str(path), "--target", "t"], "it is not text")
+
+
 def test_dropped_columns(quickstart, capsys, write_csv):
     path = write_csv(numbers() | {"c": ["x", "y"] * 30})
     assert list(quickstart.load_table(path, "price", drop=["a", "c"]).X.columns) == ["b"]

@@ -155,6 +155,14 @@ def test_padded_refuses(sequences, match):
         padded(sequences)
 
 
+@pytest.mark.parametrize("dtype", ["boolean", "Int64", "UInt8", "Float32"])
+def test_missing_values_of_nullable_columns(dtype):
+    frame = frame_of(a=pd.array([None, 1, 0], dtype))
+    X, _ = from_long_frame(frame, "who", "when")
+    np.testing.assert_array_equal(X, [[[np.nan], [1.0]], [[0.0], [np.nan]]])
+    np.testing.assert_array_equal(padded([frame[["a"]]]), [[[np.nan], [1.0], [0.0]]])
+
+
 @pytest.mark.parametrize("kind", FRAMES)
 def test_frames_have_the_columns_of_the_first(kind):
     first, other = {"a": [1.0], "b": [2.0]}, {"b": [2.0], "a": [1.0]}
