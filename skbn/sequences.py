@@ -112,7 +112,8 @@ def from_long_frame(
         The sequences in the order of `ids`, with NaN behind the end of shorter sequences. The dtype
         is float32 if all columns are float32, and float64 otherwise.
     ids : ndarray of shape (n_sequences,)
-        The sorted ids. Use them to align the targets of another table with the sequences.
+        The sorted ids. Use them to align the targets of another table with the sequences. Ids that
+        are dates with a time zone become dates in UTC without a time zone.
 
     Raises
     ------

@@ -496,6 +496,7 @@ class TestFromEstimator:
         # Each row is taken once, and both networks see the same rows.
         assert len(seen[0].index.unique()) == len(seen[0]) == n_seen
         assert seen[1] is seen[0]
+        assert (seen[0] is many) == (n == n_seen)
         mlp = network().partial_fit(many, labels, classes=[0, 1])
         inputs = activation_inputs(mlp, seen[0].to_numpy())[1][:, 0]
         found = display.records["with batch norm"].quantiles[0][0]
@@ -505,6 +506,8 @@ class TestFromEstimator:
         from_estimator = ActivationDriftDisplay.from_estimator
         with pytest.raises(TypeError, match=r"got Pipeline.*give the last step"):
             from_estimator(make_pipeline(StandardScaler(), network()), X, Y)
+        with pytest.raises(ValueError, match=r"trains by partial_fit.*solver='lbfgs' has not"):
+            from_estimator(network(solver="lbfgs", weight_decay=0.0), X, Y)
         with pytest.raises(ValueError, match="n_epochs"):
             from_estimator(network(), X, Y, n_epochs=0)
         with pytest.raises(IndexError, match="layer=7"):

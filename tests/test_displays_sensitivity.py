@@ -270,6 +270,8 @@ class TestParameters:
         display = SensitivityDisplay.from_search(search, group_by="alpha")
         assert legend(display) == ["alpha = 0.0", "alpha = 0.5"]
         assert len(SensitivityDisplay.from_search(search, group_by=()).lines_) == 1
+        display = SensitivityDisplay.from_search(search, group_by=["alpha", "alpha"])
+        assert legend(display) == ["alpha = 0.0", "alpha = 0.5"]
 
     def test_lists_of_grids(self):
         # One grid leaves batch norm as the model has it.

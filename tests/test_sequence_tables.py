@@ -212,6 +212,13 @@ def test_times_of_a_time_zone():
     assert from_long_frame(pl.from_pandas(frame), "who", "when")[0].ravel().tolist() == [1, 2, 3]
 
 
+def test_ids_of_a_time_zone_are_in_utc():
+    who = pd.to_datetime(["2024-01-02", "2024-01-01"]).tz_localize("Europe/Berlin")
+    _, ids = from_long_frame(pd.DataFrame({"who": who, "when": 0, "a": 1.0}), "who", "when")
+    expected = np.array(["2023-12-31T23", "2024-01-01T23"], "datetime64[s]")
+    np.testing.assert_array_equal(ids, expected)
+
+
 @pytest.mark.parametrize(
     "dtype",
     [

@@ -203,7 +203,7 @@ class ActivationDriftDisplay:
             If `estimator` is no perceptron of this package, for example if it is a pipeline. Give
             the last step of the pipeline instead, and the `X` that the earlier steps return.
         ValueError
-            For the reasons of ``partial_fit``.
+            For the reasons of ``partial_fit``, and for ``solver="lbfgs"``, which has none.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         if not isinstance(estimator, BaseMLPWithBatchNorm):
@@ -211,6 +211,11 @@ class ActivationDriftDisplay:
                 f"{cls.__name__}.from_estimator takes a MLPWithBatchNormClassifier or a "
                 f"MLPWithBatchNormRegressor, got {type(estimator).__name__}. Of a Pipeline give "
                 "the last step, and X as the steps before transform it."
+            )
+        if not hasattr(estimator, "partial_fit"):
+            raise ValueError(
+                f"{cls.__name__}.from_estimator trains by partial_fit, which a network with "
+                f"solver={estimator.solver!r} has not."
             )
         check_scalar(n_epochs, "n_epochs", Integral, min_val=1)
         seed = estimator.random_state

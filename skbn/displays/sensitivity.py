@@ -380,7 +380,7 @@ def _groups(candidates, names, param_name, group_by):
                 f"Beside {param_name} the search varies {', '.join(others)}: give one or some of "
                 "them as group_by, or an empty list for one line."
             )
-    group_by = [group_by] if isinstance(group_by, str) else list(group_by)
+    group_by = [group_by] if isinstance(group_by, str) else list(dict.fromkeys(group_by))
     for name in group_by:
         if name not in names or name == param_name:
             others = [other for other in names if other != param_name]
