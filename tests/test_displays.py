@@ -85,6 +85,13 @@ class TestPanels:
         with pytest.raises(ValueError, match=r"TestPanels draws 2 panel.*has 3 .*subplots\(1, 2\)"):
             panels_for(self, axes, 1, 2)
 
+    def test_another_shape_of_axes(self):
+        # Columns and rows would be mixed up. A single row may stand as a column.
+        _, axes = plt.subplots(2, 3, squeeze=False)
+        with pytest.raises(ValueError, match=r"6 panel.*has the shape \(2, 3\).*subplots\(3, 2\)"):
+            panels_for(self, axes, 3, 2)
+        np.testing.assert_array_equal(panels_for(self, axes[:, :1], 1, 2), axes[:, :1].T)
+
     def test_one_panel_is_no_array(self):
         _, axes = plt.subplots(2, 2)
         assert axes_of(axes[:1, :1]) is axes[0, 0]

@@ -41,7 +41,7 @@ def panels_for(caller, ax, n_rows=1, n_columns=1, *, sharex=False, sharey=False)
     ImportError
         If matplotlib is not installed.
     ValueError
-        If `ax` has another number of Axes.
+        If `ax` has another number of Axes, or another shape.
     """
     check_matplotlib_support(f"{type(caller).__name__}.plot")
     import matplotlib.pyplot as plt
@@ -59,12 +59,17 @@ def panels_for(caller, ax, n_rows=1, n_columns=1, *, sharex=False, sharey=False)
             layout="constrained",
         )
         return panels
-    panels = np.asarray(ax, dtype=object).ravel()
-    if len(panels) != n_rows * n_columns:
+    panels = np.asarray(ax, dtype=object)
+    # Axes in one row or column may be given in any shape.
+    is_grid = min(n_rows, n_columns) > 1 and panels.ndim > 1
+    if panels.size != n_rows * n_columns or (is_grid and panels.shape != (n_rows, n_columns)):
+        found = f"{panels.size} Axes"
+        if panels.size == n_rows * n_columns:
+            found = f"the shape {panels.shape}"
         raise ValueError(
-            f"{type(caller).__name__} draws {n_rows * n_columns} panel(s), but ax has "
-            f"{len(panels)} Axes: give the second value of plt.subplots({n_rows}, {n_columns}), "
-            "or ax=None for a new figure."
+            f"{type(caller).__name__} draws {n_rows * n_columns} panel(s), but ax has {found}: "
+            f"give the second value of plt.subplots({n_rows}, {n_columns}), or ax=None for a new "
+            "figure."
         )
     return panels.reshape(n_rows, n_columns)
 
