@@ -10,6 +10,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.image import imread
 
@@ -368,23 +369,100 @@ def test_defaults_beside_simple_models(quickstart, capsys, tmp_path, write_csv):
     assert float(scores["MLPWithBatchNormRegressor()"]) > 0.8
 
 
-@pytest.mark.parametrize("of_csv", [True, False])
-def test_the_code_that_is_printed_runs(quickstart, capsys, tmp_path, write_csv, of_csv):
-    argv = []
-    if of_csv:
-        table = mixed(80) | {"floors": [1, 2] * 40}
-        argv = [write_csv(table), "--target", "floors", "--drop", "code", "--rows", "70"]
-    out, _ = run(quickstart, capsys, tmp_path, *argv)
-    code = out.split("To fit the estimator to all rows:\n")[1].split("figure written")[0]
+def printed_code(out):
+    return out.split("To fit the estimator to all rows:\n")[1].split("figure written")[0]
+
+
+def test_the_code_for_the_digits_runs(quickstart, capsys, tmp_path):
+    out, _ = run(quickstart, capsys, tmp_path)
     names = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / "docs" / "examples")
-        exec(code, names)
-    model = names["model"]
-    assert len(model.classes_) == (2 if of_csv else 10)
-    if of_csv:
-        assert names["table"].X.shape == (70, 4)
-        assert model.predict(names["table"].X).shape == (70,)
+    exec(printed_code(out), names)
+    assert len(names["model"].classes_) == 10
+
+
+def written(tmp_path, kind):
+    """A file of one kind, and its target."""
+    table = pd.DataFrame(mixed(80)).rename(columns={"code": "code of it"})
+    table["ready"] = [True, False] * 40
+    options = {"index": False}
+    if kind == "words among numbers":
+        table["measured"] = [*range(100, 177), "none", 1e35, np.nan]
+    elif kind == "blanks around names":
+        table.columns = [f" {name} " for name in table.columns]
+    elif kind == "semicolons, decimal commas":
+        options |= {"sep": ";", "decimal": ","}
+    elif kind == "UTF-16, tabs":
+        options |= {"sep": "\t", "encoding": "utf-16"}
+    elif kind == "row numbers":
+        options = {}
+    table.to_csv(tmp_path / "table.csv", **options)
+    return str(tmp_path / "table.csv")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "plain",
+        "words among numbers",
+        "blanks around names",
+        "semicolons, decimal commas",
+        "UTF-16, tabs",
+        "row numbers",
+    ],
+)
+def test_the_code_that_is_printed_reads_the_same_table(
+    quickstart, capsys, tmp_path, monkeypatch, kind
+):
+    path = written(tmp_path, kind)
+    argv = [path, "--target", "price", "--drop", "code of it"]
+    out, _ = run(quickstart, capsys, tmp_path, *argv)
+    code = printed_code(out)
+    assert "csv_tables" not in code
+    assert code.count("\n") < 28
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    names = {}
+    exec(code, names)
+    table = quickstart.load_table(path, "price", drop=["code of it"])
+    chosen = names["numbers"] + names["categories"]
+    np.testing.assert_array_equal(
+        names["columns"].fit_transform(names["table"][chosen]), table.columns.fit_transform(table.X)
+    )
+    np.testing.assert_array_equal(names["table"]["price"], table.y)
+    assert names["model"].predict(names["table"][chosen]).shape == table.y.shape
+
+
+NETWORK = "MLPWithBatchNormClassifier()"
+
+
+@pytest.mark.parametrize(
+    ("simple", "network", "is_best"),
+    [
+        ([0.80, 0.81, 0.79], [0.90, 0.92, 0.91], True),
+        ([0.80, 0.81, 0.79], [0.70, 0.72, 0.71], False),
+        # Larger on average, but not beyond the standard error of the differences.
+        ([0.80, 0.81, 0.79], [0.90, 0.78, 0.76], False),
+        ([0.80, 0.80, 0.80], [0.80, 0.80, 0.80], False),
+    ],
+)
+def test_the_verdict_follows_from_the_scores(quickstart, capsys, simple, network, is_best):
+    scores = {"the most frequent class": [0.5] * 3, "logistic regression": simple, NETWORK: network}
+    quickstart.print_verdict({name: np.array(values) for name, values in scores.items()})
+    out = capsys.readouterr().out
+    assert (f"{NETWORK} is the best" in out) == is_best
+    assert ("logistic regression is as good as" in out) != is_best
+    assert ("MLPEnsembleWithBatchNormClassifier()" in out) != is_best
+    assert ("MLPWithBatchNormClassifier(n_epochs=5)" in out) != is_best
+
+
+def test_without_the_reader_of_csv_files_one_line_says_so(tmp_path):
+    copy = tmp_path / "quickstart.py"
+    copy.write_bytes((ROOT / "docs" / "examples" / "quickstart.py").read_bytes())
+    done = subprocess.run(
+        [sys.executable, str(copy)], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "quickstart.py needs csv_tables.py in the same directory\n"
 
 
 def test_runs_as_a_script_from_another_directory(tmp_path, write_csv):

@@ -59,6 +59,9 @@ class Table:
     task: str  # "classification" or "regression"
     columns: ColumnTransformer  # makes an array of numbers of X; not fitted
     notes: list  # lines for the reader
+    options: dict | None = None  # of pandas.read_csv, for this file
+    strips_names: bool = False  # whether names of columns have blanks around them
+    has_words: bool = False  # whether numeric columns hold words, or numbers beyond float32
 
 
 def load_table(path, target, task=None, drop=(), rows=None):
@@ -87,7 +90,8 @@ def load_table(path, target, task=None, drop=(), rows=None):
     BadInput
         If the file cannot be read, or does not hold what is asked for.
     """
-    frame, how = read_csv(path)
+    frame, how, options = read_csv(path)
+    strips_names = options.pop("strips_names")
     check_names(path, frame, [target, *drop])
     if target in drop:
         raise BadInput(f"--drop names the target {target!r}")
@@ -97,7 +101,7 @@ def load_table(path, target, task=None, drop=(), rows=None):
     frame = frame.drop(columns=list(drop))
     if frame.shape[1] == 0:
         raise BadInput(f"{path} has no column beside the target {target!r}")
-    X, columns, notes = sort_columns(frame, path)
+    X, columns, notes, has_words = sort_columns(frame, path)
     has_target = known_targets(y)
     y, task = read_target(y[has_target], task)
     if how:
@@ -109,7 +113,8 @@ def load_table(path, target, task=None, drop=(), rows=None):
         notes.append(f"a random sample of {rows} of {len(y)} rows")
         chosen = np.sort(np.random.default_rng(0).permutation(len(y))[:rows])
         X, y = X.iloc[chosen], y[chosen]
-    return Table(X.reset_index(drop=True), y, task, columns, notes)
+    X = X.reset_index(drop=True)
+    return Table(X, y, task, columns, notes, options, strips_names, has_words)
 
 
 def check_names(path, frame, names):
@@ -136,7 +141,7 @@ def check_names(path, frame, names):
 
 
 def read_csv(path):
-    """The file as a DataFrame, and in words what is unusual about it."""
+    """The file as a DataFrame, in words what is unusual about it, and the options to read it."""
     try:
         import pandas as pd
     except ImportError as error:
@@ -163,7 +168,8 @@ def read_csv(path):
                 for _, column in frame.items()
             )  # fmt: skip
             if decimal_comma:
-                frame = pd.read_csv(path, encoding=encoding, decimal=",", **options)
+                options["decimal"] = ","
+                frame = pd.read_csv(path, encoding=encoding, **options)
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
     except pd.errors.ParserWarning as error:
@@ -171,12 +177,14 @@ def read_csv(path):
     except ValueError as error:  # empty, not text, rows of different lengths
         raise BadInput(f"cannot read {path}: {last_line(error)}") from error
     names = [str(name).strip() for name in frame.columns]
-    if len(set(names)) == len(names):
+    strips_names = len(set(names)) == len(names) and names != list(frame.columns)
+    if strips_names:
         frame.columns = names
     how = [] if separator == "," else [f"separator {SEPARATORS[separator]}"]
     how += ["decimal comma"] if decimal_comma else []
     how += [] if encoding == "utf-8-sig" else [f"encoding {encoding}"]
-    return frame, ", ".join(how)
+    del options["low_memory"]
+    return frame, ", ".join(how), options | {"encoding": encoding, "strips_names": strips_names}
 
 
 def find_encoding(head, path):
@@ -254,7 +262,7 @@ def sort_columns(frame, path):
             list(categories),
         ),
     )
-    return type(frame)(numbers | categories), columns, notes
+    return type(frame)(numbers | categories), columns, notes, bool(odd)
 
 
 def tidied(column):
