@@ -77,6 +77,7 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
         validation_loss_curve_: list[float] | None
         validation_epochs_: list[int] | None
         best_validation_score_: float | None
+        kept_epoch_: int
         n_iter_: int
         n_epochs_: int
         n_outputs_: int

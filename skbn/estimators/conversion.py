@@ -161,6 +161,7 @@ def from_sklearn(cls, plain, plain_parameters):
         estimator.validation_epochs_ = None
         if scores:
             estimator.validation_epochs_ = list(range(n_epochs - len(scores) + 1, n_epochs + 1))
+        estimator.kept_epoch_ = kept_epoch(plain)
     estimator._is_plain = True
     estimator._input_kind = None
     estimator._random_sequence = estimator._split_place = None
@@ -179,6 +180,21 @@ def from_sklearn(cls, plain, plain_parameters):
     if hasattr(plain, "_optimizer"):
         _bring_optimizer(estimator, plain._optimizer)
     return estimator
+
+
+def kept_epoch(plain):
+    """The epoch, counted from 1, whose network a fitted network of scikit-learn has kept.
+
+    With early stopping ``fit`` goes back to the first epoch with the best score. A warm start
+    without a better score ends with its last network, because there the best weights share their
+    memory with the weights in training. After an epoch without a score the last network is kept.
+    """
+    n_epochs = len(plain.loss_curve_)
+    scores = np.array(getattr(plain, "validation_scores_", None) or ())
+    if not (plain.early_stopping and len(scores) == n_epochs > 0):
+        return n_epochs
+    best = 1 + int(np.argmax(scores == np.fmax.reduce(scores)))  # fmax: no NaN
+    return best if best > n_epochs - plain.n_iter_ else n_epochs
 
 
 def _bring_optimizer(estimator, theirs):

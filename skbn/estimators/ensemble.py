@@ -55,6 +55,7 @@ class BaseMLPEnsembleWithBatchNorm(
         validation_loss_curve_: list[float] | None
         validation_epochs_: list[int] | None
         best_validation_score_: float | None
+        kept_epoch_: int
         n_iter_: int
         n_epochs_: int
         n_outputs_: int
@@ -365,13 +366,17 @@ def record_of(members, losses_before):
     # After Ctrl-C some members may have one record more than others.
     curves = zip(*(member.loss_curve_[n:] for member in members), strict=False)
     losses = [*losses_before, *(float(np.mean(losses)) for losses in curves)]
-    return {
+    record = {
         "estimators_": members,
         "n_outputs_": members[0].n_outputs_,
         "n_iter_": members[0].n_iter_,
         "loss_curve_": losses,
         "learning_rate_curve_": members[0].learning_rate_curve_[: len(losses)],
     }
+    # A state of an earlier version has none, and Ctrl-C may end its first epoch.
+    if all(hasattr(member, "kept_epoch_") for member in members):
+        record["kept_epoch_"] = min(member.kept_epoch_ for member in members)
+    return record
 
 
 def all_rows(fit):

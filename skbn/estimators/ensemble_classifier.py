@@ -91,6 +91,11 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
     best_validation_score_ : float or None
         Best score on the validation rows. None without validation rows.
 
+    kept_epoch_ : int
+        The epoch whose networks predict, counted from 1 and the same for all members. It is the
+        last epoch of `loss_curve_`, unless early stopping has kept the networks of an earlier
+        epoch. An incomplete epoch, which Ctrl-C has ended, is not counted.
+
     n_iter_ : int
         Number of epochs of the last call.
 

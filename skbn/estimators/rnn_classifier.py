@@ -303,6 +303,11 @@ class RNNWithBatchNormClassifier(NetworkClassifierMixin, BaseRNNWithBatchNorm):
         Best score on the validation rows. Under ``early_stopping='auto'`` it is the best score of
         the last call. None without validation rows.
 
+    kept_epoch_ : int
+        The epoch whose network predicts, counted from 1. It is the last epoch of `loss_curve_`,
+        unless `early_stopping` has kept the network of an earlier epoch. An incomplete epoch, which
+        Ctrl-C has ended, is not counted.
+
     temperature_ : float
         Temperature of the calibrated probabilities, at least 1. The higher the temperature, the
         closer the probabilities are to the shares of the classes in the training rows. This

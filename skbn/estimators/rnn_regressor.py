@@ -301,6 +301,11 @@ class RNNWithBatchNormRegressor(NetworkRegressorMixin, BaseRNNWithBatchNorm):
         Best score on the validation rows. Under ``early_stopping='auto'`` it is the best score of
         the last call. None without validation rows.
 
+    kept_epoch_ : int
+        The epoch whose network predicts, counted from 1. It is the last epoch of `loss_curve_`,
+        unless `early_stopping` has kept the network of an earlier epoch. An incomplete epoch, which
+        Ctrl-C has ended, is not counted.
+
     t_ : int
         Number of rows (or sequences) seen in training. A row counts once in each epoch. 0 after
         ``solver='lbfgs'``.

@@ -35,6 +35,7 @@ RECORDS = (
     "validation_loss_curve_",
     "validation_epochs_",
     "best_validation_score_",
+    "kept_epoch_",
     "batch_size_",
     "n_epochs_",
     "learning_rate_init_",
@@ -57,6 +58,7 @@ def begin_records(estimator):
     estimator.validation_epochs_ = None
     estimator.best_validation_score_ = None
     estimator.best_loss_ = np.inf
+    estimator.kept_epoch_ = 0
 
 
 def remedies(estimator, incremental):
@@ -92,6 +94,7 @@ class NetworkTraining:
     def __init__(self, estimator, network, table, call, n_epochs):
         self.estimator, self.network, self.table = estimator, network, table
         self.incremental = call.incremental
+        self.n_epochs_before = len(getattr(estimator, "loss_curve_", ()))
         training, schedule = self._steps(call.random_state, n_epochs)
         n_rows = table.n_trained_rows
         estimator.batch_size_ = solvers.batch_size(estimator, n_rows, network.is_normalized)
@@ -147,6 +150,7 @@ class NetworkTraining:
             "loss_": self.trainer.loss_curve[-1],
             "loss_curve_": list(self.trainer.loss_curve),
             "learning_rate_curve_": list(self.trainer.learning_rate_curve),
+            "kept_epoch_": len(self.trainer.loss_curve),
         }
 
     def warn_of_order(self):
@@ -154,13 +158,19 @@ class NetworkTraining:
         if self.network.is_normalized:
             warn_of_order(self.network, self.table, self.estimator.batch_size_, self.smallest_batch)
 
-    def keep(self, n_epochs, diverged):
-        """Keep the records of the training, and the optimizer for a later ``partial_fit``."""
+    def keep(self, n_epochs, n_kept, diverged):
+        """Keep the records of the training, and the optimizer for a later ``partial_fit``.
+
+        `n_kept` epochs of this call have trained the network that is kept.
+        """
         estimator, trainer = self.estimator, self.trainer
         estimator.loss_curve_ = trainer.loss_curve
         estimator.learning_rate_curve_ = trainer.learning_rate_curve
         if trainer.loss_curve:
             estimator.loss_ = trainer.loss_curve[-1]
+        if n_kept > 0:  # else the kept epoch of earlier calls stays
+            # Ctrl-C may have come between an epoch and its record.
+            estimator.kept_epoch_ = min(self.n_epochs_before + n_kept, len(trainer.loss_curve))
         estimator.n_iter_ = n_epochs
         estimator.t_ = trainer.n_rows_seen
         if diverged:
@@ -216,6 +226,7 @@ class TrainingRun:
         self.record = None if validation is None else self._record()
         self.stopping = self._stopping()
         self.progress = Progress()
+        self.n_kept = 0  # epochs of this call that have trained the networks that are kept
 
     def _record(self):
         """The scores on validation rows, which continue the scores of earlier calls."""
@@ -302,13 +313,14 @@ class TrainingRun:
             warnings.warn(
                 f"{message} The best epoch before is restored.", ConvergenceWarning, stacklevel=6
             )
+        self.n_kept = progress.n_epochs
         if not self.incremental:
             self._finish_networks(diverged)
             if not (self.parameters.shuffle or progress.interrupted):
                 # One warning is enough, because all networks see the same order of rows.
                 self.networks[0].warn_of_order()
         for network in self.networks:
-            network.keep(progress.n_epochs, diverged)
+            network.keep(progress.n_epochs, self.n_kept, diverged)
         self._keep_records()
         ran_out = not (progress.converged or progress.stopped or progress.interrupted)
         return ran_out and not self.incremental and not self.trainers.runs_to_the_end
@@ -323,6 +335,7 @@ class TrainingRun:
                 best = self._best_checkpoint()
             if best is not None:
                 self.trainers.restore(best)
+                self.n_kept = self.record.best_epoch
             self.trainers.set_exact_statistics()
         except KeyboardInterrupt:
             if self.progress.interrupted:

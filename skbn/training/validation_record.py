@@ -52,6 +52,8 @@ class ValidationRecord:
     best_score : float
     best : object
         The snapshot with the best score; None as long as no score is finite.
+    best_epoch : int
+        Epochs of this training after which `best` was taken; 0 for the network before training.
     best_evaluation, last_evaluation : Evaluation or None
         The evaluation of the best snapshot, and the last evaluation.
     """
@@ -72,6 +74,7 @@ class ValidationRecord:
         self.epochs_before = epochs_before
         self.best_score = best_score
         self.best = self.best_evaluation = self.last_evaluation = None
+        self.best_epoch = 0
 
     def look(self, epoch):
         """Evaluate the network after so many epochs; keep a copy if it is the best network.
@@ -87,5 +90,5 @@ class ValidationRecord:
             print(f"Validation score: {evaluation.score:f}")
         if evaluation.score > self.best_score:
             self.best_score, self.best_evaluation = evaluation.score, evaluation
-            self.best = self.snapshot()
+            self.best, self.best_epoch = self.snapshot(), epoch
         return evaluation.score
