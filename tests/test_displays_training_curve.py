@@ -135,9 +135,67 @@ def test_several_models():
         assert_line(line, clf.validation_epochs_, clf.validation_loss_curve_, "--")
         assert line.get_color() == lines[2 * number].get_color()
     assert len({line.get_color() for line in lines}) == 6
-    assert legend(display.ax_) == [*models, "dashed: validation"]
+    kept = ["dotted: kept"] * any(clf.kept_epoch_ < 8 for clf in models.values())
+    assert legend(display.ax_) == [*models, "dashed: validation", *kept]
     display.plot(display.ax_)
     assert legend(display.ax_).count("dashed: validation") == 1
+
+
+def marks(panel):
+    return [line for line in drawn(panel) if line.get_linestyle() == ":"]
+
+
+def best_after(epochs, **parameters):
+    """A network whose best score comes after so many of its 8 epochs."""
+    scores = iter([0.0] * (epochs - 1) + [1.0] + [0.5] * 7)
+    return ours(
+        scoring=lambda *_: next(scores), **{"early_stopping": True, "calibrate": False} | parameters
+    )
+
+
+def test_the_kept_epoch_is_marked():
+    clf = best_after(5)
+    assert clf.kept_epoch_ == 5
+    display = TrainingCurveDisplay.from_estimator(clf, quantity=["loss", "score", "learning_rate"])
+    for panel, quantity in zip(display.ax_[:2], ("loss", "score"), strict=True):
+        (mark,) = marks(panel)
+        assert_line(mark, [5, 5], [0, 1], ":")
+        # From the lower to the upper end of the panel.
+        assert mark.get_transform() == panel.get_xaxis_transform(which="grid")
+        assert mark.get_color() == display.lines_[quantity][0].get_color()
+        assert mark not in display.lines_[quantity]
+    assert legend(display.ax_[0]) == ["training", "validation", "kept"]
+    assert legend(display.ax_[1]) == ["validation", "kept"]
+    assert marks(display.ax_[2]) == []
+
+
+def test_the_last_epoch_is_not_marked():
+    for clf, n_marks in ((best_after(7), 1), (best_after(8), 0)):
+        display = TrainingCurveDisplay.from_estimator(clf, quantity=["loss", "score"], name="clf")
+        for panel in display.ax_:
+            assert len(marks(panel)) == n_marks
+            assert legend(panel).count("clf, kept") == n_marks
+    # A network of scikit-learn, and a state of an earlier version, have no such attribute.
+    del clf.kept_epoch_
+    assert TrainingCurves.of(clf).kept_epoch is None
+    assert marks(TrainingCurveDisplay.from_estimator(clf).ax_) == []
+
+
+def test_kept_epochs_of_several_models():
+    models = {"a": best_after(3), "b": best_after(8), "c": best_after(6)}
+    display = TrainingCurveDisplay.from_estimators(models, quantity=["loss", "score"])
+    for panel, quantity, step in zip(display.ax_, ("loss", "score"), (2, 1), strict=True):
+        assert [mark.get_xdata()[0] for mark in marks(panel)] == [3, 6]
+        colors = [line.get_color() for line in display.lines_[quantity][:: 2 * step]]
+        assert [mark.get_color() for mark in marks(panel)] == colors
+    assert legend(display.ax_[0]) == ["a", "b", "c", "dashed: validation", "dotted: kept"]
+    assert legend(display.ax_[1]) == ["a", "b", "c", "dotted: kept"]
+    display.plot(display.ax_)
+    assert [legend(panel).count("dotted: kept") for panel in display.ax_] == [1, 1]
+    late = {"b": models["b"], "d": best_after(8)}
+    display = TrainingCurveDisplay.from_estimators(late, quantity=["loss", "score"])
+    assert legend(display.ax_[0]) == ["b", "d", "dashed: validation"]
+    assert legend(display.ax_[1]) == ["b", "d"]
 
 
 def test_two_displays_on_one_axes():

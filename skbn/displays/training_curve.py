@@ -51,6 +51,9 @@ class TrainingCurves:
 
     member_losses : tuple of ndarray, default=()
         Training loss of each member of an ensemble.
+
+    kept_epoch : int or None, default=None
+        The epoch, counted from 1, whose network predicts.
     """
 
     loss: np.ndarray
@@ -60,6 +63,7 @@ class TrainingCurves:
     score_name: str | None = None
     learning_rate: np.ndarray | None = None
     member_losses: tuple = ()
+    kept_epoch: int | None = None
 
     @classmethod
     def of(cls, estimator: Any, name: str | None = None) -> Self:
@@ -105,6 +109,7 @@ class TrainingCurves:
             member_losses=tuple(
                 _array(member.loss_curve_) for member in getattr(network, "estimators_", ())
             ),
+            kept_epoch=getattr(network, "kept_epoch_", None),
         )
 
 
@@ -112,7 +117,8 @@ class TrainingCurveDisplay:
     """Curves of a training: loss, score and learning rate over the epochs.
 
     A solid line is the training loss. A dashed line with markers is the loss on validation rows
-    after the epochs ``validation_epochs_``.
+    after the epochs ``validation_epochs_``. A vertical dotted line marks the epoch whose network
+    predicts (``kept_epoch_``), unless this is the last epoch.
 
     The validation loss can lie below the training loss, for three reasons. The training loss
     includes the L2 penalty; the validation loss does not. The training loss is the mean over the
@@ -398,17 +404,17 @@ def _draw_losses(panel, curves, line_kw):
             # Ctrl-C may have left a member one epoch ahead of the others.
             member = dict(MEMBERS, color=line.get_color(), zorder=line.get_zorder() - 0.5)
             panel.plot(np.arange(1, len(losses) + 1), losses, **member)
-        if of.validation_loss is None:
-            continue
-        n = len(of.validation_loss)
-        epochs = of.validation_epochs[-n:]
-        style = _dashed(line, n) | ({} if several else {"label": _label(name, "validation")})
-        lines.extend(panel.plot(epochs, of.validation_loss, **style | _without_label(line_kw)))
-    if len(curves) > 1 and any(of.validation_loss is not None for of in curves.values()):
-        # The legend has one entry for the dashed lines of all models.
-        entry = "dashed: validation"
-        if entry not in [line.get_label() for line in panel.lines]:
-            panel.plot([], [], color="gray", linestyle="--", label=entry)
+        if of.validation_loss is not None:
+            n = len(of.validation_loss)
+            epochs = of.validation_epochs[-n:]
+            style = _dashed(line, n) | ({} if several else {"label": _label(name, "validation")})
+            lines.extend(panel.plot(epochs, of.validation_loss, **style | _without_label(line_kw)))
+        _mark_kept(panel, of, line.get_color(), None if several else _label(name, "kept"))
+    if len(curves) > 1:
+        if any(of.validation_loss is not None for of in curves.values()):
+            _add_entry(panel, "dashed: validation", "--")
+        if any(map(_kept_an_earlier_epoch, curves.values())):
+            _add_entry(panel, "dotted: kept", ":")
     panel.set_ylabel("Loss")
     return lines
 
@@ -430,11 +436,32 @@ def _draw_scores(panel, curves, line_kw):
         marker = {"marker": "o", "markersize": 3} if n <= FEW_EPOCHS else {}
         style = marker | {"label": _label(name, "validation") if len(curves) == 1 else name}
         style |= {"linestyle": "--"} | line_kw
-        lines.extend(panel.plot(of.validation_epochs, of.validation_score, **style))
+        (line,) = panel.plot(of.validation_epochs, of.validation_score, **style)
+        lines.append(line)
+        kept = None if len(curves) > 1 else _label(name, "kept")
+        _mark_kept(panel, of, line.get_color(), kept)
+    if len(curves) > 1 and any(map(_kept_an_earlier_epoch, curves.values())):
+        _add_entry(panel, "dotted: kept", ":")
     names = {of.score_name for of in curves.values()}
     name = names.pop() if len(names) == 1 else None
     panel.set_ylabel("Validation score" + (f" ({name})" if name else ""))
     return lines
+
+
+def _mark_kept(panel, of, color, label):
+    """Mark the kept epoch of a model by a vertical line, unless it is the last epoch."""
+    if _kept_an_earlier_epoch(of):
+        panel.axvline(of.kept_epoch, color=color, linestyle=":", linewidth=1.0, label=label)
+
+
+def _kept_an_earlier_epoch(of):
+    return of.kept_epoch is not None and of.kept_epoch < len(of.loss)
+
+
+def _add_entry(panel, label, linestyle):
+    """Add one entry to the legend, for the lines of all models in this style."""
+    if label not in [line.get_label() for line in panel.lines]:
+        panel.plot([], [], color="gray", linestyle=linestyle, label=label)
 
 
 def _draw_rates(panel, curves, line_kw):
