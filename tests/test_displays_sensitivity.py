@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skbn import MLPWithBatchNormClassifier, SensitivityDisplay
 from skbn.displays import SensitivityCurve
+from skbn.displays.sensitivity import BORDER
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((120, 4))
@@ -117,7 +118,7 @@ def test_two_models(scoring):
             np.testing.assert_allclose(edges[rate], (mean - std, mean + std))
     assert display.ax_.get_xscale() == "log"
     assert display.ax_.get_xlabel() == "rate"
-    assert display.ax_.get_ylabel() == ("Negative log loss" if scoring else "Score")
+    assert display.ax_.get_ylabel() == ("Negative log loss" if scoring else "Accuracy")
     assert display.figure_ is display.ax_.figure
     assert display.plot() is display
 
@@ -141,10 +142,16 @@ def test_marks_stay_apart():
         np.testing.assert_allclose(inside[:, 1], inside[0, 1])
         heights.append(places[0, 1])
     assert abs(heights[0] - heights[1]) > without.get_markersize() * display.figure_.dpi / 72
+    # A border between the marks and the scores, with a word for the marks.
+    borders = [artist for artist in display.ax_.get_children() if artist.get_gid() == BORDER]
+    line, word = sorted(borders, key=lambda artist: hasattr(artist, "get_text"))
+    border = display.ax_.transAxes.transform([0.0, line.get_ydata()[0]])[1]
+    assert word.get_text() == "diverged"
+    assert max(heights) < border
     # Below every line and band.
     lowest = min(low for number in (0, 1) for low, _ in band(display, number).values())
     lowest = display.ax_.transData.transform([1.0, lowest])[1]
-    assert max(heights) < lowest
+    assert border < lowest
     assert legend(display) == [
         "with batch norm",
         "with batch norm: diverged",
@@ -163,6 +170,7 @@ def test_marks_of_two_displays_on_one_axes():
     assert first.get_marker() != second.get_marker()
     assert one.lines_[0].get_color() != other.lines_[0].get_color()
     assert legend(one) == ["diverged", "diverged"]
+    assert sum(artist.get_gid() == BORDER for artist in one.ax_.get_children()) == 2
 
 
 def test_nothing_has_diverged():
@@ -340,9 +348,22 @@ class TestSearches:
         )
         display = SensitivityDisplay.from_search(search)
         assert legend(display) == ["with batch norm", "without batch norm"]
-        assert display.ax_.get_xlabel() == "mlp__rate"
+        assert display.ax_.get_xlabel() == "rate"
+        assert display.param_name == "mlp__rate"
+        short = SensitivityDisplay.from_search(search, param_name="rate", group_by="batch_norm")
+        assert legend(short) == legend(display)
+        assert short.param_name == "mlp__rate"
         search = searched({"mlp__rate": [1.0, 2.0, 3.0], "mlp__alpha": [0.0, 1.0]}, pipeline)
         assert legend(SensitivityDisplay.from_search(search)) == ["alpha = 0.0", "alpha = 1.0"]
+
+    def test_a_last_part_of_two_names_is_none_of_them(self):
+        search = searched({"rate": [1.0, 2.0]})
+        search.cv_results_["params"] = [
+            {"one__rate": params["rate"], "two__rate": params["rate"]}
+            for params in search.cv_results_["params"]
+        ]
+        with pytest.raises(ValueError, match="not 'rate'"):
+            SensitivityDisplay.from_search(search, param_name="rate")
 
     def test_random(self):
         search = searched(

@@ -6,7 +6,7 @@ from numbers import Real
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
@@ -20,8 +20,9 @@ LOG_FACTOR = 20.0
 MARKERS = ("X", "P", "v", "D", "s", "^", "*", "o")
 LOWEST, NEXT = 0.03, 0.06
 
-# The name by which the marks are found among the lines of an Axes.
+# The names by which the marks, and the border between them and the scores, are found on an Axes.
 MARK = "skbn: diverged"
+BORDER = "skbn: border"
 
 
 @dataclass
@@ -143,16 +144,17 @@ class SensitivityDisplay:
             iteration, which had the most rows. Candidates that were dropped early had fewer rows.
 
         param_name : str, default=None
-            The numeric parameter of the horizontal axis, for example ``"learning_rate_init"`` or
-            ``"mlp__learning_rate_init"``. None: the numeric parameter with the most distinct
-            values, or the first such parameter. A candidate without a number for it, for example
-            ``"auto"`` in a list of grids, is not drawn.
+            The numeric parameter of the horizontal axis, for example ``"learning_rate_init"``. A
+            parameter of a pipeline can have its full name, ``"mlp__learning_rate_init"``, or the
+            last part of the name, if no other parameter has it. None: the numeric parameter with
+            the most distinct values, or the first such parameter. A candidate without a number for
+            it, for example ``"auto"`` in a list of grids, is not drawn.
 
         group_by : str or list of str, default=None
-            The parameters whose values have one line each. None: the other parameter that varies,
-            or ``batch_norm`` if several other parameters vary. An empty list: a single line.
-            Candidates that differ only in further parameters share one point: the mean and the band
-            are taken over the folds of all these candidates.
+            The parameters whose values have one line each, by full names or by last parts. None:
+            the other parameter that varies, or ``batch_norm`` if several other parameters vary. An
+            empty list: a single line. Candidates that differ only in further parameters share one
+            point: the mean and the band are taken over the folds of all these candidates.
 
         metric : str, default=None
             Name of the score, in a search with several scores. None: the metric of `refit`.
@@ -191,7 +193,7 @@ class SensitivityDisplay:
         candidates = search.cv_results_["params"]
         metric = _metric_of(search, metric)
         names = list(dict.fromkeys(name for candidate in candidates for name in candidate))
-        param_name = _numeric_parameter(candidates, names, param_name)
+        param_name = _numeric_parameter(candidates, names, _full_name(param_name, names))
         candidates = [_completed(of, names, search.estimator) for of in candidates]
         groups = _groups(candidates, names, param_name, group_by)
         folds = _fold_scores(search.cv_results_, metric)
@@ -252,7 +254,7 @@ class SensitivityDisplay:
         _make_room(panel, n_before + len(self.curves))
         if spans(np.concatenate([curve.values for curve in self.curves.values()]), LOG_FACTOR):
             panel.set_xscale("log")
-        panel.set_xlabel(self.param_name)
+        panel.set_xlabel(self.param_name.split("__")[-1])
         panel.set_ylabel(self.score_name)
         if panel.get_legend_handles_labels()[1]:
             panel.legend()
@@ -288,6 +290,20 @@ def _make_room(panel, n_places):
         share = LOWEST + NEXT * n_places
         # A later display on these Axes scales the axis again.
         panel.set_ylim(low - max(high - low, 1e-6) * share / (1.0 - share), auto=None)
+        _draw_border(panel, share - 0.5 * NEXT)
+
+
+def _draw_border(panel, height):
+    """Separate the marks from the scores by a line at a share of the height of the Axes."""
+    from matplotlib.lines import Line2D
+
+    for artist in panel.get_children():
+        if artist.get_gid() == BORDER:  # of an earlier display
+            artist.remove()
+    style = {"transform": panel.transAxes, "color": "0.5", "gid": BORDER}
+    # `plot` would scale the axis again.
+    panel.add_artist(Line2D([0.0, 1.0], [height, height], linewidth=0.8, **style))
+    panel.text(0.01, 0.5 * height, "diverged", va="center", fontsize="small", **style)
 
 
 def _metric_of(search, metric):
@@ -306,9 +322,12 @@ def _metric_of(search, metric):
 def _score_name(search, metric):
     name = metric
     if metric == "score":
-        if not isinstance(search.scoring, str):
-            return "Score"
         name = search.scoring
+        if name is None:
+            # The score methods of scikit-learn's classifiers and regressors.
+            name = "accuracy" if is_classifier(search) else "r2" if is_regressor(search) else None
+        if not isinstance(name, str):
+            return "Score"
     words = name.removeprefix("neg_").replace("_", " ")
     return f"Negative {words}" if name.startswith("neg_") else words.capitalize()
 
@@ -338,6 +357,12 @@ def _completed(candidate, names, estimator):
     model = clone(estimator).set_params(**clone(candidate, safe=False))
     parameters = model.get_params()
     return {name: parameters[name] for name in names if name in parameters} | candidate
+
+
+def _full_name(name, names):
+    """The name of a parameter of the search that has `name` as its last part, if there is one."""
+    same = [other for other in names if other.split("__")[-1] == name]
+    return same[0] if name not in names and len(same) == 1 else name
 
 
 def _numeric_parameter(candidates, names, param_name):
@@ -380,7 +405,8 @@ def _groups(candidates, names, param_name, group_by):
                 f"Beside {param_name} the search varies {', '.join(others)}: give one or some of "
                 "them as group_by, or an empty list for one line."
             )
-    group_by = [group_by] if isinstance(group_by, str) else list(dict.fromkeys(group_by))
+    group_by = [group_by] if isinstance(group_by, str) else list(group_by)
+    group_by = list(dict.fromkeys(_full_name(name, names) for name in group_by))
     for name in group_by:
         if name not in names or name == param_name:
             others = [other for other in names if other != param_name]
