@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import same_color
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.datasets import load_diabetes
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -94,6 +95,43 @@ def test_scores_and_rates():
     # One cycle is seen best on a linear axis, although the rate spans more than a decade.
     assert max(clf.learning_rate_curve_) > 10 * min(clf.learning_rate_curve_)
     assert rate.get_yscale() == "linear"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ({}, "minus the loss"),
+        ({"early_stopping": True}, "accuracy"),
+        ({"early_stopping": True, "scoring": "loss"}, "minus the loss"),
+        ({"scoring": "roc_auc"}, "roc_auc"),
+    ],
+)
+def test_the_axis_names_the_score(parameters, name):
+    clf = ours(**parameters)
+    display = TrainingCurveDisplay.from_estimator(clf, quantity="score")
+    assert display.ax_.get_ylabel() == f"Validation score ({name})"
+    is_loss = name == "minus the loss"
+    assert (max(clf.validation_scores_) < 0.0) == is_loss
+
+
+@pytest.mark.parametrize(
+    ("loss", "name"), [("squared_error", "R2"), ("quantile", "minus the pinball loss")]
+)
+def test_the_axis_names_the_score_of_regressors(loss, name):
+    X, y = load_diabetes(return_X_y=True)
+    reg = MLPWithBatchNormRegressor(loss, (4,), early_stopping=True, n_epochs=3)
+    display = TrainingCurveDisplay.from_estimator(reg.fit(X, y), quantity="score")
+    assert display.ax_.get_ylabel() == f"Validation score ({name})"
+
+
+def test_the_axis_names_the_score_of_an_ensemble():
+    X, y = load_diabetes(return_X_y=True)
+    one = MLPWithBatchNormRegressor("squared_error", (4,), n_epochs=20)
+    ensemble = MLPEnsembleWithBatchNormRegressor(one, random_state=0)
+    ensemble.fit(X, y, X_val=X[:50], y_val=y[:50])
+    display = TrainingCurveDisplay.from_estimator(ensemble, quantity="score")
+    assert display.ax_.get_ylabel() == "Validation score (minus the loss)"
+    assert max(ensemble.validation_scores_) < 0.0
 
 
 def test_rates_far_apart():

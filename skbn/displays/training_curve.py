@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
+from sklearn.base import is_classifier, is_regressor
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
@@ -381,10 +382,23 @@ def _array(curve):
 
 def _score_name(network):
     """The name of the validation scores, or None if the parameters do not give a name."""
-    scoring = getattr(network, "scoring", None)
-    if scoring == "loss":
+    # The members of an ensemble have the parameters.
+    (one, *_) = getattr(network, "estimators_", (network,))
+    scoring = getattr(one, "scoring", None)
+    if scoring == "loss" or (scoring is None and _has_checkpoints(network, one)):
         return "minus the loss"
+    if scoring is None and is_classifier(one):
+        return "accuracy"
+    if scoring is None and is_regressor(one):
+        return "R2" if getattr(one, "loss", None) != "quantile" else "minus the pinball loss"
     return scoring if isinstance(scoring, str) else None
+
+
+def _has_checkpoints(network, one):
+    """Whether ``early_stopping="auto"`` looked at some of the epochs, and compared losses."""
+    looks = getattr(network, "validation_epochs_", None)
+    is_auto = getattr(one, "early_stopping", None) == "auto"
+    return is_auto and looks is not None and len(looks) < len(network.loss_curve_)
 
 
 def _label(name, what):
