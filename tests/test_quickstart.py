@@ -12,28 +12,33 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "docs" / "examples"
 SMALL = ["--learning-rates", "0.01", "0.1", "--folds", "2", "--max-iter", "3", "--jobs", "1"]
 NUMBER = r"-?\d+\.\d+(?:e[+-]\d+)?|diverged"
 ROW = re.compile(rf"^(0\.01|0\.1) +({NUMBER}) +(\d+\.\d\d) s +({NUMBER}) +(\d+\.\d\d) s$", re.M)
 
 
 def example(name):
-    """An example as a module, with the directory of the examples on the path, as in a script."""
-    path = ROOT / "docs" / "examples" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
+    """An example as a module."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(path.parent)
-        spec.loader.exec_module(module)
+    spec.loader.exec_module(module)
     return module
+
+
+load_table = example("csv_tables").load_table
 
 
 @pytest.fixture(scope="module")
 def quickstart():
-    return example("quickstart")
+    """The module, with the directory of the examples on the path, as in a script."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(EXAMPLES)
+        yield example("quickstart")
 
 
 @pytest.fixture
@@ -130,16 +135,16 @@ def test_strings_are_classes(quickstart, capsys, tmp_path, write_csv):
         (["1", "x", "y"] * 20, "classification", "object"),
     ],
 )
-def test_task_follows_from_the_target(quickstart, write_csv, target, task, dtype):
+def test_task_follows_from_the_target(write_csv, target, task, dtype):
     path = write_csv({"a": numbers()["a"], "t": target})
-    table = quickstart.load_table(path, "t")
+    table = load_table(path, "t")
     assert (table.task, table.y.dtype) == (task, np.dtype(dtype))
     np.testing.assert_array_equal(table.y, target)
 
 
-def test_task_can_be_told(quickstart, write_csv):
+def test_task_can_be_told(write_csv):
     path = write_csv({"a": numbers()["a"], "t": range(60)})
-    assert quickstart.load_table(path, "t", "regression").task == "regression"
+    assert load_table(path, "t", "regression").task == "regression"
 
 
 # The files that people have
@@ -160,8 +165,8 @@ def test_every_kind_of_column(quickstart, capsys, tmp_path, write_csv):
     assert "  gaps are filled and marked: size (9), town (7)\n" in out
 
 
-def test_features_of_mixed_columns(quickstart, write_csv):
-    table = quickstart.load_table(write_csv(mixed()), "price")
+def test_features_of_mixed_columns(write_csv):
+    table = load_table(write_csv(mixed()), "price")
     assert list(table.X.columns) == ["size", "garden", "floors", "town"]
     found = table.columns.fit_transform(table.X, table.y)
     # Three numbers, the mark of a gap in the first one, three towns and a missing town.
@@ -177,10 +182,10 @@ def test_features_of_mixed_columns(quickstart, write_csv):
         np.testing.assert_array_equal(found[:, column], np.array(source["town"]) == town)
 
 
-def test_nothing_is_learned_from_the_rows_of_other_folds(quickstart, write_csv):
+def test_nothing_is_learned_from_the_rows_of_other_folds(write_csv):
     source = mixed()
     source["town"][-1] = "only in the last row"
-    table = quickstart.load_table(write_csv(source), "price")
+    table = load_table(write_csv(source), "price")
     columns = table.columns.fit(table.X[:40])
     found = columns.transform(table.X[40:])
     size = np.array([float(text) for text in source["size"][:40] if text])
@@ -190,13 +195,13 @@ def test_nothing_is_learned_from_the_rows_of_other_folds(quickstart, write_csv):
 
 @pytest.mark.parametrize("separator", [";", "\t", "|", ","])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
-def test_separators_and_encodings(quickstart, tmp_path, separator, encoding):
+def test_separators_and_encodings(tmp_path, separator, encoding):
     rows = [["größe, m², netto €" if separator == ";" else "größe €", "Ort", "preis"]]
     rows += [[f"{0.5 + i}", ["Köln", "Łódź" if "utf" in encoding else "Paris"][i % 2], f"{i}.25"]
              for i in np.random.RandomState(0).permutation(30)]  # fmt: skip
     path = tmp_path / "table.csv"
     path.write_bytes("\n".join(map(separator.join, rows)).encode(encoding))
-    table = quickstart.load_table(str(path), "preis")
+    table = load_table(str(path), "preis")
     assert list(table.X.columns) == rows[0][:2]
     assert table.task == "regression"
     np.testing.assert_array_equal(table.y, [float(row[2]) for row in rows[1:]])
@@ -207,33 +212,33 @@ def test_separators_and_encodings(quickstart, tmp_path, separator, encoding):
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])
-def test_decimal_commas(quickstart, tmp_path, separator):
+def test_decimal_commas(tmp_path, separator):
     rng = np.random.RandomState(0)
     values = rng.normal(size=(40, 2)).round(3)
     lines = [separator.join(f"{x:.3f}".replace(".", ",") for x in row) for row in values]
     path = tmp_path / "table.csv"
     path.write_text("\n".join([f"a{separator}t", *lines]))
-    table = quickstart.load_table(str(path), "t")
+    table = load_table(str(path), "t")
     np.testing.assert_allclose(np.c_[table.X["a"], table.y], values)
     assert "decimal comma" in table.notes[0]
 
 
-def test_compressed_file_with_trailing_separators_and_blanks(quickstart, tmp_path):
+def test_compressed_file_with_trailing_separators_and_blanks(tmp_path):
     path = tmp_path / "table.csv.gz"
     rows = [f"{i * i % 17}, low ,{i % 5}.5," for i in range(30)] + ["3, high ,?,"]
     path.write_bytes(gzip.compress(("a, level , t,\n" + "\n".join(rows)).encode()))
-    table = quickstart.load_table(str(path), "t")
+    table = load_table(str(path), "t")
     assert list(table.X.columns) == ["a", "level"]
     assert set(table.X["level"]) == {"low"}
     assert "left out: 'Unnamed: 3' (no values)" in table.notes
     assert table.notes[-1] == "1 row(s) without a value of 't' are left out"
 
 
-def test_words_among_numbers_and_infinite_numbers_are_gaps(quickstart, write_csv):
+def test_words_among_numbers_and_infinite_numbers_are_gaps(write_csv):
     table = numbers()
     table["a"] = ["inf", "-1e300", *table["a"][2:]]
     table["b"] = ["unknown", *table["b"][1:]]
-    found = quickstart.load_table(write_csv(table), "price")
+    found = load_table(write_csv(table), "price")
     assert found.X.isna().sum().tolist() == [2, 1]
     assert (
         "counted as gaps among numbers: a (infinite, or above 1e+30), b ('unknown')" in found.notes
@@ -241,41 +246,39 @@ def test_words_among_numbers_and_infinite_numbers_are_gaps(quickstart, write_csv
     assert np.isfinite(found.columns.fit_transform(found.X)).all()
 
 
-def test_numbers_beyond_64_bits(quickstart, write_csv):
+def test_numbers_beyond_64_bits(write_csv):
     big = 10**25
-    table = quickstart.load_table(
-        write_csv(numbers() | {"a": [i * i % 59 * big for i in range(60)]}), "price"
-    )
+    table = load_table(write_csv(numbers() | {"a": [i * i % 59 * big for i in range(60)]}), "price")
     np.testing.assert_allclose(table.X["a"], [i * i % 59 * 1e25 for i in range(60)])
 
 
-def test_more_categories_than_columns_share_one(quickstart, write_csv):
+def test_more_categories_than_columns_share_one(write_csv):
     rng = np.random.RandomState(0)
     towns = [f"town {i}" for i in np.r_[np.repeat(np.arange(60), 6), rng.randint(60, 90, 60)]]
     path = write_csv({"town": towns, "a": rng.normal(size=420), "t": [0, 1] * 210})
-    table = quickstart.load_table(path, "t")
+    table = load_table(path, "t")
     assert table.columns.fit_transform(table.X).shape == (420, 1 + 50)
 
 
-def test_rare_categories_share_a_column(quickstart, write_csv):
+def test_rare_categories_share_a_column(write_csv):
     towns = ["Aix"] * 30 + ["Bonn"] * 22 + ["Cork"] * 4 + ["Dole"] * 4
-    table = quickstart.load_table(write_csv(numbers() | {"a": towns}), "price")
+    table = load_table(write_csv(numbers() | {"a": towns}), "price")
     found = table.columns.fit_transform(table.X)
     np.testing.assert_array_equal(found[:, 1:].sum(axis=0), [30, 22, 8])
 
 
-def test_whole_numbers_named_as_identifiers_are_categories_when_few(quickstart, write_csv):
+def test_whole_numbers_named_as_identifiers_are_categories_when_few(write_csv):
     table = numbers() | {
         "shop_id": [3, 5, 8] * 20,
         "paid": np.arange(60) * 2 % 59,
         "has_key": [True, False] * 30,
     }
-    found = quickstart.load_table(write_csv(table), "price")
+    found = load_table(write_csv(table), "price")
     assert set(found.X["shop_id"]) == {"3", "5", "8"}
     assert found.X.dtypes[["paid", "has_key"]].eq(float).all()
 
 
-def test_limits_between_kinds_of_columns(quickstart, write_csv):
+def test_limits_between_kinds_of_columns(write_csv):
     words = [f"w{i}" for i in range(60)]
     days = [f"2021-03-{1 + i % 28:02d}" for i in range(60)]
     table = numbers() | {
@@ -285,7 +288,7 @@ def test_limits_between_kinds_of_columns(quickstart, write_csv):
         "four": [f"a word and number{i}" for i in range(60)],
         "three": [f"some words {i}" for i in range(25)] * 2 + ["some words 0"] * 10,
     }
-    found = quickstart.load_table(write_csv(table), "price")
+    found = load_table(write_csv(table), "price")
     assert list(found.X.columns) == ["a", "b", "repeated", "some_days", "three"]
     assert "'some_numbers' (identifiers)" in found.notes[1]
     assert "'four' (free text)" in found.notes[1]
@@ -295,15 +298,15 @@ def test_limits_between_kinds_of_columns(quickstart, write_csv):
 def test_a_hundred_whole_numbers_may_be_classes(quickstart, capsys, write_csv, n):
     path = write_csv({"a": range(3, 3 + 2 * n), "t": [*range(n)] * 2, "b": [0.5] * n + [1.5] * n})
     if n == 100:
-        assert quickstart.load_table(path, "t").task == "classification"
+        assert load_table(path, "t").task == "classification"
     else:
         refused(quickstart, capsys, [path, "--target", "t"], "has 101 different whole numbers")
 
 
-def test_commas_in_a_header_do_not_separate(quickstart, tmp_path):
+def test_commas_in_a_header_do_not_separate(tmp_path):
     path = tmp_path / "commas.csv"
     path.write_text("size, width, height;t\n" + "".join(f"{i * i};{i % 2}\n" for i in range(30)))
-    table = quickstart.load_table(str(path), "t")
+    table = load_table(str(path), "t")
     assert list(table.X.columns) == ["size, width, height"]
 
 
@@ -315,7 +318,7 @@ def test_zeros_are_not_text(quickstart, capsys, tmp_path):
 
 def test_dropped_columns(quickstart, capsys, write_csv):
     path = write_csv(numbers() | {"c": ["x", "y"] * 30})
-    assert list(quickstart.load_table(path, "price", drop=["a", "c"]).X.columns) == ["b"]
+    assert list(load_table(path, "price", drop=["a", "c"]).X.columns) == ["b"]
     refused(quickstart, capsys, [path, "--target", "price", "--drop", "price"], "names the target")
     argv = [path, "--target", "PRISE", "--drop", "a", "q", "z"]
     refused(quickstart, capsys, argv, "no column 'PRISE', 'q', 'z'; did you mean 'price'?")
@@ -328,13 +331,13 @@ def test_a_sample_of_the_rows(quickstart, capsys, tmp_path, write_csv):
     out, _ = run(quickstart, capsys, tmp_path, *argv)
     assert "50 rows, 2 features" in out
     assert "  a random sample of 50 of 90 rows\n" in out
-    found = quickstart.load_table(path, "price", rows=50)
+    found = load_table(path, "price", rows=50)
     rows = [np.abs(table["price"] - value).argmin() for value in found.y]
     np.testing.assert_allclose(found.y, table["price"][rows])
     assert len(set(rows)) == 50
     assert max(rows) > 60
     np.testing.assert_allclose(found.X["a"], table["a"][rows])
-    assert len(quickstart.load_table(path, "price", rows=91).y) == 90
+    assert len(load_table(path, "price", rows=91).y) == 90
 
 
 def test_many_rows_bring_a_hint(quickstart, capsys, tmp_path, write_csv, monkeypatch):
@@ -353,9 +356,9 @@ def test_rare_classes_and_gaps_in_the_target(quickstart, capsys, tmp_path, write
     assert "  left out: 2 row(s) of the classes rare, rarer, which have fewer rows" in out
 
 
-def test_truth_values_with_gaps_are_two_classes(quickstart, write_csv):
+def test_truth_values_with_gaps_are_two_classes(write_csv):
     kinds = [True, False] * 29 + ["", ""]
-    table = quickstart.load_table(write_csv(numbers() | {"price": kinds}), "price")
+    table = load_table(write_csv(numbers() | {"price": kinds}), "price")
     assert set(table.y) == {"True", "False"}
     assert len(table.y) == 58
 
@@ -380,89 +383,205 @@ def test_the_code_for_the_digits_runs(quickstart, capsys, tmp_path):
     assert len(names["model"].classes_) == 10
 
 
-def written(tmp_path, kind):
-    """A file of one kind, and its target."""
-    table = pd.DataFrame(mixed(80)).rename(columns={"code": "code of it"})
-    table["ready"] = [True, False] * 40
-    options = {"index": False}
-    if kind == "words among numbers":
-        table["measured"] = [*range(100, 177), "none", 1e35, np.nan]
-    elif kind == "blanks around names":
-        table.columns = [f" {name} " for name in table.columns]
-    elif kind == "semicolons, decimal commas":
-        options |= {"sep": ";", "decimal": ","}
-    elif kind == "UTF-16, tabs":
-        options |= {"sep": "\t", "encoding": "utf-16"}
-    elif kind == "row numbers":
-        options = {}
-    table.to_csv(tmp_path / "table.csv", **options)
-    return str(tmp_path / "table.csv")
+def to_csv(**options):
+    return lambda frame, path: frame.to_csv(path, **{"index": False} | options)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "plain",
-        "words among numbers",
-        "blanks around names",
-        "semicolons, decimal commas",
-        "UTF-16, tabs",
-        "row numbers",
-    ],
-)
-def test_the_code_that_is_printed_reads_the_same_table(
-    quickstart, capsys, tmp_path, monkeypatch, kind
-):
-    path = written(tmp_path, kind)
-    argv = [path, "--target", "price", "--drop", "code of it"]
+def with_columns(**columns):
+    return lambda frame, path: frame.assign(**columns).to_csv(path, index=False)
+
+
+def with_blanks_around_names(frame, path):
+    frame.columns = [f" {name} " for name in frame.columns]
+    frame.to_csv(path, index=False)
+
+
+FILES = {
+    "plain": to_csv(),
+    "blanks around names": with_blanks_around_names,
+    "semicolons, decimal commas": to_csv(sep=";", decimal=","),
+    "tabs, decimal commas, UTF-16": to_csv(sep="\t", decimal=",", encoding="utf-16"),
+    "bars, Windows": to_csv(sep="|", encoding="cp1252"),
+    "row numbers": to_csv(index=True),
+    "words among numbers": with_columns(measured=[*range(100, 177), "none", 1e35, np.nan]),
+    "numbers beyond 64 bits": with_columns(a=[i * i % 79 * 10**25 for i in range(80)]),
+    "infinite numbers": with_columns(a=[np.inf, -np.inf, *range(3, 159, 2)]),
+    "truth values with gaps": with_columns(a=[True, False, None, False] * 20),
+    "blanks around categories": with_columns(town=["Aix", "Aix ", "Bonn", " Bonn", "  "] * 16),
+    "numbers that name": with_columns(shop_id=[3, 5, 10, None] * 20),
+    "gaps in the target": with_columns(price=[0.5, 1.5, 2.5, None] * 20),
+    "infinite target": with_columns(price=[0.5, 1.5, 2.5, np.inf] * 20),
+    "classes": with_columns(price=["low", "high"] * 40),
+    "classes with blanks and gaps": with_columns(price=["low", "low ", "high", None] * 20),
+    "rare classes": with_columns(price=["low", "high"] * 38 + ["rare", "rarer", "two", "two"]),
+    "whole numbers with gaps": with_columns(price=[0, 1, 2, None] * 20),
+    "truth values with gaps in the target": with_columns(price=[True, False, None, False] * 20),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_the_printed_code_reads_the_same_table(quickstart, capsys, tmp_path, monkeypatch, kind):
+    frame = pd.DataFrame(mixed(80)).rename(columns={"code": "größe 'x'"})
+    path = tmp_path / "table.csv"
+    FILES[kind](frame, path)
+    argv = [str(path), "--target", "price", "--drop", "größe 'x'"]
+    compared = []
+    compare = quickstart.compare_defaults
+    monkeypatch.setattr(
+        quickstart, "compare_defaults", lambda *given: compared.append(given) or compare(*given)
+    )
     out, _ = run(quickstart, capsys, tmp_path, *argv)
+    ((table, _, _),) = compared
     code = printed_code(out)
-    assert "csv_tables" not in code
-    assert code.count("\n") < 28
+    assert len(code.strip().splitlines()) <= 28
+    assert max(len(line) for line in code.splitlines() if str(tmp_path) not in line) < 100
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
-    names = {}
-    exec(code, names)
-    table = quickstart.load_table(path, "price", drop=["code of it"])
-    chosen = names["numbers"] + names["categories"]
-    np.testing.assert_array_equal(
-        names["columns"].fit_transform(names["table"][chosen]), table.columns.fit_transform(table.X)
+    script = code + (
+        "\nimport numpy as np\n"
+        "model.predict(table.drop(columns='price'))\n"
+        "np.savez('found', X=columns.fit_transform(table), y=table['price'])\n"
     )
-    np.testing.assert_array_equal(names["table"]["price"], table.y)
-    assert names["model"].predict(names["table"][chosen]).shape == table.y.shape
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=300
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    with np.load("found.npz", allow_pickle=True) as file:
+        found = dict(file)
+    np.testing.assert_array_equal(found["y"], table.y)
+    # Categories that are numbers have another order than the same numbers as strings.
+    expected = table.columns.fit_transform(table.X)
+    if kind == "numbers that name":
+        found["X"], expected = (sorted(X.T.tolist()) for X in (found["X"], expected))
+    np.testing.assert_array_equal(found["X"], expected)
+
+
+def test_the_printed_code_of_one_kind_of_columns(quickstart, capsys, tmp_path, write_csv):
+    towns = {"town": ["Aix", "Bonn"] * 30, "price": numbers()["price"]}
+    truths = {"garden": [True, False] * 30, "price": numbers()["price"]}
+    for columns, absent in [(towns, "numbers"), (truths, "categories")]:
+        path = write_csv(columns)
+        out, _ = run(quickstart, capsys, tmp_path, path, "--target", "price")
+        code = printed_code(out)
+        assert absent not in code
+        names = {}
+        exec(code, names)
+        assert names["model"].predict(names["table"]).shape == (60,)
 
 
 NETWORK = "MLPWithBatchNormClassifier()"
+ENSEMBLE = "MLPEnsembleWithBatchNormClassifier()"
+GUIDE = "'Choosing an estimator' and 'Choosing parameters'"
+LOW, MIDDLE, HIGH = [0.70, 0.72, 0.71], [0.80, 0.81, 0.79], [0.90, 0.92, 0.91]
+UNSURE = [0.90, 0.78, 0.76]  # ahead of MIDDLE by 0.013, less than the standard error of 0.043
+
+
+class Search:
+    """What the verdict takes of a search: two models and their scores on three folds."""
+
+    def __init__(self, quickstart, scores):
+        mlp = quickstart.MLPWithBatchNormClassifier(solver="sgd", n_epochs=3)
+        self.estimator = quickstart.Pipeline([("mlp", mlp)])
+        self.cv_results_ = {f"split{k}_test_score": np.array([0.1, scores[k]]) for k in range(3)}
+        self.cv_results_["mean_test_score"] = np.array([0.1, np.mean(scores)])
+        self.cv_results_["params"] = [{"mlp__learning_rate_init": rate} for rate in (0.1, 0.3)]
+
+
+def verdict(quickstart, capsys, logistic, network, ensemble=None, search=LOW):
+    scores = {"the most frequent class": [0.5] * 3, "logistic regression": logistic}
+    scores |= {NETWORK: network} | ({} if ensemble is None else {ENSEMBLE: ensemble})
+    scores = {name: np.array(values) for name, values in scores.items()}
+    quickstart.print_verdict(scores, Search(quickstart, search))
+    return " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(
-    ("simple", "network", "is_best"),
+    ("scores", "best", "relation"),
     [
-        ([0.80, 0.81, 0.79], [0.90, 0.92, 0.91], True),
-        ([0.80, 0.81, 0.79], [0.70, 0.72, 0.71], False),
-        # Larger on average, but not beyond the standard error of the differences.
-        ([0.80, 0.81, 0.79], [0.90, 0.78, 0.76], False),
-        ([0.80, 0.80, 0.80], [0.80, 0.80, 0.80], False),
+        ((MIDDLE, HIGH), NETWORK, None),
+        ((MIDDLE, HIGH, [0.95] * 3), ENSEMBLE, None),
+        ((MIDDLE, LOW), "logistic regression", "better than"),
+        ((MIDDLE, LOW, HIGH), ENSEMBLE, "better than"),
+        ((MIDDLE, LOW, LOW), "logistic regression", "better than"),
+        ((MIDDLE, UNSURE), NETWORK, "as good as"),
+        ((MIDDLE, MIDDLE), "logistic regression", "as good as"),
+        ((MIDDLE, [np.nan] * 3), "logistic regression", "as good as"),
     ],
 )
-def test_the_verdict_follows_from_the_scores(quickstart, capsys, simple, network, is_best):
-    scores = {"the most frequent class": [0.5] * 3, "logistic regression": simple, NETWORK: network}
-    quickstart.print_verdict({name: np.array(values) for name, values in scores.items()})
-    out = capsys.readouterr().out
-    assert (f"{NETWORK} is the best" in out) == is_best
-    assert ("logistic regression is as good as" in out) != is_best
-    assert ("MLPEnsembleWithBatchNormClassifier()" in out) != is_best
-    assert ("MLPWithBatchNormClassifier(n_epochs=5)" in out) != is_best
+def test_the_verdict_follows_from_the_scores(quickstart, capsys, scores, best, relation):
+    out = verdict(quickstart, capsys, *scores)
+    assert out.startswith(f"The best of these models is {best}.")
+    if relation is None:
+        assert out == f"The best of these models is {best}."
+        return
+    assert f"Logistic regression is {relation} {NETWORK}" in out
+    tries = out.split("What to try:")[1]
+    assert "logistic regression the simple model" in tries
+    # The ensemble, unless the table shows that it is no better than the simple model.
+    assert (ENSEMBLE in tries) == (len(scores) == 2 or scores[2] is HIGH)
+    assert "MLPWithBatchNormClassifier(n_epochs=5) or 10" in tries
+    assert "MLPWithBatchNormClassifier(dropout=0.3)" in tries
+    assert GUIDE in tries
 
 
-def test_without_the_reader_of_csv_files_one_line_says_so(tmp_path):
-    copy = tmp_path / "quickstart.py"
-    copy.write_bytes((ROOT / "docs" / "examples" / "quickstart.py").read_bytes())
-    done = subprocess.run(
-        [sys.executable, str(copy)], cwd=tmp_path, capture_output=True, text=True, timeout=300
+def test_the_verdict_has_the_difference_and_its_standard_error(quickstart, capsys):
+    out = verdict(quickstart, capsys, MIDDLE, [0.70, 0.72, 0.74])
+    differences = np.array([0.10, 0.09, 0.05])
+    error = np.std(differences, ddof=1) / np.sqrt(3)
+    assert f"(difference 0.0800, standard error {error:.4f})" in out
+
+
+@pytest.mark.parametrize(("search", "is_shown"), [(HIGH, True), (MIDDLE, False), (UNSURE, False)])
+def test_a_better_row_of_the_search_is_shown(quickstart, capsys, search, is_shown):
+    out = verdict(quickstart, capsys, LOW, MIDDLE, search=search)
+    assert ("The first table has a higher score, 0.9100, the best of 2" in out) == is_shown
+    if is_shown:
+        code = out.split("Its model: ")[1]
+        names = dict(vars(quickstart))
+        mlp = eval(code, names)[-1]
+        assert (mlp.solver, mlp.n_epochs, mlp.learning_rate_init) == ("sgd", 3, 0.3)
+
+
+def test_the_ensemble_of_many_rows_is_not_compared(quickstart, capsys, tmp_path, monkeypatch):
+    row = re.compile(rf"^MLPEnsembleWithBatchNormRegressor\(\) +{NUMBER} +\d", re.M)
+    path = tmp_path / "table.csv"
+    pd.DataFrame(numbers()).to_csv(path, index=False)
+    for limit, is_compared in [(60, True), (59, False)]:
+        monkeypatch.setattr(quickstart, "ENSEMBLE_ROWS", limit)
+        out, _ = run(quickstart, capsys, tmp_path, str(path), "--target", "price")
+        assert bool(row.search(out)) == is_compared
+        assert "The best of these models is ridge regression" in out  # the target is linear
+
+
+def test_the_axis_names_the_learning_rate(quickstart, capsys, tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(
+        quickstart, "Figure", lambda **kw: figures.append(Figure(**kw)) or figures[-1]
     )
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "quickstart.py needs csv_tables.py in the same directory\n"
+    run(quickstart, capsys, tmp_path)
+    assert figures[-1].axes[0].get_xlabel() == "learning rate (SGD)"
+
+
+def test_only_a_csv_file_needs_the_reader(tmp_path, write_csv):
+    copy = tmp_path / "alone" / "quickstart.py"
+    copy.parent.mkdir()
+    copy.write_bytes((EXAMPLES / "quickstart.py").read_bytes())
+
+    def runs(*argv):
+        command = [sys.executable, str(copy), *argv, *SMALL]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        return done.returncode, done.stderr
+
+    assert runs() == (0, "")
+    code, error = runs(write_csv(numbers()), "--target", "price")
+    assert code == 2
+    assert error.startswith("quickstart.py: error: a CSV file needs csv_tables.py in the same")
+    assert error.count("\n") == 1
+
+
+def test_the_page_has_a_link_to_the_reader(quickstart):
+    (target,) = re.findall(r":download:`csv_tables.py <(.*?)>`", quickstart.__doc__)
+    assert (ROOT / "docs" / target.lstrip("/")).is_file()
 
 
 def test_runs_as_a_script_from_another_directory(tmp_path, write_csv):
@@ -621,9 +740,9 @@ def test_task_that_does_not_fit(quickstart, capsys, write_csv, target, task, mes
 def test_whole_numbers_of_hundreds_of_values_need_a_task(quickstart, capsys, write_csv):
     path = write_csv({"a": numbers(120)["a"], "t": range(120)})
     refused(quickstart, capsys, [path, "--target", "t"], "120 different whole numbers; say --task")
-    table = quickstart.load_table(path, "t", "regression")
+    table = load_table(path, "t", "regression")
     np.testing.assert_array_equal(table.y, np.arange(120.0))
-    assert quickstart.load_table(path, "t", "classification").task == "classification"
+    assert load_table(path, "t", "classification").task == "classification"
 
 
 def outcome(name, monkeypatch):

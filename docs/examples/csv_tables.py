@@ -29,6 +29,10 @@ SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 GAPS = ["?", "-", "."]  # beside the words that pandas takes for gaps: NA, NaN, null, ...
 FEW = 20  # a column of more different values may be an identifier or a badly written number
 HUGE = 1e30  # the network computes in float32
+NUMBER_STEPS = [
+    "table[numbers] = table[numbers].apply(pd.to_numeric, errors='coerce').astype(float)",
+    f"table[numbers] = table[numbers].where(table[numbers].abs() <= {HUGE!r})",
+]
 MANY_CLASSES = 100  # more whole numbers than these are hardly classes
 MAX_CATEGORIES = 50  # columns of 0 and 1 per category column; the rarest categories share one
 
@@ -59,9 +63,9 @@ class Table:
     task: str  # "classification" or "regression"
     columns: ColumnTransformer  # makes an array of numbers of X; not fitted
     notes: list  # lines for the reader
-    options: dict | None = None  # of pandas.read_csv, for this file
-    strips_names: bool = False  # whether names of columns have blanks around them
-    has_words: bool = False  # whether numeric columns hold words, or numbers beyond float32
+    options: dict  # of pandas.read_csv, for this file
+    steps: list  # lines of code that clean the names, the texts and the target of ``table``
+    number_steps: list  # lines of code that clean the columns ``numbers`` of ``table``
 
 
 def load_table(path, target, task=None, drop=(), rows=None):
@@ -91,7 +95,9 @@ def load_table(path, target, task=None, drop=(), rows=None):
         If the file cannot be read, or does not hold what is asked for.
     """
     frame, how, options = read_csv(path)
-    strips_names = options.pop("strips_names")
+    steps = []
+    if options.pop("strips_names"):
+        steps.append("table.columns = table.columns.str.strip()")
     check_names(path, frame, [target, *drop])
     if target in drop:
         raise BadInput(f"--drop names the target {target!r}")
@@ -101,8 +107,11 @@ def load_table(path, target, task=None, drop=(), rows=None):
     frame = frame.drop(columns=list(drop))
     if frame.shape[1] == 0:
         raise BadInput(f"{path} has no column beside the target {target!r}")
-    X, columns, notes, has_words = sort_columns(frame, path)
+    X, columns, notes, padded, number_steps = sort_columns(frame, path)
+    for name in padded:
+        steps.append(f"table[{name!r}] = table[{name!r}].str.strip().replace('', None)")
     has_target = known_targets(y)
+    steps += target_steps(y, has_target)
     y, task = read_target(y[has_target], task)
     if how:
         notes.insert(0, f"read with {how}")
@@ -114,7 +123,7 @@ def load_table(path, target, task=None, drop=(), rows=None):
         chosen = np.sort(np.random.default_rng(0).permutation(len(y))[:rows])
         X, y = X.iloc[chosen], y[chosen]
     X = X.reset_index(drop=True)
-    return Table(X, y, task, columns, notes, options, strips_names, has_words)
+    return Table(X, y, task, columns, notes, options, steps, number_steps)
 
 
 def check_names(path, frame, names):
@@ -183,8 +192,12 @@ def read_csv(path):
     how = [] if separator == "," else [f"separator {SEPARATORS[separator]}"]
     how += ["decimal comma"] if decimal_comma else []
     how += [] if encoding == "utf-8-sig" else [f"encoding {encoding}"]
-    del options["low_memory"]
-    return frame, ", ".join(how), options | {"encoding": encoding, "strips_names": strips_names}
+    del options["index_col"]  # matters for rows that are longer than the header, refused above
+    if separator == ",":
+        del options["sep"]
+    if encoding != "utf-8-sig":  # pandas reads UTF-8 by default, with or without a mark
+        options["encoding"] = encoding
+    return frame, ", ".join(how), options | {"strips_names": strips_names}
 
 
 def find_encoding(head, path):
@@ -217,8 +230,13 @@ def find_separator(text):
 
 
 def sort_columns(frame, path):
-    """Numbers and categories of a table, the ColumnTransformer for them, and notes."""
-    numbers, categories, left_out, gaps, odd = {}, {}, {}, [], []
+    """Numbers and categories of a table, the ColumnTransformer for them, and notes.
+
+    Beside these, the names of categories with blanks around them, and lines of code for numbers
+    that pandas.read_csv does not read as such.
+    """
+    numbers, categories, left_out, gaps, odd, padded = {}, {}, {}, [], [], []
+    number_steps = []
     for name, values in frame.items():
         column, words = tidied(values)
         reason = reason_to_leave_out(name, column)
@@ -233,8 +251,12 @@ def sort_columns(frame, path):
             # Objects, since the missing value of strings differs among versions of pandas.
             texts = column.map(str, na_action="ignore").astype(object)
             categories[name] = texts.where(column.notna(), np.nan)
+            if is_padded(values):
+                padded.append(name)
         else:
             numbers[name] = column.astype(float)
+            if words or is_text(values) or values.dtype == bool:
+                number_steps = NUMBER_STEPS
     parts = [f"{shortened(map(repr, names), 6)} ({reason})" for reason, names in left_out.items()]
     if not numbers and not categories:
         raise BadInput(f"{path} has no column that can be used: {'; '.join(parts)}")
@@ -262,7 +284,7 @@ def sort_columns(frame, path):
             list(categories),
         ),
     )
-    return type(frame)(numbers | categories), columns, notes, bool(odd)
+    return type(frame)(numbers | categories), columns, notes, padded, number_steps
 
 
 def tidied(column):
@@ -310,6 +332,11 @@ def is_text(column):
     return not pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
+def is_padded(column):
+    """Whether texts have blanks around them."""
+    return is_text(column) and any(text != text.strip() for text in map(str, column.dropna()))
+
+
 def is_identifier(name, column):
     """Whether whole numbers are names rather than quantities."""
     if is_text(column) or column.dtype == bool or not IDENTIFIER.fullmatch(str(name)):
@@ -343,6 +370,19 @@ def known_targets(y):
     import pandas as pd
 
     return y.notna() & ~np.isinf(y) if pd.api.types.is_float_dtype(y) else y.notna()
+
+
+def target_steps(y, known):
+    """Lines of code that leave the rows of ``table`` whose target is known, as it is read."""
+    target, values = f"table[{y.name!r}]", y[known]
+    if y.isna().any():
+        yield f"table = table[{target}.notna()]"
+    if (y.notna() & ~known).any():
+        yield f"table = table[{target}.abs() < float('inf')]"
+    if is_text(values) and not all(isinstance(value, str) for value in values):
+        yield f"{target} = {target}.astype(str)"
+    if is_padded(values):
+        yield f"{target} = {target}.str.strip()"
 
 
 def read_target(y, task=None):

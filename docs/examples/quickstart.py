@@ -11,21 +11,26 @@ or on a CSV file with a header::
 
 The script cross-validates one network with and without batch normalization, at learning rates
 that span several decades. A table on the terminal and a figure show the scores. Then it
-cross-validates the estimator with its default parameters beside two simple models, says which
-model is best, and prints the code that fits the estimator.
+cross-validates the estimator with its default parameters beside two simple models. Up to 10,000
+rows the comparison has the default ensemble too. The script says which model is best, and prints
+the code that fits the estimator.
 
-A target of fractions, or of more than 20 different floats, makes it a regression. Any other
-target holds classes, which may be strings. :download:`csv_tables.py </examples/csv_tables.py>`, in
-the same directory, reads the file: it fills gaps, encodes categories, and names the columns that
-it leaves out.
+A CSV file needs a second script in the same directory,
+:download:`csv_tables.py </examples/csv_tables.py>`. This script reads the file, fills gaps, encodes
+categories, and names the columns that it leaves out. A target of fractions, or of more than 20
+different floats, makes it a regression. Any other target holds classes, which may be strings.
 """
 
 import argparse
+import pprint
+import textwrap
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from matplotlib.figure import Figure
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
@@ -36,21 +41,23 @@ from sklearn.preprocessing import StandardScaler
 
 from skbn import (
     BatchNormTransformer,
+    MLPEnsembleWithBatchNormClassifier,
+    MLPEnsembleWithBatchNormRegressor,
     MLPWithBatchNormClassifier,
     MLPWithBatchNormRegressor,
     SensitivityDisplay,
 )
-
-try:
-    from csv_tables import HUGE, BadInput, Table, last_line, load_table, shortened
-except ModuleNotFoundError as error:
-    raise SystemExit("quickstart.py needs csv_tables.py in the same directory") from error
 
 LEARNING_RATES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0]
 BATCH_NORM = {None: "without batch norm", "before": "with batch norm"}
 SCORE = {"classification": "accuracy", "regression": "R2"}
 UNIT = {"accuracy": "fraction of the rows", "R2": "fraction of the variance"}
 MANY_ROWS = 50_000
+ENSEMBLE_ROWS = 10_000  # an ensemble of more rows takes a while
+
+
+class BadInput(Exception):
+    """What is wrong with the input, in one line."""
 
 
 def main(argv=None):
@@ -69,7 +76,8 @@ def main(argv=None):
         search = search_learning_rates(table, folds, arguments)
         print_search(search, SCORE[table.task])
         draw_figure(search, SCORE[table.task], name, figure)
-        compare_defaults(table, folds, arguments.jobs)
+        scores = compare_defaults(table, folds, arguments.jobs)
+        print_verdict(scores, search)
     except BadInput as error:
         parser.exit(2, f"{parser.prog}: error: {error}\n")
     print_code(table, arguments)
@@ -111,10 +119,22 @@ def read_table(arguments):
     """The digits or the CSV file, without classes that are too rare for the folds."""
     if arguments.csv is None:
         X, y = load_digits(return_X_y=True)
-        return Table(X, y, "classification", "passthrough", [])
-    table = load_table(
-        arguments.csv, arguments.target, arguments.task, arguments.drop, arguments.rows
-    )
+        return SimpleNamespace(
+            X=X, y=y, task="classification", columns="passthrough", notes=[], steps=[]
+        )
+    try:
+        import csv_tables
+    except ModuleNotFoundError as error:
+        raise BadInput(
+            "a CSV file needs csv_tables.py in the same directory as quickstart.py;"
+            " the page of the quickstart has a link to it"
+        ) from error
+    try:
+        table = csv_tables.load_table(
+            arguments.csv, arguments.target, arguments.task, arguments.drop, arguments.rows
+        )
+    except csv_tables.BadInput as error:
+        raise BadInput(str(error)) from error
     values, counts = np.unique(table.y, return_counts=True)
     if len(values) < 2:
         raise BadInput(f"the target has one value only, {values[0]!s}")
@@ -122,11 +142,18 @@ def read_table(arguments):
         raise BadInput(f"{len(table.y)} rows are too few for {arguments.folds} folds of 2 rows")
     if table.task == "classification" and counts.min() < arguments.folds:
         leave_out_rare_classes(table, values, counts, arguments.folds)
+        name = arguments.target
+        table.steps.append(
+            f"table = table[table.groupby({name!r})[{name!r}].transform('size')"
+            f" >= {arguments.folds}]"
+        )
     return table
 
 
 def leave_out_rare_classes(table, values, counts, folds):
     """Keep the classes that have a row for every fold."""
+    from csv_tables import shortened
+
     common = counts >= folds
     is_number = table.y.dtype.kind in "iuf"
     if common.sum() < 2 or counts[common].sum() < 0.5 * len(table.y):
@@ -210,6 +237,10 @@ def search_learning_rates(table, folds, arguments):
     return search
 
 
+def last_line(error):
+    return (str(error).strip() or type(error).__name__).splitlines()[-1]
+
+
 def show_progress(search):
     """Add a progress bar, which needs scikit-learn 1.9 or later and rich."""
     try:
@@ -285,7 +316,7 @@ def draw_figure(search, score, name, file):
 
 
 def compare_defaults(table, folds, jobs):
-    """Cross-validate the default estimator beside two simple models."""
+    """Cross-validate the default estimator beside two simple models; the scores by fold."""
     if table.task == "classification":
         models = {
             "the most frequent class": DummyClassifier(),
@@ -293,14 +324,22 @@ def compare_defaults(table, folds, jobs):
                 StandardScaler(), LogisticRegression(max_iter=1000)
             ),
             "MLPWithBatchNormClassifier()": MLPWithBatchNormClassifier(random_state=0),
+            "MLPEnsembleWithBatchNormClassifier()": MLPEnsembleWithBatchNormClassifier(
+                random_state=0
+            ),
         }
     else:
         models = {
             "the mean": DummyRegressor(),
             "ridge regression": make_pipeline(StandardScaler(), Ridge()),
             "MLPWithBatchNormRegressor()": MLPWithBatchNormRegressor(random_state=0),
+            "MLPEnsembleWithBatchNormRegressor()": MLPEnsembleWithBatchNormRegressor(
+                random_state=0
+            ),
         }
-    print(f"\n{'model':32}{SCORE[table.task]:>14}{'fit time':>12}")
+    if len(table.y) > ENSEMBLE_ROWS:
+        models.popitem()
+    print(f"\n{'model':36}{SCORE[table.task]:>14}{'fit time':>12}")
     scores = {}
     for title, model in models.items():
         with warnings.catch_warnings():
@@ -318,36 +357,75 @@ def compare_defaults(table, folds, jobs):
                 raise BadInput(f"{title} cannot be fitted: {last_line(error)}") from error
         scores[title] = result["test_score"]
         score = format_score(result["test_score"].mean())
-        print(f"{title:32}{score:>14}{result['fit_time'].mean():>10.2f} s")
-    print_verdict(scores)
+        print(f"{title:36}{score:>14}{result['fit_time'].mean():>10.2f} s")
+    return scores
 
 
-def print_verdict(scores):
-    """Say which model is best, and what to try where a simple model is as good.
+# The verdict --------------------------------------------------------------------------------
 
-    All models were scored on the same folds. So the network is better if its differences from the
-    other model are, on average, larger than their standard error.
-    """
-    network = list(scores)[-1]
-    best = max(list(scores)[:-1], key=lambda title: np.mean(scores[title]))
-    differences = scores[network] - scores[best]
-    error = differences.std(ddof=1) / np.sqrt(len(differences))
-    if differences.mean() > error:
-        print(f"\n{network} is the best of these models.")
-        return
+
+def print_verdict(scores, search):
+    """Say which model is best, and what to try where a simple model is as good as the network."""
+    means = {title: np.nan_to_num(np.mean(values), nan=-np.inf) for title, values in scores.items()}
+    simple = max(list(means)[:2], key=means.get)
+    network = list(means)[2]
     ensemble = network.replace("MLP", "MLPEnsemble")
-    print(
-        f"\nOn this table {best} is as good as {network}, or better. Take it, or try\n"
-        f"  {ensemble}   three networks, three times the time\n"
-        f"  {network[:-1]}n_epochs=5)   fewer epochs, for noisy tables\n"
-        "The pages 'Choosing an estimator' and 'Choosing parameters' of the user guide say more."
+    best = max(means, key=means.get)
+    verdict = f"The best of these models is {best}."
+    lead, error = lead_of(scores[network], scores[simple])
+    as_good = not lead > error
+    if as_good:
+        relation = "better than" if lead < -error else "as good as"
+        verdict += f" {simple[0].upper()}{simple[1:]} is {relation} {network}"
+        if np.isfinite(lead):
+            verdict += f" (difference {-lead:.4f}, standard error {error:.4f})"
+        verdict += "."
+    print("\n" + textwrap.fill(verdict, 100))
+    if as_good:
+        tries = {
+            simple: "the simple model",
+            ensemble: "three networks, three times the time",
+            f"{network[:-1]}n_epochs=5)": "or 10: fewer epochs, against overfitting",
+            f"{network[:-1]}dropout=0.3)": "against overfitting too",
+        }
+        if means.get(ensemble, np.inf) <= means[simple]:
+            del tries[ensemble]
+        print("What to try:")
+        for title, why in tries.items():
+            print(f"  {title:42}{why}")
+        print("  the pages 'Choosing an estimator' and 'Choosing parameters' of the user guide")
+    print_best_row(search, scores[best])
+
+
+def lead_of(model, other):
+    """Mean and standard error of the differences of two models' scores on the same folds."""
+    differences = model - other
+    return differences.mean(), differences.std(ddof=1) / np.sqrt(len(differences))
+
+
+def print_best_row(search, scores):
+    """Print the network of the first table, if it is better than a model with these scores."""
+    results = search.cv_results_
+    means = results["mean_test_score"]
+    if not np.isfinite(means).any():
+        return
+    row = np.nanargmax(means)
+    lead, error = lead_of(
+        np.array([results[f"split{k}_test_score"][row] for k in range(len(scores))]), scores
     )
+    if not lead > error:
+        return
+    network = clone(search.estimator).set_params(**results["params"][row]).named_steps["mlp"]
+    print(
+        f"The first table has a higher score, {format_score(means[row])}, the best of"
+        f" {len(means)}, so expect a little less. Its model:"
+    )
+    code = f"make_pipeline(BatchNormTransformer(), {' '.join(repr(network).split())})"
+    code = textwrap.fill(code, 90, break_on_hyphens=False, subsequent_indent="  ")
+    print(textwrap.indent(code, "  "))
 
 
-def number_lines():
-    """Lines of code that make gaps of words, and of numbers that float32 does not hold."""
-    yield "table[numbers] = table[numbers].apply(pd.to_numeric, errors='coerce').astype(float)"
-    yield f"table[numbers] = table[numbers].where(table[numbers].abs() <= {HUGE!r})"
+# The code -----------------------------------------------------------------------------------
 
 
 def print_code(table, arguments):
@@ -364,31 +442,47 @@ def print_code(table, arguments):
         print(f"model = {name}().fit(X, y)")
         return
     (_, _, numbers), (_, _, categories) = table.columns.transformers
-    target = arguments.target
-    options = "".join(f", {key}={value!r}" for key, value in table.options.items())
+    options = ", ".join(f"{key}={value!r}" for key, value in table.options.items())
     lines = [
         "import pandas as pd",
         "from sklearn.compose import make_column_transformer",
-        "from sklearn.impute import SimpleImputer",
+        "from sklearn.impute import SimpleImputer" if numbers else None,
         "from sklearn.pipeline import make_pipeline",
-        "from sklearn.preprocessing import OneHotEncoder",
+        "from sklearn.preprocessing import OneHotEncoder" if categories else None,
         f"from skbn import {name}",
         "",
-        f"table = pd.read_csv({arguments.csv!r}{options})",
-        "table.columns = table.columns.str.strip()" if table.strips_names else None,
-        f"table = table.dropna(subset=[{target!r}])",
-        f"numbers = {numbers!r}",
-        f"categories = {categories!r}",
-        *(number_lines() if table.has_words else ()),
+        "table = pd.read_csv(",
+        f"    {arguments.csv!r},",
+        textwrap.indent(textwrap.fill(options, 90, break_on_hyphens=False), "    ") + ",",
+        ")",
+        *table.steps,
+        assigned("numbers", numbers) if numbers else None,
+        assigned("categories", categories) if categories else None,
+        *table.number_steps,
         "columns = make_column_transformer(",
-        "    (SimpleImputer(strategy='median', add_indicator=True), numbers),",
-        "    (OneHotEncoder(handle_unknown='infrequent_if_exist', min_frequency=5,",
-        "                   max_categories=50, sparse_output=False), categories),",
+        *(IMPUTER if numbers else ()),
+        *(ENCODER if categories else ()),
         ")",
         f"model = make_pipeline(columns, {name}())",
-        f"model.fit(table[numbers + categories], table[{target!r}])",
+        f"model.fit(table, table[{arguments.target!r}])",
     ]
     print("\n".join(line for line in lines if line is not None))
+
+
+IMPUTER = [
+    "    (SimpleImputer(strategy='median', add_indicator=True, keep_empty_features=True), numbers),"
+]
+ENCODER = [
+    "    (OneHotEncoder(handle_unknown='infrequent_if_exist', min_frequency=5,",
+    "                   max_categories=50, sparse_output=False), categories),",
+]
+
+
+def assigned(variable, names):
+    """The code that assigns a list, in lines of less than 100 characters."""
+    start = f"{variable} = "
+    text = pprint.pformat(names, width=99 - len(start), compact=True)
+    return start + text.replace("\n", "\n" + " " * len(start))
 
 
 # The arguments ------------------------------------------------------------------------------
