@@ -534,8 +534,9 @@ def test_the_verdict_has_the_difference_and_its_standard_error(quickstart, capsy
 @pytest.mark.parametrize(("search", "is_shown"), [(HIGH, True), (MIDDLE, False), (UNSURE, False)])
 def test_a_better_row_of_the_search_is_shown(quickstart, capsys, search, is_shown):
     out = verdict(quickstart, capsys, LOW, MIDDLE, search=search)
-    assert ("The first table has a higher score, 0.9100, the best of 2" in out) == is_shown
+    assert ("The first table has a higher score" in out) == is_shown
     if is_shown:
+        assert "a higher score, 0.9100, the best of 2" in out
         code = out.split("Its model: ")[1]
         names = dict(vars(quickstart))
         mlp = eval(code, names)[-1]

@@ -255,7 +255,7 @@ def sort_columns(frame, path):
                 padded.append(name)
         else:
             numbers[name] = column.astype(float)
-            if words or is_text(values) or values.dtype == bool:
+            if words or is_text(values):
                 number_steps = NUMBER_STEPS
     parts = [f"{shortened(map(repr, names), 6)} ({reason})" for reason, names in left_out.items()]
     if not numbers and not categories:
