@@ -361,6 +361,17 @@ class TestDisplay:
         assert [text.get_text() for text in texts] == ["layer 0", "layer 1"]
         texts = display.ax_[0, 0].get_legend().get_texts()
         assert [text.get_text() for text in texts] == ["15 %", "median", "85 %"]
+        title = display.ax_[-1, 0].get_legend().get_title().get_text()
+        assert title == "hidden layer (from 0)"
+        # Legends cover no panel and no label.
+        display.figure_.canvas.draw()
+        for panel in (display.ax_[0, 0], display.ax_[-1, 0]):
+            place = panel.get_legend().get_window_extent()
+            for other in display.ax_.flat:
+                assert not place.overlaps(other.get_window_extent())
+                axis = other.xaxis.get_tightbbox()  # None without ticks and labels
+                assert axis is None or not place.overlaps(axis)
+            assert display.figure_.bbox.ymin < place.ymin
         # Columns can be compared.
         for row in display.ax_:
             assert row[0].get_ylim() == row[1].get_ylim()

@@ -152,6 +152,10 @@ def test_marks_stay_apart():
     lowest = min(low for number in (0, 1) for low, _ in band(display, number).values())
     lowest = display.ax_.transData.transform([1.0, lowest])[1]
     assert border < lowest
+    # The strip of the marks has no ticks of scores.
+    ticks = display.ax_.transData.transform([[1.0, tick] for tick in display.ax_.get_yticks()])
+    assert len(ticks) > 2
+    assert ticks[:, 1].min() > border
     assert legend(display) == [
         "with batch norm",
         "with batch norm: diverged",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import same_color
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.datasets import load_diabetes
+from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -100,9 +100,10 @@ def test_scores_and_rates():
 @pytest.mark.parametrize(
     ("parameters", "name"),
     [
-        ({}, "minus the loss"),
+        ({}, "minus the log loss"),
+        ({"n_epochs": 1}, "minus the log loss"),
         ({"early_stopping": True}, "accuracy"),
-        ({"early_stopping": True, "scoring": "loss"}, "minus the loss"),
+        ({"early_stopping": True, "scoring": "loss"}, "minus the log loss"),
         ({"scoring": "roc_auc"}, "roc_auc"),
     ],
 )
@@ -110,7 +111,7 @@ def test_the_axis_names_the_score(parameters, name):
     clf = ours(**parameters)
     display = TrainingCurveDisplay.from_estimator(clf, quantity="score")
     assert display.ax_.get_ylabel() == f"Validation score ({name})"
-    is_loss = name == "minus the loss"
+    is_loss = name == "minus the log loss"
     assert (max(clf.validation_scores_) < 0.0) == is_loss
 
 
@@ -122,6 +123,32 @@ def test_the_axis_names_the_score_of_regressors(loss, name):
     reg = MLPWithBatchNormRegressor(loss, (4,), early_stopping=True, n_epochs=3)
     display = TrainingCurveDisplay.from_estimator(reg.fit(X, y), quantity="score")
     assert display.ax_.get_ylabel() == f"Validation score ({name})"
+
+
+def test_the_axis_names_no_score_of_which_the_model_does_not_tell():
+    X, y = load_diabetes(return_X_y=True)
+    reg = MLPWithBatchNormRegressor("squared_error", (4,), n_epochs=2)
+    display = TrainingCurveDisplay.from_estimator(
+        reg.fit(X, y, X_val=X[:50], y_val=y[:50]), quantity="score"
+    )
+    # Minus the loss after each of two epochs. R2 would be scored after both epochs, too.
+    assert max(reg.validation_scores_) < 0.0
+    assert display.ax_.get_ylabel() == "Validation score"
+
+
+def test_the_axis_names_the_accuracy_of_a_stream():
+    X, y = load_iris(return_X_y=True)
+    clf = MLPWithBatchNormClassifier((4,), n_epochs=3, random_state=0)
+    for _ in range(3):
+        clf.partial_fit(X, y, classes=[0, 1, 2], X_val=X, y_val=y)
+    display = TrainingCurveDisplay.from_estimator(clf, quantity="score")
+    assert display.ax_.get_ylabel() == "Validation score (accuracy)"
+    assert clf.validation_scores_[-1] > 0.0
+
+
+def test_a_quantity_is_drawn_once():
+    with pytest.raises(ValueError, match="once"):
+        TrainingCurveDisplay.from_estimator(ours(), quantity=["loss", "loss"])
 
 
 def test_the_axis_names_the_score_of_an_ensemble():

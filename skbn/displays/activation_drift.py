@@ -27,6 +27,9 @@ STYLES = (
     {"label": "85 %", "linestyle": "--", "linewidth": 1.2},
 )
 
+# Distance in inches of a legend below a panel: below ticks alone, and below ticks and a label.
+TICKS, LABELS = 0.3, 0.55
+
 
 class ActivationDriftDisplay:
     """Inputs of activations over the epochs of a training, with one column for each training.
@@ -296,13 +299,13 @@ class ActivationDriftDisplay:
             panel = panels[n_units, column]
             self.layer_lines_.append(_draw_layers(panel, record, line_kw, band_kw))
             if is_first:
-                panels[0, column].legend()
+                _legend_below(panels[0, column], lines)
                 panel.set_ylabel("Inputs of activations,\nmean ± standard deviation")
+            panel.set_xlabel("Epoch, or call of partial_fit")
             if is_first or len(record.means[0]) != len(records[0].means[0]):
-                panel.legend()
+                _legend_below(panel, self.layer_lines_[-1], title="hidden layer (from 0)")
             if name is not None:
                 panels[0, column].set_title(name)
-            panel.set_xlabel("Epoch, or call of partial_fit")
         self.ax_ = axes_of(panels)
         self.figure_ = panels[0, 0].figure
         return self
@@ -359,6 +362,26 @@ def _draw_layers(panel, record, line_kw, band_kw):
         lines.append(line)
     _whole_epochs(panel)
     return lines
+
+
+def _legend_below(panel, lines, title=None):
+    """Draw a legend below a panel and its labels; inside, if no layout makes room for it."""
+    from matplotlib.transforms import ScaledTranslation
+
+    if panel.figure.get_layout_engine() is None:
+        panel.legend(title=title)
+        return
+    inches = LABELS if panel.get_xlabel() else TICKS
+    root = panel.figure.figure
+    below = panel.transAxes + ScaledTranslation(0.0, -inches, root.dpi_scale_trans)
+    panel.legend(
+        title=title,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        bbox_transform=below,
+        borderaxespad=0.0,
+        ncols=min(len(lines), 3),
+    )
 
 
 def _whole_epochs(panel):

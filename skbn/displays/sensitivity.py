@@ -54,9 +54,9 @@ class SensitivityDisplay:
     A line shows the mean of the scores over the folds. The band around the line is one standard
     deviation over the folds. If a fold has no finite score at a value, the line has no point there:
     training diverged, and the search has set the score to NaN (``error_score=numpy.nan``, the
-    default). The value then has a mark at the lower edge, in the colour of the line. Each line has
-    its own shape of mark, at its own height below all scores, so that marks at one value stay
-    apart. The height of a mark is not a score.
+    default). The value then has a mark in a strip below the scores, in the colour of the line. Each
+    line has its own shape of mark, at its own height, so that marks at one value stay apart. The
+    height of a mark is not a score.
 
     Use :meth:`from_search` to make a display.
 
@@ -291,6 +291,8 @@ def _make_room(panel, n_places):
         # A later display on these Axes scales the axis again.
         panel.set_ylim(low - max(high - low, 1e-6) * share / (1.0 - share), auto=None)
         _draw_border(panel, share - 0.5 * NEXT)
+        if panel.get_yscale() == "linear":
+            _end_ticks(panel, share - 0.5 * NEXT)
 
 
 def _draw_border(panel, height):
@@ -304,6 +306,19 @@ def _draw_border(panel, height):
     # `plot` would scale the axis again.
     panel.add_artist(Line2D([0.0, 1.0], [height, height], linewidth=0.8, **style))
     panel.text(0.01, 0.5 * height, "diverged", va="center", fontsize="small", **style)
+
+
+def _end_ticks(panel, height):
+    """Draw no ticks of the vertical axis below a share of the height of the Axes."""
+    from matplotlib.ticker import AutoLocator
+
+    class TicksOfScores(AutoLocator):
+        def tick_values(self, vmin, vmax):
+            ticks = super().tick_values(vmin, vmax)
+            low, high = sorted((vmin, vmax))
+            return ticks[ticks >= low + height * (high - low)]
+
+    panel.yaxis.set_major_locator(TicksOfScores())
 
 
 def _metric_of(search, metric):

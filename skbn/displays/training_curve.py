@@ -21,6 +21,9 @@ LOG_FACTOR = 10.0
 # Style of the lines of an ensemble's members, which are drawn beside the line of their mean.
 MEMBERS = {"alpha": 0.35, "linewidth": 0.8}
 
+# In a shorter training each epoch may be a checkpoint of ``early_stopping="auto"``.
+FEWEST_TO_TELL = 4
+
 # Curves of up to this number of epochs have a marker at each epoch.
 FEW_EPOCHS = 30
 
@@ -314,7 +317,8 @@ class TrainingCurveDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError
-            If a model does not have the curve, or if `ax` has another number of Axes.
+            If a model does not have the curve, if a quantity is given twice, or if `ax` has another
+            number of Axes.
         """
         quantities = self._quantities(self.quantity if quantity is None else quantity)
         panels = panels_for(self, ax, 1, len(quantities))
@@ -333,6 +337,8 @@ class TrainingCurveDisplay:
         for shown in quantities:
             if shown not in QUANTITIES:
                 raise ValueError(f"quantity must be one or some of {QUANTITIES}, got {shown!r}.")
+        if len(set(quantities)) < len(quantities):
+            raise ValueError(f"Each quantity is drawn once, got {quantities}.")
         if not quantities or not self.curves:
             raise ValueError("There is nothing to draw: give a quantity and a model at least.")
         for name, curves in self.curves.items():
@@ -385,20 +391,32 @@ def _score_name(network):
     # The members of an ensemble have the parameters.
     (one, *_) = getattr(network, "estimators_", (network,))
     scoring = getattr(one, "scoring", None)
-    if scoring == "loss" or (scoring is None and _has_checkpoints(network, one)):
-        return "minus the loss"
-    if scoring is None and is_classifier(one):
-        return "accuracy"
-    if scoring is None and is_regressor(one):
-        return "R2" if getattr(one, "loss", None) != "quantile" else "minus the pinball loss"
+    if scoring is None:
+        scoring = _default_scoring(network, one)
+    if scoring == "loss":
+        return "minus the log loss" if is_classifier(one) else "minus the loss"
     return scoring if isinstance(scoring, str) else None
 
 
-def _has_checkpoints(network, one):
-    """Whether ``early_stopping="auto"`` looked at some of the epochs, and compared losses."""
-    looks = getattr(network, "validation_epochs_", None)
+def _default_scoring(network, one):
+    """The score under ``scoring=None``; None if it is not clear whether it was the loss."""
+    scores = np.asarray(getattr(network, "validation_scores_", None) or [], dtype=float)
     is_auto = getattr(one, "early_stopping", None) == "auto"
-    return is_auto and looks is not None and len(looks) < len(network.loss_curve_)
+    if is_classifier(one):
+        # Minus the log loss is negative, an accuracy is not.
+        is_negative = scores[np.isfinite(scores)] < 0.0
+        if is_auto and is_negative.any():
+            return "loss" if is_negative.all() else None
+        return "accuracy"
+    if not is_regressor(one):
+        return None
+    if is_auto:
+        n_epochs = len(network.loss_curve_)
+        if len(scores) < n_epochs:
+            return "loss"  # Checkpoints: under the default score all epochs have a score.
+        if n_epochs < FEWEST_TO_TELL:
+            return None
+    return "R2" if getattr(one, "loss", None) != "quantile" else "minus the pinball loss"
 
 
 def _label(name, what):
