@@ -146,6 +146,17 @@ def test_the_axis_names_the_accuracy_of_a_stream():
     assert clf.validation_scores_[-1] > 0.0
 
 
+def test_a_positive_score_of_a_stream_is_not_minus_the_loss():
+    X, y = load_diabetes(return_X_y=True)
+    reg = MLPWithBatchNormRegressor("squared_error", (40,), n_epochs=30, random_state=0)
+    reg.fit(X, y)
+    reg.partial_fit(X, y, X_val=X, y_val=y)
+    assert len(reg.validation_scores_) == 1
+    assert reg.validation_scores_[0] > 0.0
+    display = TrainingCurveDisplay.from_estimator(reg, quantity="score")
+    assert display.ax_.get_ylabel() == "Validation score"
+
+
 def test_a_quantity_is_drawn_once():
     with pytest.raises(ValueError, match="once"):
         TrainingCurveDisplay.from_estimator(ours(), quantity=["loss", "loss"])

@@ -413,7 +413,8 @@ def _default_scoring(network, one):
     if is_auto:
         n_epochs = len(network.loss_curve_)
         if len(scores) < n_epochs:
-            return "loss"  # Checkpoints: under the default score all epochs have a score.
+            # Checkpoints, or a stream that was scored at times. Minus a loss is never positive.
+            return None if (scores > 0.0).any() else "loss"
         if n_epochs < FEWEST_TO_TELL:
             return None
     return "R2" if getattr(one, "loss", None) != "quantile" else "minus the pinball loss"
