@@ -2,8 +2,9 @@
 
 from skbn.displays.activation_drift import ActivationDriftDisplay
 from skbn.displays.activation_recorder import ActivationRecord, ActivationRecorder
+from skbn.displays.curves import TrainingCurves
 from skbn.displays.sensitivity import SensitivityCurve, SensitivityDisplay
-from skbn.displays.training_curve import TrainingCurveDisplay, TrainingCurves
+from skbn.displays.training_curve import TrainingCurveDisplay
 
 __all__ = [
     "ActivationDriftDisplay",
