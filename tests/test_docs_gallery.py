@@ -14,12 +14,11 @@ def gallery():
 
 
 def test_order(gallery):
-    names = ["csv_tables.py", "plot_b.py", "quickstart.py", "plot_a.py"]
+    names = ["plot_b.py", "quickstart.py", "plot_a.py"]
     assert sorted(names, key=gallery.Order("examples")) == [
         "quickstart.py",
         "plot_a.py",
         "plot_b.py",
-        "csv_tables.py",
     ]
 
 

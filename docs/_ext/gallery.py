@@ -8,13 +8,13 @@ from sphinx_gallery.scrapers import figure_rst
 
 
 class Order:
-    """The order of the examples, a key for ``sorted``: quickstart, examples by name, helpers."""
+    """The order of the examples, a key for ``sorted``: the quickstart, then by name."""
 
     def __init__(self, directory):
         pass
 
     def __call__(self, name):
-        return (name != "quickstart.py", not name.startswith("plot_"), name)
+        return (name != "quickstart.py", name)
 
     def __repr__(self):
         return "Order()"

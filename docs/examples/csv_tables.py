@@ -56,7 +56,7 @@ class BadInput(Exception):
 
 @dataclass
 class Table:
-    """Features, target and what was found out about them."""
+    """Features and target of a file, and the findings about them."""
 
     X: object  # DataFrame (n_samples, n_features)
     y: np.ndarray  # (n_samples,)
@@ -92,7 +92,7 @@ def load_table(path, target, task=None, drop=(), rows=None):
     Raises
     ------
     BadInput
-        If the file cannot be read, or does not hold what is asked for.
+        If the file cannot be read, or lacks a column that is named.
     """
     frame, how, options = read_csv(path)
     steps = []
@@ -150,7 +150,7 @@ def check_names(path, frame, names):
 
 
 def read_csv(path):
-    """The file as a DataFrame, in words what is unusual about it, and the options to read it."""
+    """The file as a DataFrame, its peculiarities in words, and the options to read it."""
     try:
         import pandas as pd
     except ImportError as error:

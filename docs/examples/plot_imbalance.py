@@ -2,9 +2,9 @@
 Rare classes: weights, thresholds and probabilities
 ====================================================
 
-One row in twenty is positive. The class weights change what the network is trained for, and so
-they change its probabilities. A threshold changes the decision alone. This example compares
-both, and shows when each is the better tool.
+One row in twenty is positive. Class weights change the loss of the training. So the
+probabilities of the network change, too. A threshold changes the decision alone. This example
+compares both, and shows when each is the better tool.
 """
 
 # %%

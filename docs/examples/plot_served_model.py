@@ -66,7 +66,7 @@ print(f"{file.name}: {file.stat().st_size / 1000:.0f} kB")
 
 
 class Rents(BaseHTTPRequestHandler):
-    """POST a flat as JSON, get its rent, or what is wrong with the flat."""
+    """POST a flat as JSON, get its rent, or the fault of the request."""
 
     model = joblib.load(file)
 

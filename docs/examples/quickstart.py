@@ -171,7 +171,7 @@ def leave_out_rare_classes(table, values, counts, folds):
 
 
 def describe(name, table):
-    """Print what there is to learn from, and what is not used."""
+    """Print the size of the table, and the columns and rows that are left out."""
     n_classes = len(np.unique(table.y))
     target = "a number" if table.task == "regression" else f"{n_classes} classes"
     print(f"{name}: {table.X.shape[0]} rows, {table.X.shape[1]} features, the target is {target}")
