@@ -9,6 +9,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skbn import (
     BatchNormTransformer,
+    MLPEnsembleWithBatchNormClassifier,
+    MLPEnsembleWithBatchNormRegressor,
     MLPWithBatchNormClassifier,
     MLPWithBatchNormRegressor,
     RNNWithBatchNormClassifier,
@@ -25,6 +27,8 @@ from skbn import (
         MLPWithBatchNormRegressor(max_iter=2, early_stopping=True),
         RNNWithBatchNormClassifier((5,), max_iter=2),
         RNNWithBatchNormRegressor("squared_error", (5,), max_iter=2, early_stopping=True),
+        MLPEnsembleWithBatchNormClassifier(MLPWithBatchNormClassifier((5,), max_iter=2)),
+        MLPEnsembleWithBatchNormRegressor(MLPWithBatchNormRegressor(max_iter=2)),
     ],
     ids=repr,
 )
@@ -43,4 +47,6 @@ def test_one_trusted_type(estimator):
         loaded.partial_fit(X)
     else:
         np.testing.assert_array_equal(loaded.predict(X), estimator.predict(X))
-        loaded.set_params(early_stopping=False).partial_fit(X, y)
+        if "early_stopping" in loaded.get_params():
+            loaded.set_params(early_stopping=False)
+        loaded.partial_fit(X, y)

@@ -19,6 +19,7 @@ from skbn import (
     RNNWithBatchNormClassifier,
     RNNWithBatchNormRegressor,
 )
+from skbn.estimators.checksum import checksum
 from skbn.network.plan import ACTIVATION, Layout
 
 NETWORKS = [
@@ -69,7 +70,12 @@ def test_no_damage_crashes():
     assert counts["attributes"][0] > 1000
     silent = re.findall(r"^other predictions of attributes: .*?, (.*)$", done.stdout, re.MULTILINE)
     assert set(silent) <= WHOLE_WITHOUT
-    assert counts["pickles"][0] + counts["pickles"][1] > 300
+    # A checksum finds any change. Without the checksum, the other checks are reached.
+    states, refused, _, others = counts["pickles"]
+    assert refused > 0.9 * states > 300
+    assert others == 0
+    assert counts["unchecked"][0] > 300
+    assert counts["unchecked"][3] > 0
 
 
 @each_network
@@ -199,7 +205,7 @@ def test_targets_are_bounded_where_they_enter_a_network(number):
 
 class TestFormat:
     @each_class
-    @pytest.mark.parametrize("number", [1, 2, 3, 4, 6, None])
+    @pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 7, "6", None])
     def test_another_one_is_refused(self, cls, number):
         model, X = fitted(cls)
         before = use(model, X)
@@ -207,10 +213,12 @@ class TestFormat:
         model._state_format = number
         if number is None:
             del model._state_format
-        words = "no format number" if number is None else f"the format {number}"
-        message = rf"fitted state of this {cls.__name__} has {words}, .* reads the format 5"
-        with pytest.raises(ValueError, match=message):
+        words = "no format number" if number is None else f"the format {number!r}"
+        with pytest.raises(ValueError, match=rf"this {cls.__name__} has {words}, .* format 6"):
             use(model, X)
+        message = rf"state of this {cls.__name__} has {words} .* reads the formats 5 to 6"
+        if number == 5:  # this format had no checksum
+            message = f"state of this {cls.__name__} is damaged: its checksum"
         stored = pickle.dumps(model)
         with pytest.raises(ValueError, match=message):
             pickle.loads(stored)
@@ -344,6 +352,7 @@ class TestLoading:
         state = model.__getstate__()
         assert state[name].dtype == np.uint8
         state[name] = state[name][:-1]
+        state["_checksum"] = checksum(state)
         with pytest.raises(ValueError, match=f"{name} is no vector of records"):
             cls.__new__(cls).__setstate__(state)
 

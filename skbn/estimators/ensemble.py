@@ -27,14 +27,15 @@ from skbn.estimators.documentation import DocumentationLinkMixin
 from skbn.estimators.mlp import BaseMLPWithBatchNorm
 from skbn.estimators.pooled_validation import PooledValidation, pooled
 from skbn.estimators.rows import checked_table
-from skbn.estimators.state import check_count
+from skbn.estimators.saved import SavedState, rebuilt
+from skbn.estimators.state import STATE_FORMAT, check_count, refuse_other_format
 from skbn.estimators.training_run import NetworkTraining, TrainingRun
 from skbn.estimators.transaction import draft_of, published
 from skbn.training.threads import blas_limit
 
 
 class BaseMLPEnsembleWithBatchNorm(
-    DocumentationLinkMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
+    DocumentationLinkMixin, CallbackSupportMixin, MetaEstimatorMixin, SavedState, BaseEstimator
 ):
     """Base of the ensembles; not to be used by itself.
 
@@ -61,6 +62,8 @@ class BaseMLPEnsembleWithBatchNorm(
         n_outputs_: int
         n_features_in_: int
         feature_names_in_: NDArray[np.object_]
+
+    _fitted_attribute = "estimators_"
 
     # Attributes of a fit whose names do not end in an underscore.
     _private = (
@@ -171,6 +174,7 @@ class BaseMLPEnsembleWithBatchNorm(
                 del vars(self)[name]
         training_run.begin_records(self)
         self.n_iter_ = self._n_without_improvement = 0
+        self._state_format = STATE_FORMAT
 
     def _checked(self, X, y, sample_weight, given_validation, template, fresh, incremental):
         """Check the data. Errors name this ensemble. The members check the arrays again."""
@@ -302,6 +306,7 @@ class BaseMLPEnsembleWithBatchNorm(
         fitted = draft_of(self)
         if "estimators_" not in vars(fitted):
             check_is_fitted(fitted)
+        refuse_other_format(type(self).__name__, vars(fitted))
         fitted.estimators_ = [member._look() for member in fitted.estimators_]
         return fitted
 
@@ -316,10 +321,30 @@ class BaseMLPEnsembleWithBatchNorm(
         outputs, dtypes = zip(*(member._outputs_of(X) for member in self.estimators_), strict=True)
         return outputs, dtypes[0]
 
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        if self.__sklearn_is_fitted__():
-            self._check_state()
+    # In a file the members are dictionaries, so that skops asks for one type. Members of a class of
+    # a user stay estimators.
+
+    def _to_saved(self, state):
+        return self._with_inner(state, self._inner_state)
+
+    def _from_saved(self, state):
+        return self._with_inner(state, self._inner_estimator)
+
+    def _with_inner(self, state, changed):
+        if "estimator" in state:
+            state["estimator"] = changed(state["estimator"])
+        if isinstance(state.get("estimators_"), list):
+            state["estimators_"] = list(map(changed, state["estimators_"]))
+        return state
+
+    def _inner_state(self, estimator):
+        return estimator.__getstate__() if type(estimator) is self._kind else estimator
+
+    def _inner_estimator(self, stored):
+        return rebuilt(self._kind, stored) if isinstance(stored, dict) else stored
+
+    def _check_loaded(self):
+        self._check_state()
 
     def _check_state(self):
         """Refuse a damaged fitted state. The members check their own state.
@@ -329,6 +354,7 @@ class BaseMLPEnsembleWithBatchNorm(
         ValueError
             The message names the damage.
         """
+        refuse_other_format(type(self).__name__, vars(self))
         members = self.estimators_
         if not isinstance(members, list) or not members:
             raise ValueError("The fitted state is damaged: estimators_ is no list of estimators.")

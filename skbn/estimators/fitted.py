@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbn.estimators.arguments import refuse_masked
 from skbn.estimators.inputs import check_inputs
+from skbn.estimators.saved import SavedState
 from skbn.estimators.state import check_count, check_numbers, records, refuse_other_format
 from skbn.estimators.transaction import draft_of
 from skbn.network import aligned, views
@@ -43,13 +44,15 @@ STATE = (
 LAYOUTS = {"_plan": OPERATION, "_optimizer": OPTIMIZER}
 
 
-class FittedNetwork:
+class FittedNetwork(SavedState):
     """Mixin of estimators whose fitted state is a network.
 
     An estimator gives ``_kind_of_targets``, the class of its targets. A kind of network gives
     ``_checked_rows(X)``, ``_input_table(X)``, ``_infer(network, table)`` and
     ``_shown_steps(statistics)``. `BaseWithBatchNorm` has the whole list.
     """
+
+    _fitted_attribute = "_plan"
 
     @property
     def coefs_(self) -> views.Views:
@@ -133,21 +136,19 @@ class FittedNetwork:
         refuse_other_format(type(self).__name__, vars(fitted))
         return fitted
 
-    def __getstate__(self):
+    def _to_saved(self, state):
         # Records are stored as bytes. NumPy trusts the layout of a record in a file, and crashes if
         # the layout is damaged.
-        state = dict(super().__getstate__())
         for name in state.keys() & LAYOUTS.keys():
             state[name] = np.frombuffer(state[name].tobytes(), np.uint8)
         return state
 
-    def __setstate__(self, state):
-        super().__setstate__(dict(state))
-        if not self.__sklearn_is_fitted__():
-            return
-        refuse_other_format(type(self).__name__, vars(self))
-        for name in vars(self).keys() & LAYOUTS.keys():
-            setattr(self, name, records(name, vars(self)[name], LAYOUTS[name]))
+    def _from_saved(self, state):
+        for name in state.keys() & LAYOUTS.keys():
+            state[name] = records(name, state[name], LAYOUTS[name])
+        return state
+
+    def _check_loaded(self):
         self._check_state(numbers=True)
         # Parameters in a file that is mapped into memory stay there, so that processes share them.
         # Read-only parameters may lie in a shared buffer, so they stay there, too.

@@ -23,6 +23,7 @@ from skbn.estimators.documentation import DocumentationLinkMixin
 from skbn.estimators.row_parts import a_part_for_each_thread, side_by_side
 from skbn.estimators.rows import weights_need_no_check
 from skbn.estimators.running_moments import RunningMoments, as_matrices
+from skbn.estimators.saved import SavedState
 from skbn.estimators.state import STATE_FORMAT, check_numbers, refuse_other_format
 from skbn.estimators.transaction import draft_of, fitted_draft, published
 from skbn.kernels.affine import affine
@@ -36,6 +37,7 @@ class BatchNormTransformer(
     CallbackSupportMixin,
     OneToOneFeatureMixin,
     TransformerMixin,
+    SavedState,
     BaseEstimator,
 ):
     """Normalize columns by running averages of their mean and variance.
@@ -161,6 +163,8 @@ class BatchNormTransformer(
     >>> bool(np.allclose(stream.running_var_, transformer.running_var_))
     True
     """
+
+    _fitted_attribute = "_moments"
 
     if TYPE_CHECKING:
         running_mean_: Floats
@@ -467,10 +471,8 @@ class BatchNormTransformer(
         refuse_other_format(type(self).__name__, vars(fitted))
         return fitted
 
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        if "_moments" in vars(self):
-            self._check_state()
+    def _check_loaded(self):
+        self._check_state()
 
     def _check_state(self):
         """Refuse a damaged fitted state.
