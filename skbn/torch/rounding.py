@@ -27,10 +27,12 @@ def rounded(name, values, dtype):
 
 
 def in_two_parts(name, values, dtype):
-    """Numbers as the sum of two tensors: the rounded numbers, and their rounding errors.
+    """Numbers as the sum of two tensors: the numbers in float32, and their rounding errors.
 
-    In float32 a center far from 0 would lose digits, and `x - center` would be wrong.
+    In float32 a center far from 0 would lose digits, and `x - center` would be wrong. Tensors of
+    float64 are split in the same place, so that ``module.float()`` keeps the digits.
     """
-    tensor = rounded(name, values, dtype)
-    rest = torch.from_numpy(np.array(values, np.float64)) - tensor.double()
-    return tensor, rest.to(dtype)
+    exact = torch.from_numpy(np.array(values, np.float64))
+    short = exact.float().double()
+    short = torch.where(torch.isfinite(short), short, exact)
+    return rounded(name, short.numpy(), dtype), (exact - short).to(dtype)
