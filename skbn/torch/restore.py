@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from copy import copy
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -110,8 +110,15 @@ def from_torch(state: nn.Module | Mapping[str, Any], model: Model) -> Model:
     return _renewed(fitted, tensors)
 
 
+class Given(NamedTuple):
+    """A checked tensor of a state."""
+
+    values: torch.Tensor  # on the CPU
+    is_old: torch.Tensor  # where the values are the values of the model, in the dtype of the state
+
+
 def _checked(state, expected):
-    """The tensors of a state, on the CPU, if they fit the `expected` tensors."""
+    """The tensors of a state as `Given`, if they fit the `expected` tensors."""
     missing, unknown = expected.keys() - state.keys(), state.keys() - expected.keys()
     if missing or unknown:
         found = [f"{min(missing)!r} is missing"] if missing else []
@@ -120,10 +127,11 @@ def _checked(state, expected):
             f"The state is not the state of to_torch(model): {', and '.join(found)}. Give the "
             "estimator that the module was made from."
         )
-    return {name: _checked_tensor(name, state[name], expected[name]) for name in expected}
+    tensors = {name: _checked_form(name, state[name], expected[name]) for name in expected}
+    return {name: _checked_numbers(name, tensors[name], expected[name]) for name in expected}
 
 
-def _checked_tensor(name, value, expected):
+def _checked_form(name, value, expected):
     try:
         tensor = torch.as_tensor(value).detach().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
@@ -137,34 +145,39 @@ def _checked_tensor(name, value, expected):
     kind = "integers" if is_count else "floating-point numbers"
     if tensor.is_complex() or tensor.dtype == torch.bool or tensor.is_floating_point() == is_count:
         raise ValueError(f"{name} is of {tensor.dtype}, but the model has {kind} there.")
+    return tensor
+
+
+def _checked_numbers(name, tensor, expected):
     if not torch.isfinite(tensor).all():
         raise ValueError(f"{name} has numbers that are not finite.")
     if name.endswith((".running_var", ".num_batches_tracked")) and (tensor < 0).any():
         raise ValueError(f"{name} has a negative number.")
-    if name.endswith(FIXED) and not torch.equal(tensor, expected.to(tensor.dtype)):
+    is_old = tensor == expected.to(tensor.dtype)
+    if name.endswith(FIXED) and not is_old.all():
         raise ValueError(
             f"{name} is not the {name} of to_torch(model), and training does not change it: give "
             "the estimator that the module was made from."
         )
-    return tensor
+    return Given(tensor, is_old)
 
 
 def _of_member(tensors, number):
     start = f"members.{number}."
     return {
-        name.removeprefix(start): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(start)
+        name.removeprefix(start): given for name, given in tensors.items() if name.startswith(start)
     }
 
 
 def _renewed(fitted, tensors):
-    """A copy of a fitted perceptron with the numbers of checked tensors."""
+    """A copy of a fitted perceptron with the numbers of a checked state."""
     renewed = copy(fitted)
     for name, array in arrays_of(renewed).items():
         array[...] = _kept_or_new(name, array, tensors[name])
     counts = [
-        int(tensor) for name, tensor in tensors.items() if name.endswith(".num_batches_tracked")
+        int(given.values)
+        for name, given in tensors.items()
+        if name.endswith(".num_batches_tracked")
     ]
     if counts:
         # A layer in evaluation mode does not count, so the counts may differ.
@@ -176,10 +189,10 @@ def _renewed(fitted, tensors):
     return renewed
 
 
-def _kept_or_new(name, array, tensor):
-    """The numbers of a tensor. Where they are `array` after rounding, the numbers of `array`."""
+def _kept_or_new(name, array, given):
+    """The numbers of a state. Where they are `array` after rounding, the numbers of `array`."""
     old = torch.from_numpy(np.array(array))
-    new = torch.where(old.to(tensor.dtype) == tensor, old, tensor.to(old.dtype)).numpy()
+    new = torch.where(given.is_old, old, given.values.to(old.dtype)).numpy()
     if not np.isfinite(new).all():
         raise ValueError(f"{name} has a number that leaves the range of {array.dtype}.")
     return new
