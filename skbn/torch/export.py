@@ -89,7 +89,7 @@ def to_torch(model: Any) -> MLPModule | EnsembleModule | nn.BatchNorm1d:
     >>> module = to_torch(mlp)
     >>> with torch.inference_mode():
     ...     probabilities = module.predict_proba(torch.from_numpy(X))
-    >>> abs(probabilities.numpy() - mlp.predict_proba(X)).max() < 1e-5
+    >>> bool(abs(probabilities.numpy() - mlp.predict_proba(X)).max() < 1e-5)
     True
     """
     if isinstance(model, BaseMLPWithBatchNorm):
