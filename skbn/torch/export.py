@@ -1,5 +1,8 @@
 """From a fitted estimator to a module of PyTorch."""
 
+# Annotations are strings, because the documentation is built without PyTorch.
+from __future__ import annotations
+
 from collections import OrderedDict
 from typing import Any
 

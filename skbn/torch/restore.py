@@ -1,5 +1,8 @@
 """From the state of a module of PyTorch back to a fitted estimator."""
 
+# Annotations are strings, because the documentation is built without PyTorch.
+from __future__ import annotations
+
 from collections.abc import Mapping
 from copy import copy
 from typing import Any, NamedTuple, TypeVar
