@@ -123,6 +123,12 @@ def test_integers(model):
         to_torch(model)(torch.from_numpy(table().astype(int)))
 
 
+@pytest.mark.parametrize("shape", [(5, 1), (5, 6), (7,), (2, 5, 7)])
+def test_rows_of_another_shape(model, shape):
+    with pytest.raises(ValueError, match=rf"the shape {re.escape(str(shape))}, .* 7 columns"):
+        to_torch(model)(torch.zeros(shape))
+
+
 def test_no_state(model):
     for wrong in ([], None, model):
         with pytest.raises(TypeError, match=f"got {type(wrong).__name__}"):

@@ -139,6 +139,7 @@ def _perceptron(fitted):
         nn.Sequential(*(nn.Sequential(layer) for layer in hidden)),
         output["linear"],
         outputs(fitted._targets, dtype),
+        n_columns,
     )
     if is_classifier:
         module.classes_ = fitted.classes_.copy()

@@ -14,10 +14,12 @@ from skbn.torch.outputs import ClassOutputs, RealOutputs
 SCALE_RATE = next(rate for names, rate, _ in PARAMETERS if names == ("scale",))
 
 
-def refuse_integers(x: Tensor) -> None:
-    """Refuse a tensor of integers, because PyTorch would round large integers to float32."""
+def check_rows(x: Tensor, n_features: int) -> None:
+    """Refuse integers, which PyTorch would round to float32, and columns that it would repeat."""
     if not x.is_floating_point():
         raise TypeError(f"x is a tensor of {x.dtype}: give floating-point numbers, x.double()")
+    if x.ndim != 2 or x.shape[1] != n_features:
+        raise ValueError(f"x has the shape {tuple(x.shape)}, but must have {n_features} columns")
 
 
 class PredictingModule(nn.Module):
@@ -41,6 +43,8 @@ class MLPModule(PredictingModule):
 
     Attributes
     ----------
+    n_features_in_ : int
+        Number of columns of a row.
     normalize : InputMap or torch.nn.Identity
         The fixed normalization of the columns, in buffers.
     embed : PeriodicEmbedding or torch.nn.Identity
@@ -65,8 +69,10 @@ class MLPModule(PredictingModule):
         hidden: nn.Sequential,
         output: nn.Linear,
         decode: nn.Module,
+        n_features: int,
     ) -> None:
         super().__init__()
+        self.n_features_in_ = n_features
         self.normalize = normalize
         self.embed = embed
         self.scale = scale
@@ -86,14 +92,17 @@ class MLPModule(PredictingModule):
         -------
         z : Tensor of shape (n, n_outputs), dtype of the parameters
             Of a classifier: logits before the temperature, one for two classes. Of a regressor:
-            the standardized target, or its logarithm for the Poisson loss.
+            the standardized target; for the Poisson loss, the logarithm of the target divided by
+            its mean.
 
         Raises
         ------
         TypeError
             If `x` is a tensor of integers.
+        ValueError
+            If `x` has another shape.
         """
-        refuse_integers(x)
+        check_rows(x, self.n_features_in_)
         x = self.normalize(x).to(self.output.weight.dtype)
         return self.output(self.hidden(self.scale(self.embed(x))))
 
@@ -118,6 +127,8 @@ class MLPModule(PredictingModule):
             If the module is in training mode.
         TypeError
             If `x` is a tensor of integers.
+        ValueError
+            If `x` has another shape.
         """
         y = self._decoded(x, self.decode)
         return y.squeeze(1) if y.ndim == 2 and y.shape[1] == 1 else y
@@ -190,6 +201,8 @@ class MLPClassifierModule(MLPModule):
             If the module is in training mode.
         TypeError
             If `x` is a tensor of integers.
+        ValueError
+            If `x` has another shape.
         """
         return self._decoded(x, self.decode.probabilities)
 
