@@ -199,6 +199,12 @@ def test_units_without_variance_give_beta(batch_norm):
     assert_there_and_back(model, table(), 1e-6)
 
 
+def test_a_single_class_is_predicted_for_any_output():
+    model = fitted("one class")
+    model.intercepts_[-1][:] = 5.0
+    assert_there_and_back(model, table(), 1e-5)
+
+
 def test_ensembles_of_other_targets():
     for kind in ("labels", "two classes"):
         mlp = MLPWithBatchNormClassifier(**SMALL)

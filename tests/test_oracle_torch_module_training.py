@@ -246,3 +246,31 @@ def test_normalized_targets(kind):
     np.testing.assert_allclose(
         module.normalized_target(torch.from_numpy(y)), desired, rtol=1e-12, atol=1e-12
     )
+
+
+@pytest.mark.parametrize("batch_norm", ["before", "after"])
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.parametrize(
+    ("loss", "kind"), [("softmax", "three classes"), ("squared_error", "two targets")]
+)
+def test_frozen_statistics_are_those_of_eval(loss, kind, solver, batch_norm):
+    # Frozen statistics also keep the moments of the inputs and of the target.
+    parameters = {"normalize_input": "standard", "batch_norm": batch_norm}
+    if loss == "squared_error":
+        parameters["normalize_target"] = True
+    model, X, y, theirs = start(loss, kind, **parameters)
+    before = {name: array.copy() for name, array in arrays_of(model).items()}
+    module = to_torch(model)
+    if loss == "squared_error":
+        theirs = module.normalized_target(theirs)
+    assert not module.training
+    ours = from_torch(module, model).set_params(bn_frozen=True)
+    our_steps(ours, solver, X, y)
+    torch_steps(module, optimizer_of(module, solver), loss, X, theirs)
+    desired = {name: module.state_dict()[name].numpy() for name in arrays_of(ours)}
+    assert norm_relative(split(arrays_of(ours))[0], split(desired)[0]) < 1e-9
+    assert norm_relative(split(desired)[0], split(before)[0]) > 1e-4
+    for part in (1, 2):
+        np.testing.assert_array_equal(split(arrays_of(ours))[part], split(before)[part])
+        np.testing.assert_array_equal(split(desired)[part], split(before)[part])
+    assert_same_predictions(module, ours, X, 1e-6)
