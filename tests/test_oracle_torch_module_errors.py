@@ -178,6 +178,12 @@ def test_no_tensors(model, state, value):
         from_torch(state, model)
 
 
+def test_a_tensor_without_numbers(model, state):
+    state["hidden.1.norm.bias"] = state["hidden.1.norm.bias"].to("meta")
+    with pytest.raises(TypeError, match=r"hidden\.1\.norm\.bias is no tensor"):
+        from_torch(state, model)
+
+
 def test_counts(model, state):
     state["hidden.1.norm.num_batches_tracked"] = torch.tensor(-1)
     with pytest.raises(ValueError, match="num_batches_tracked has a negative number"):
@@ -257,6 +263,8 @@ def test_rounded_numbers_do_not_change_the_model(network, dtype):
 
 def test_a_mapping_of_arrays(model, state):
     arrays = {name: tensor.numpy() for name, tensor in state.items()}
+    for array in arrays.values():
+        array.flags.writeable = False
     assert_same_state(from_torch(arrays, model), model)
 
 

@@ -136,7 +136,10 @@ def _checked(state, expected):
 
 def _checked_form(name, value, expected):
     try:
-        tensor = torch.as_tensor(value).detach().cpu()
+        if not isinstance(value, torch.Tensor):
+            # A copy, because PyTorch warns of arrays that are read-only.
+            value = torch.from_numpy(np.array(value))
+        tensor = value.detach().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"{name} is no tensor and no array of numbers: {error}") from None
     if tensor.shape != expected.shape:
