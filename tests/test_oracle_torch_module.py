@@ -223,7 +223,7 @@ def test_ensembles_of_other_targets():
 @pytest.mark.parametrize("epsilon", [0.0, 1e-5, 3.0])
 def test_the_transformer(momentum, epsilon):
     X = table()
-    gamma = np.linspace(-1.0, 2.0, X.shape[1])
+    gamma = np.linspace(-1.0, 2.3, X.shape[1])
     model = BatchNormTransformer(
         momentum=momentum, epsilon=epsilon, gamma=gamma, beta=0.5, batch_size=50
     )

@@ -98,8 +98,9 @@ def test_columns_beyond_float32(factor, what):
     to_torch(fitted("three classes", X, y, dtype="float64"))
 
 
-def test_targets_beyond_float32():
-    y = 1e60 * targets("one target", table())
+@pytest.mark.parametrize("factor", [1e60, 1e-60])
+def test_targets_beyond_float32(factor):
+    y = factor * targets("one target", table())
     with pytest.raises(ValueError, match="The target has a number"):
         to_torch(fitted("one target", y=y))
     to_torch(fitted("one target", y=y, dtype="float64"))
@@ -210,8 +211,12 @@ def test_temperatures_out_of_range(model, state, temperature):
 
 def test_a_new_temperature(model, state):
     state["decode.temperature"] = torch.tensor(2.5)
-    assert from_torch(state, model).temperature_ == 2.5
+    state["decode.prior"][0] = -1.5
+    back = from_torch(state, model)
+    assert back.temperature_ == 2.5
+    assert back._prior_outputs[0] == -1.5
     assert model.temperature_ != 2.5
+    assert model._prior_outputs[0] != -1.5
 
 
 @pytest.mark.parametrize(

@@ -147,8 +147,10 @@ def test_training_goes_on_with_a_new_optimizer(solver):
     module = to_torch(model).train()
     torch_steps(module, optimizer_of(module, solver), "softmax", X, theirs)
     # Trained in skbn, in PyTorch, and then in both.
+    model._n_without_improvement = 3
     back = from_torch(module.state_dict(), model)
     assert not hasattr(back, "_optimizer")
+    assert back._n_without_improvement == 0
     assert back._n_batches_tracked == model._n_batches_tracked + N_STEPS
     before = {name: array.copy() for name, array in arrays_of(back).items()}
     ours = our_steps(back, solver, X, y)
@@ -189,7 +191,10 @@ def test_an_ensemble_trained_in_pytorch_comes_back():
     module = to_torch(model).train()
     for member in module.members:
         torch_steps(member, optimizer_of(member, "adam"), "softmax", X, numbers)
+    module.decode.temperature.fill_(2.5)
     back = from_torch(module, model)
+    assert back.temperature_ == 2.5
+    assert back.best_loss_ == np.inf
     assert_same_predictions(module.eval(), back, X, 1e-6)
     assert norm_relative(back.predict_proba(X), model.predict_proba(X)) > 1e-2
     back.partial_fit(X, y)
@@ -274,3 +279,15 @@ def test_frozen_statistics_are_those_of_eval(loss, kind, solver, batch_norm):
         np.testing.assert_array_equal(split(arrays_of(ours))[part], split(before)[part])
         np.testing.assert_array_equal(split(desired)[part], split(before)[part])
     assert_same_predictions(module, ours, X, 1e-6)
+
+
+def test_the_first_batches_of_a_network_may_be_those_of_pytorch():
+    X, y = table(), targets("three classes", table())
+    model = MLPWithBatchNormClassifier(**SMALL | {"batch_size": 1}, dtype="float64")
+    model.partial_fit(X[:1], y[:1], classes=["a", "b", "c"])
+    assert (model._n_batches_tracked, model._n_steps_tracked) == (0, 0)
+    module = to_torch(model).train()
+    numbers = torch.from_numpy(np.searchsorted(["a", "b", "c"], y))
+    torch_steps(module, optimizer_of(module, "adam"), "softmax", X, numbers)
+    back = from_torch(module, model)
+    assert (back._n_batches_tracked, back._n_steps_tracked) == (N_STEPS, 1)
