@@ -1,6 +1,7 @@
 """How skl2onnx reads a classifier: its outputs, before their shapes are known."""
 
 from skl2onnx._parse import _parse_sklearn_classifier
+from skl2onnx.common.data_types import DoubleTensorType
 
 from skbn.onnx.outputs import as_labels
 
@@ -16,10 +17,16 @@ def parse(scope, model, inputs, custom_parsers=None):
     NotFittedError
         If nothing was fitted before.
     ValueError
-        If a label is neither a whole number nor a string.
+        If a label is neither a whole number nor a string, or if probabilities of float64 are asked
+        for as dictionaries.
     """
-    options = scope.get_options(model, {"nocl": False})
+    options = scope.get_options(model, {"nocl": False, "zipmap": True})
     fitted = model._look()
+    if options["zipmap"] is True and isinstance(inputs[0].type, DoubleTensorType):
+        raise ValueError(
+            "ONNX's dictionaries of probabilities (zipmap) hold float32, but the inputs are "
+            "float64: convert with options={'zipmap': False} or options={'zipmap': 'columns'}."
+        )
     if not options["nocl"]:
         as_labels(fitted.classes_)
     return _parse_sklearn_classifier(scope, model, inputs, custom_parsers=custom_parsers)

@@ -11,13 +11,9 @@ FLOATS = (data_types.FloatTensorType, data_types.DoubleTensorType)
 WHOLE = (
     data_types.BooleanTensorType,
     data_types.Int8TensorType,
-    data_types.Int16TensorType,
     data_types.Int32TensorType,
     data_types.Int64TensorType,
     data_types.UInt8TensorType,
-    data_types.UInt16TensorType,
-    data_types.UInt32TensorType,
-    data_types.UInt64TensorType,
 )
 
 # The smooth clip, as skbn/kernels/gather.pyx has it: its limit, and the numbers beyond which a
@@ -70,9 +66,9 @@ def rows_of(graph, operator):
     dtype = graph.dtype if is_exact else np.dtype(np.float64)
     names = []
     for variable in operator.inputs:
-        given = data_types.guess_numpy_type(variable.type) if is_exact else None
         name = variable.full_name
-        names.append(name if given == dtype else graph.cast(name, dtype))
+        is_cast = not is_exact or data_types.guess_numpy_type(variable.type) != dtype
+        names.append(graph.cast(name, dtype) if is_cast else name)
     return (graph.node("Concat", *names, axis=1) if len(names) > 1 else names[0]), dtype
 
 

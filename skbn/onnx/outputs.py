@@ -12,12 +12,13 @@ from skl2onnx.common.data_types import (
     StringTensorType,
 )
 
-# Options of the classifiers, as skl2onnx's own classifiers have them.
+# Options of the classifiers, as skl2onnx's converter of scikit-learn's network has them. It has no
+# option "raw_scores": skl2onnx takes the option for a sign that a classifier has a
+# decision_function, and then builds a wrong graph of a CalibratedClassifierCV.
 CLASSIFIER_OPTIONS = {
     "zipmap": [True, False, "columns"],
     "nocl": [True, False],
     "output_class_labels": [False, True],
-    "raw_scores": [True, False],
 }
 
 
@@ -75,11 +76,9 @@ def add_classes(graph, operator, targets, z):
         Raw outputs of the network, shape (n_samples, n_outputs).
     """
     z = graph.affine(z, *targets.output_affine())
-    options = graph.scope.get_options(operator.raw_operator, {"raw_scores": False})
     labels = _labels(graph, shown_classes(graph.scope, operator, targets), targets, z)
     graph.output(labels, operator.outputs[0])
-    scores = _scores(graph, targets, z) if options["raw_scores"] else _chances(graph, targets, z)
-    graph.output(scores, operator.outputs[1])
+    graph.output(_chances(graph, targets, z), operator.outputs[1])
 
 
 def _labels(graph, classes, targets, z):
@@ -95,20 +94,15 @@ def _labels(graph, classes, targets, z):
     return graph.node("Gather", classes, numbers, axis=0)
 
 
-def _scores(graph, targets, z):
-    """Outputs in front of the logistic function or the softmax, a column for each class."""
-    if targets.n_outputs > 1 or len(targets.classes) == 1:
-        return z
-    return graph.node("Concat", graph.node("Neg", z), z, axis=1)
-
-
 def _chances(graph, targets, z):
     if targets.out_activation == "softmax":
         return graph.node("Softmax", z, axis=1)
     if not targets.is_multilabel and len(targets.classes) == 1:
         # A probability of 1 for each row.
         return graph.affine(graph.cast(graph.node("Greater", z, z)), 1.0, 1.0)
-    return graph.node("Sigmoid", _scores(graph, targets, z))
+    if targets.n_outputs == 1:
+        z = graph.node("Concat", graph.node("Neg", z), z, axis=1)
+    return graph.node("Sigmoid", z)
 
 
 def predictions(graph, targets, z):
