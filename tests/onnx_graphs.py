@@ -24,7 +24,7 @@ DTYPES = [np.float32, np.float64]
 
 
 def converted(model, X, **keywords):
-    """A checked ONNX model that takes rows like `X`. A classifier gives arrays, not dictionaries."""
+    """A checked ONNX model that takes rows like `X`. Probabilities are an array by default."""
     if hasattr(model, "predict_proba"):
         keywords = {"options": {id(model): {"zipmap": False}}} | keywords
     graph = to_onnx(model, X[:1], **keywords)

@@ -1,4 +1,4 @@
-"""Perceptrons as ONNX graphs: ONNX Runtime computes their probabilities and labels, on real data."""
+"""Classifiers as ONNX graphs: ONNX Runtime gives the same probabilities and labels."""
 
 import numpy as np
 import pytest
