@@ -125,12 +125,21 @@ def test_encoded_and_imputed_columns(search):
     np.testing.assert_array_equal(labels, model.predict(table))
 
 
-def test_a_table_with_names_has_an_input_for_each_column():
-    table = pd.DataFrame(IRIS.astype(np.float32), columns=["a", "b", "c", "d"])
-    model = classifier().fit(table, SPECIES)
+@pytest.mark.parametrize(
+    "dtypes",
+    [[np.float32] * 4, [np.float64] * 4, [np.int64, np.float64, np.float32, np.float64]],
+    ids=["float32", "float64", "mixed"],
+)
+def test_a_table_with_names_has_an_input_for_each_column(dtypes):
+    columns = dict(zip("abcd", dtypes, strict=True))
+    table = pd.DataFrame(IRIS + 2**30, columns=[*columns]).astype(columns)
     inputs = {name: table[[name]].to_numpy() for name in table}
+    model = classifier().fit(table, SPECIES)
     _, probabilities = graphs.session(graphs.converted(model, table)).run(None, inputs)
     np.testing.assert_allclose(probabilities, model.predict_proba(table), rtol=0, atol=1e-5)
+    model = BatchNormTransformer().fit(table)
+    (transformed,) = graphs.session(graphs.converted(model, table)).run(None, inputs)
+    np.testing.assert_allclose(transformed, model.transform(table), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,9 @@ LIMIT, FARTHEST = 3.0, 1e6
 
 
 def checked_dtype(operator):
-    """The dtype that a graph computes in: float64 if an input is float64, otherwise float32.
+    """The dtype that a graph computes in: float64 if the first input is, otherwise float32.
+
+    skl2onnx declares the outputs of a model by the type of the first input, too.
 
     Raises
     ------
@@ -36,7 +38,7 @@ def checked_dtype(operator):
                 f"{variable.raw_name!r} has the type {type(variable.type).__name__}. Use "
                 "FloatTensorType or DoubleTensorType, and encode categories before."
             )
-    is_double = any(isinstance(one.type, data_types.DoubleTensorType) for one in operator.inputs)
+    is_double = isinstance(operator.inputs[0].type, data_types.DoubleTensorType)
     return np.float64 if is_double else np.float32
 
 
@@ -57,18 +59,18 @@ def check_columns(operator, n_features, axis=1):
 
 
 def rows_of(graph, operator):
-    """The inputs as one value, and its dtype.
+    """The inputs as one value, and its dtype: float32 if all inputs are float32, otherwise float64.
 
-    Several inputs are columns side by side. Whole numbers become float64, because float32 would
-    round large numbers before their center is subtracted.
+    Several inputs are columns side by side. float32 would round large numbers of other types before
+    their center is subtracted.
     """
-    is_exact = all(isinstance(one.type, FLOATS) for one in operator.inputs)
-    dtype = graph.dtype if is_exact else np.dtype(np.float64)
-    names = []
-    for variable in operator.inputs:
-        name = variable.full_name
-        is_cast = not is_exact or data_types.guess_numpy_type(variable.type) != dtype
-        names.append(graph.cast(name, dtype) if is_cast else name)
+    is_single = all(isinstance(one.type, data_types.FloatTensorType) for one in operator.inputs)
+    kind = data_types.FloatTensorType if is_single else data_types.DoubleTensorType
+    dtype = np.dtype(np.float32 if is_single else np.float64)
+    names = [
+        one.full_name if isinstance(one.type, kind) else graph.cast(one.full_name, dtype)
+        for one in operator.inputs
+    ]
     return (graph.node("Concat", *names, axis=1) if len(names) > 1 else names[0]), dtype
 
 
