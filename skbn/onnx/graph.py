@@ -5,11 +5,12 @@ one dtype, float32 or float64, as the user chose by the type of the inputs.
 """
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, defs, helper, numpy_helper
 
-# The oldest version of the operators. From this version on, the axes of Unsqueeze and Squeeze are
-# an input, and Softmax normalizes one axis.
-LEAST_OPSET = 13
+# The version of the operators. Since this version the axes of Unsqueeze and Squeeze are an input,
+# and Softmax normalizes one axis. Nodes mean the same in later versions, but older runtimes do not
+# know the later versions.
+OPSET = 13
 
 
 class Graph:
@@ -27,14 +28,14 @@ class Graph:
     Raises
     ------
     ValueError
-        If the user asks for operators older than `LEAST_OPSET`.
+        If the user asks for operators older than `OPSET`.
     """
 
     def __init__(self, scope, container, dtype):
         opset = container.target_opset_any_domain("")
-        if opset is not None and opset < LEAST_OPSET:
+        if opset is not None and opset < OPSET:
             raise ValueError(
-                f"skbn.onnx needs target_opset={LEAST_OPSET} or a larger number, got {opset}."
+                f"skbn.onnx needs target_opset={OPSET} or a larger number, got {opset}."
             )
         self.scope = scope
         self.container = container
@@ -56,8 +57,7 @@ class Graph:
         values = np.asarray(values)
         if values.dtype.kind in "UO":
             strings = [str(value).encode() for value in values.ravel()]
-            self.container.add_initializer(name, TensorProto.STRING, values.shape, strings)
-            return name
+            return self._added(helper.make_tensor(name, TensorProto.STRING, values.shape, strings))
         if values.dtype.kind == "f":
             with np.errstate(over="ignore"):
                 cast = values.astype(self.dtype)
@@ -68,9 +68,12 @@ class Graph:
                 )
         else:
             cast = values.astype(np.int64)
-        tensor = numpy_helper.from_array(np.ascontiguousarray(cast), name)
-        self.container.add_initializer(name, tensor.data_type, list(cast.shape), tensor)
-        return name
+        return self._added(numpy_helper.from_array(cast, name))
+
+    def _added(self, tensor):
+        # skl2onnx's own method replaces an equal constant by a node, of the newest version.
+        self.container.initializers.append(tensor)
+        return tensor.name
 
     def node(self, kind, *operands, **attributes):
         """Add a node with one output. Returns the name of the output.
@@ -86,8 +89,7 @@ class Graph:
         """
         names = [one if isinstance(one, str) else self.constant(one) for one in operands]
         output = self.scope.get_unique_variable_name(kind.lower())
-        name = self.scope.get_unique_operator_name(kind)
-        self.container.add_node(kind, names, [output], name=name, **attributes)
+        self._add(kind, names, output, **attributes)
         return output
 
     def cast(self, value, dtype=None):
@@ -105,5 +107,9 @@ class Graph:
 
     def output(self, value, variable):
         """Name a value as the output `variable` of the model."""
-        name = self.scope.get_unique_operator_name("Identity")
-        self.container.add_node("Identity", [value], [variable.full_name], name=name)
+        self._add("Identity", [value], variable.full_name)
+
+    def _add(self, kind, inputs, output, **attributes):
+        name = self.scope.get_unique_operator_name(kind)
+        version = defs.get_schema(kind, OPSET).since_version
+        self.container.add_node(kind, inputs, [output], op_version=version, name=name, **attributes)
