@@ -31,10 +31,10 @@ class Graph:
     """
 
     def __init__(self, scope, container, dtype):
-        opset = container.target_opset_any_domain("")
-        if opset is not None and opset < LEAST_OPSET:
+        self.opset = container.target_opset_any_domain("")
+        if self.opset is not None and self.opset < LEAST_OPSET:
             raise ValueError(
-                f"skbn.onnx needs target_opset={LEAST_OPSET} or a larger number, got {opset}."
+                f"skbn.onnx needs target_opset={LEAST_OPSET} or a larger number, got {self.opset}."
             )
         self.scope = scope
         self.container = container
@@ -84,11 +84,18 @@ class Graph:
         **attributes : dict
             Attributes of the node.
         """
+        return self.nodes(kind, operands, 1, **attributes)[0]
+
+    def nodes(self, kind, operands, n_outputs, **attributes):
+        """Add a node with several outputs. Returns the names of the outputs, a list.
+
+        The parameters are those of `node`, with `operands` in a sequence.
+        """
         names = [one if isinstance(one, str) else self.constant(one) for one in operands]
-        output = self.scope.get_unique_variable_name(kind.lower())
+        outputs = [self.scope.get_unique_variable_name(kind.lower()) for _ in range(n_outputs)]
         name = self.scope.get_unique_operator_name(kind)
-        self.container.add_node(kind, names, [output], name=name, **attributes)
-        return output
+        self.container.add_node(kind, names, outputs, name=name, **attributes)
+        return outputs
 
     def cast(self, value, dtype=None):
         """The value in another dtype; None: in the dtype of the graph."""
