@@ -32,10 +32,10 @@ class Graph:
     """
 
     def __init__(self, scope, container, dtype):
-        opset = container.target_opset_any_domain("")
-        if opset is not None and opset < OPSET:
+        self.opset = container.target_opset_any_domain("")
+        if self.opset is not None and self.opset < OPSET:
             raise ValueError(
-                f"skbn.onnx needs target_opset={OPSET} or a larger number, got {opset}."
+                f"skbn.onnx needs target_opset={OPSET} or a larger number, got {self.opset}."
             )
         self.scope = scope
         self.container = container
@@ -85,12 +85,20 @@ class Graph:
         *operands : str or array-like
             Names of values, or constants.
         **attributes : dict
-            Attributes of the node.
+            Attributes of the node. `version` is no attribute, but the version of the operators that
+            the node needs.
+        """
+        return self.nodes(kind, operands, 1, **attributes)[0]
+
+    def nodes(self, kind, operands, n_outputs, **attributes):
+        """Add a node with several outputs. Returns the names of the outputs, a list.
+
+        The parameters are those of `node`, with `operands` in a sequence.
         """
         names = [one if isinstance(one, str) else self.constant(one) for one in operands]
-        output = self.scope.get_unique_variable_name(kind.lower())
-        self._add(kind, names, output, **attributes)
-        return output
+        outputs = [self.scope.get_unique_variable_name(kind.lower()) for _ in range(n_outputs)]
+        self._add(kind, names, outputs, **attributes)
+        return outputs
 
     def cast(self, value, dtype=None):
         """The value in another dtype; None: in the dtype of the graph."""
@@ -107,9 +115,9 @@ class Graph:
 
     def output(self, value, variable):
         """Name a value as the output `variable` of the model."""
-        self._add("Identity", [value], variable.full_name)
+        self._add("Identity", [value], [variable.full_name])
 
-    def _add(self, kind, inputs, output, **attributes):
+    def _add(self, kind, inputs, outputs, version=OPSET, **attributes):
         name = self.scope.get_unique_operator_name(kind)
-        version = defs.get_schema(kind, OPSET).since_version
-        self.container.add_node(kind, inputs, [output], op_version=version, name=name, **attributes)
+        version = defs.get_schema(kind, version).since_version
+        self.container.add_node(kind, inputs, outputs, op_version=version, name=name, **attributes)

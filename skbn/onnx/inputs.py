@@ -110,7 +110,11 @@ def network_inputs(graph, operator, fitted):
     fitted : estimator
         A ``_look()`` at a network.
     """
-    rows, dtype = rows_of(graph, operator)
+    return normalized(graph, *rows_of(graph, operator), fitted)
+
+
+def normalized(graph, rows, dtype, fitted):
+    """Rows of the dtype `dtype` after the fixed normalization, in the dtype of the graph."""
     center, factor, is_clipped = input_normalization(fitted)
     if center is None:
         return rows if dtype == graph.dtype else graph.cast(rows)

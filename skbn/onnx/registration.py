@@ -43,7 +43,7 @@ def register() -> None:
             'skbn.onnx needs skl2onnx, which is not installed: pip install "skbn[onnx]"'
         ) from error
     # These files import skl2onnx, so they are imported late.
-    from skbn.onnx import ensemble, mlp, refused, transformer
+    from skbn.onnx import ensemble, mlp, recurrent, transformer
     from skbn.onnx.classifier import parse
     from skbn.onnx.outputs import CLASSIFIER_OPTIONS
 
@@ -53,8 +53,8 @@ def register() -> None:
         MLPWithBatchNormRegressor: mlp,
         MLPEnsembleWithBatchNormClassifier: ensemble,
         MLPEnsembleWithBatchNormRegressor: ensemble,
-        RNNWithBatchNormClassifier: refused,
-        RNNWithBatchNormRegressor: refused,
+        RNNWithBatchNormClassifier: recurrent,
+        RNNWithBatchNormRegressor: recurrent,
     }
     for cls, file in files.items():
         is_classifier = hasattr(cls, "predict_proba")
