@@ -10,7 +10,7 @@ pytest.importorskip("onnxruntime")
 def test_blocks_of_the_page(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = blocks((DOCS / "guide/onnx.rst").read_text(encoding="utf-8"))
-    assert len(found) == 3
+    assert len(found) == 4
     namespace = {"__name__": "__main__"}
     for block in found:
         code = "\n" * (block.line - 1) + block.code

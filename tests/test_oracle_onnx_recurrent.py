@@ -69,25 +69,45 @@ def assert_alike(model, X, graph=None, atol=graphs.AGREEMENT):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("batch_norm", ["full", "input", None])
+@pytest.mark.parametrize(
+    "layers",
+    [
+        {"batch_norm": "full"},
+        {"batch_norm": "full", "time_statistics": "shared"},
+        {"batch_norm": "input"},
+        {"batch_norm": "input", "time_statistics": "shared"},
+        {"batch_norm": None},
+    ],
+    ids=named,
+)
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("time_statistics", ["per_step", "shared"])
-@pytest.mark.parametrize("hidden_layer_sizes", [(4,), (4, 3)])
-def test_cells(cell, batch_norm, bidirectional, time_statistics, hidden_layer_sizes):
-    parameters = {"bidirectional": bidirectional, "hidden_layer_sizes": hidden_layer_sizes}
-    model = fitted(
-        cell=cell,
-        batch_norm=batch_norm,
-        time_statistics=time_statistics,
-        bn_epsilon=0.3,
-        **parameters,
-    )
+def test_two_layers(cell, layers, bidirectional):
+    parameters = {"hidden_layer_sizes": (4, 3), "bidirectional": bidirectional, "bn_epsilon": 0.3}
+    model = fitted(cell=cell, **layers, **parameters)
     for dtype in graphs.DTYPES:
         X = drifting(seed=2).astype(dtype)
         graph = graphs.converted(model, X, initial_types=open_type(X))
         # One graph serves sequences of all lengths, also longer ones than there were in training.
         for n_steps in (3, N_STEPS, 2 * N_STEPS):
             assert_alike(model, drifting(40, n_steps, seed=2).astype(dtype), graph)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("longest", [1, N_STEPS])
+@each_dtype
+def test_any_running_statistics(cell, longest, dtype):
+    # A unit without variance has no contribution. Nor has the state before the first step, whatever
+    # its statistics are. Statistics of one step serve all steps.
+    X = drifting()[:, :longest]
+    model = small(cell=cell, batch_norm="full", hidden_layer_sizes=(4, 3))
+    model = varied(quietly(model.fit, X, np.arange(60) % 2))
+    rng = np.random.default_rng(0)
+    model.running_means_ = [rng.normal(0.0, 0.3, mean.shape) for mean in model.running_means_]
+    running_vars = [rng.uniform(0.1, 1.0, var.shape) for var in model.running_vars_]
+    for var in running_vars:
+        var[:, 1] = 0.0
+    model.running_vars_ = running_vars
+    assert_alike(model, drifting(seed=2).astype(dtype))
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)

@@ -78,7 +78,7 @@ def raw_outputs(graph, network, steps, x):
     """
     cells = {code: name for name, code in CELLS.items()}
     poolings = {code: name for name, code in POOLINGS.items()}
-    layers = iter(layers_of(network, graph.dtype))
+    layers = iter(layers_of(network))
     directions = []
     for row in network.plan:
         # The other operations are parts of a direction, the output layer, and dropout, which drops

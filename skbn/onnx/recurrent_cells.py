@@ -1,7 +1,8 @@
-"""One direction of a recurrent layer as a loop over time steps (``skbn.network.operations``).
+"""One direction of a recurrent layer as a loop over time steps.
 
 The operators LSTM and GRU of ONNX cannot normalize inside of a cell. So each cell is a loop of
-plain nodes, with batch norm and without.
+plain nodes, with batch norm and without. The formulas are in
+``skbn/network/operations/recurrent.pyx``.
 """
 
 import numpy as np
@@ -12,35 +13,17 @@ from skbn.network.plan import BATCH_NORM, LINEAR
 from skbn.onnx.scan import scan
 
 
-class Norm:
-    """A batch norm: an array of shape (t, d) for the center, the scale and the shift of each step.
-
-    y = (x - center) scale + shift, with scale 0 in a column without variance. The center is rounded
-    to the dtype of the graph. The shift has the part of the mean that is lost.
-    """
-
-    def __init__(self, dtype, epsilon, gamma, beta, mean, var):
-        self.center = mean.astype(dtype).astype(np.float64)
-        with np.errstate(divide="ignore"):
-            self.scale = np.where(var > 0.0, gamma / np.sqrt(var + epsilon), 0.0)
-        self.shift = beta + (self.center - mean) * self.scale
-
-    def zero_at_first(self):
-        """Make y = 0 at the first step, and leave the statistics of later steps as they are."""
-        for name in ("center", "scale", "shift"):
-            steps = getattr(self, name)
-            steps = np.concatenate([np.zeros_like(steps[:1]), steps[min(1, len(steps) - 1) :]])
-            setattr(self, name, steps)
-
-
-def layers_of(network, dtype):
-    """The parts of each operation of kind RECURRENT of a network, in the order of the plan.
+def layers_of(network):
+    """The arrays of each operation of kind RECURRENT of a network, in the order of the plan.
 
     Returns
     -------
     layers : list of dict
-        Names of parts (``skbn.network.operations.registry.PARTS``) -> the weights and the bias of a
-        map, or a `Norm`.
+        ``"input_map"`` and ``"recurrent_map"``: weights. ``"bias"``: the bias of the inputs, which
+        is the beta of their batch norm if there is one. ``"candidate_bias"``: the bias of the
+        recurrent map, which only a GRU has. ``"input_norm"``, ``"recurrent_norm"``,
+        ``"cell_norm"``, if there are such: negative mean and scale of each step, shape (t, d).
+        ``"cell_beta"``: the beta of the last one.
     """
     plan = network.plan
     maps = zip(
@@ -61,16 +44,27 @@ def layers_of(network, dtype):
         name = names[int(row["part"])]
         if name == "input_map":
             layers.append({})
-        if row["kind"] == LINEAR:
-            part = next(maps)
-        elif row["kind"] == BATCH_NORM:
-            part = Norm(dtype, float(row["epsilon"]), *next(norms))
-        if name != "none":
-            layers[-1][name] = part
-    for layer in layers:
-        if "recurrent_norm" in layer:
-            layer["recurrent_norm"].zero_at_first()
+        if name != "none" and row["kind"] == LINEAR:
+            weights, bias = next(maps)
+            added = "bias" if name == "input_map" else "candidate_bias"
+            layers[-1] |= {name: weights, added: bias}
+        elif name != "none" and row["kind"] == BATCH_NORM:
+            gamma, beta, mean, var = next(norms)
+            layers[-1][name] = -mean, _scale(gamma, var, float(row["epsilon"]))
+            if name == "input_norm":
+                layers[-1]["bias"] = beta
+            elif name == "cell_norm":
+                layers[-1]["cell_beta"] = beta
+            else:
+                # At the first step the state before is 0 in all sequences, and has no part.
+                layers[-1][name][1][0] = 0.0
     return layers
+
+
+def _scale(gamma, var, epsilon):
+    # A column without variance has no part in the outputs.
+    with np.errstate(divide="ignore"):
+        return np.where(var > 0.0, gamma / np.sqrt(var + epsilon), 0.0)
 
 
 def states_of(graph, x, cell, layer, numbers, n_rows):
@@ -84,7 +78,7 @@ def states_of(graph, x, cell, layer, numbers, n_rows):
     cell : str
         A name in ``skbn.kernels.cells.CELLS``.
     layer : dict
-        The parts of the direction.
+        The arrays of the direction.
     numbers : str
         The numbers of the steps, 0, 1, ..., shape (n_steps,).
     n_rows : str
@@ -97,16 +91,18 @@ def states_of(graph, x, cell, layer, numbers, n_rows):
     """
     if cell not in STEPS:
         raise NotImplementedError(f"skbn.onnx cannot convert the cell {cell!r}.")
-    tables = _tables(cell, layer)
-    sequences = [x, *(_of_steps(graph, table, numbers) for table in tables.values())]
-    d = layer["recurrent_map"][0].shape[0]
-    shape = graph.node("Concat", n_rows, np.array([d]), axis=0)
+    norms = [name for name in ("input_norm", "recurrent_norm", "cell_norm") if name in layer]
+    tables = [table for name in norms for table in layer[name]]
+    sequences = [x, *(_of_steps(graph, table, numbers) for table in tables)]
+    shape = graph.node("Concat", n_rows, np.array([len(layer["recurrent_map"])]), axis=0)
     zeros = graph.node("Expand", np.zeros((1, 1)), shape)
     states = [zeros, zeros] if cell == "lstm" else [zeros]
 
     def step(inner, before, entries):
-        of_step = dict(zip(("x", *tables), entries, strict=True))
-        return STEPS[cell](inner, layer, of_step, *before)
+        x, *of_step = entries
+        pairs = zip(of_step[::2], of_step[1::2], strict=True)
+        one = Step(inner, layer, dict(zip(norms, pairs, strict=True)))
+        return STEPS[cell](one, x, *before)
 
     return scan(graph, step, states, sequences)
 
@@ -117,85 +113,81 @@ def _of_steps(graph, table, numbers):
     return graph.node("Gather", table, numbers, axis=0)
 
 
-def _tables(cell, layer):
-    """The arrays of shape (t, d) that differ from step to step."""
-    tables = {}
-    for part in ("input_norm", "recurrent_norm", "cell_norm"):
-        if part in layer:
-            norm = layer[part]
-            tables[f"{part}_minus_center"] = -norm.center
-            tables[f"{part}_scale"] = norm.scale
-            tables[f"{part}_shift"] = norm.shift
-    if "recurrent_norm" in layer and cell != "gru":
-        # The cell adds both contributions, so one shift is enough. An array of one step serves all.
-        shift = tables.pop("recurrent_norm_shift")
-        tables["input_norm_shift"] = tables["input_norm_shift"] + shift
-    return tables
+class Step:
+    """One time step of a direction: what the cells have in common.
 
-
-def _contribution(inner, x, kind, layer, of_step, added=None):
-    """The product of `x` with the weights of a map, normalized, plus bias or shift.
-
-    `added` is a value of the shape of the contribution, which is added to the contribution.
+    Parameters
+    ----------
+    graph : Graph
+        The inner graph of the loop.
+    layer : dict
+        The arrays of the direction.
+    norms : dict
+        Names of batch norms -> the names of negative mean and scale of this step, shape (d,).
     """
-    weights, bias = layer[f"{kind}_map"]
-    if f"{kind}_norm" not in layer:
-        return inner.node("Gemm", x, weights, bias if added is None else added)
-    u = inner.node("Gemm", x, weights, of_step[f"{kind}_norm_minus_center"])
-    u = inner.node("Mul", u, of_step[f"{kind}_norm_scale"])
-    shift = of_step.get(f"{kind}_norm_shift")
-    for term in (shift, added):
-        if term is not None:
-            u = inner.node("Add", u, term)
-    return u
+
+    def __init__(self, graph, layer, norms):
+        self.graph, self.layer, self.norms = graph, layer, norms
+        self.d = len(layer["recurrent_map"])
+
+    def inputs(self, x):
+        """The contribution of the inputs, with the bias."""
+        return self._contribution("input", x, self.layer["bias"])
+
+    def gates(self, x, h):
+        """Both contributions, added."""
+        return self.state(h, self.inputs(x))
+
+    def state(self, h, added):
+        """The contribution of the state before, added to `added`."""
+        return self._contribution("recurrent", h, added)
+
+    def _contribution(self, kind, x, added):
+        weights, norm = self.layer[f"{kind}_map"], self.norms.get(f"{kind}_norm")
+        if norm is None:
+            return self.graph.node("Gemm", x, weights, added)
+        minus_mean, scale = norm
+        product = self.graph.node("Gemm", x, weights, minus_mean)
+        return self.graph.node("Add", self.graph.node("Mul", product, scale), added)
+
+    def shown(self, c):
+        """The state of the memory of an LSTM, normalized if there is a batch norm."""
+        if "cell_norm" not in self.norms:
+            return c
+        minus_mean, scale = self.norms["cell_norm"]
+        c = self.graph.node("Mul", self.graph.node("Add", c, minus_mean), scale)
+        return self.graph.node("Add", c, self.layer["cell_beta"])
+
+    def split(self, value, *parts):
+        """Columns apart; a part is a number of columns in units of d."""
+        sizes = self.d * np.array(parts)
+        return self.graph.nodes("Split", (value, sizes), len(parts), axis=1)
 
 
-def _both(inner, layer, of_step, h):
-    a = _contribution(inner, of_step["x"], "input", layer, of_step)
-    return _contribution(inner, h, "recurrent", layer, of_step, a)
-
-
-def _split(inner, value, *sizes):
-    return inner.nodes("Split", (value, np.array(sizes)), len(sizes), axis=1)
-
-
-def _lstm(inner, layer, of_step, h, c):
-    d = layer["recurrent_map"][0].shape[0]
-    i, f, g, o = _split(inner, _both(inner, layer, of_step, h), d, d, d, d)
-    kept = inner.node("Mul", inner.node("Sigmoid", f), c)
-    new = inner.node("Mul", inner.node("Sigmoid", i), inner.node("Tanh", g))
-    c = shown = inner.node("Add", kept, new)
-    if "cell_norm" in layer:
-        shown = inner.node("Add", shown, of_step["cell_norm_minus_center"])
-        shown = inner.node("Mul", shown, of_step["cell_norm_scale"])
-        shown = inner.node("Add", shown, of_step["cell_norm_shift"])
-    h = inner.node("Mul", inner.node("Sigmoid", o), inner.node("Tanh", shown))
+def _lstm(step, x, h, c):
+    node = step.graph.node
+    i, f, g, o = step.split(step.gates(x, h), 1, 1, 1, 1)
+    kept = node("Mul", node("Sigmoid", f), c)
+    c = node("Add", kept, node("Mul", node("Sigmoid", i), node("Tanh", g)))
+    h = node("Mul", node("Sigmoid", o), node("Tanh", step.shown(c)))
     return [h, c], h
 
 
-def _gru(inner, layer, of_step, h):
-    d = layer["recurrent_map"][0].shape[0]
-    a = _contribution(inner, of_step["x"], "input", layer, of_step)
-    u = _contribution(inner, h, "recurrent", layer | {"recurrent_map": _no_bias(layer)}, of_step)
-    of_gates, a = _split(inner, a, 2 * d, d)
-    u_gates, u = _split(inner, u, 2 * d, d)
-    gates = inner.node("Sigmoid", inner.node("Add", of_gates, u_gates))
-    r, z = _split(inner, gates, d, d)
-    u = inner.node("Add", u, layer["recurrent_map"][1])
-    n = inner.node("Tanh", inner.node("Add", a, inner.node("Mul", r, u)))
+def _gru(step, x, h):
+    node = step.graph.node
+    # The reset gate multiplies the bias of the candidate, too.
+    bias = np.concatenate([np.zeros(2 * step.d), step.layer["candidate_bias"]])
+    a_gates, a = step.split(step.inputs(x), 2, 1)
+    u_gates, u = step.split(step.state(h, bias), 2, 1)
+    r, z = step.split(node("Sigmoid", node("Add", a_gates, u_gates)), 1, 1)
+    n = node("Tanh", node("Add", a, node("Mul", r, u)))
     # (1 - z) n + z h
-    h = inner.node("Add", n, inner.node("Mul", z, inner.node("Sub", h, n)))
+    h = node("Add", n, node("Mul", z, node("Sub", h, n)))
     return [h], h
 
 
-def _no_bias(layer):
-    # The candidate alone has a bias.
-    weights, _ = layer["recurrent_map"]
-    return weights, np.zeros(1)
-
-
-def _tanh(inner, layer, of_step, h):
-    h = inner.node("Tanh", _both(inner, layer, of_step, h))
+def _tanh(step, x, h):
+    h = step.graph.node("Tanh", step.gates(x, h))
     return [h], h
 
 
