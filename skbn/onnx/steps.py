@@ -40,11 +40,6 @@ class Steps:
             "Less", column, graph.node("Unsqueeze", self.lengths, np.array([1]))
         )
 
-    def in_order_of_time(self, x):
-        """Inputs of shape (n, n_steps, d) as shape (n_steps, n, d), with 0 behind the ends."""
-        x = self.graph.node("Transpose", x, perm=[1, 0, 2])
-        return self.graph.node("Where", self.is_real, x, np.array(0.0))
-
     def reversed(self, x):
         """The real steps of each sequence backwards. The steps behind its end stay."""
         return self.graph.node("ReverseSequence", x, self.lengths, time_axis=0, batch_axis=1)
