@@ -10,12 +10,12 @@ from skl2onnx import __max_supported_opset__ as NEWEST_OPSET
 from skl2onnx import to_onnx
 
 from skbn.onnx import register
-from skbn.onnx.graph import LEAST_OPSET
+from skbn.onnx.graph import OPSET
 
 register()
 
 numpy_of = onnx.numpy_helper.to_array
-__all__ = ["LEAST_OPSET", "NEWEST_OPSET"]
+__all__ = ["NEWEST_OPSET", "OPSET"]
 
 # Probabilities, and predictions in units of the standard deviation of the target.
 AGREEMENT = 1e-5
@@ -23,11 +23,17 @@ AGREEMENT = 1e-5
 DTYPES = [np.float32, np.float64]
 
 
-def converted(model, X, **keywords):
-    """A checked ONNX model that takes rows like `X`. Probabilities are an array by default."""
+def converted(model, X, version=None, **keywords):
+    """A checked ONNX model that takes rows like `X`. Probabilities are an array by default.
+
+    With a `version` the operators of the model are read as operators of this version.
+    """
     if hasattr(model, "predict_proba"):
         keywords = {"options": {id(model): {"zipmap": False}}} | keywords
     graph = to_onnx(model, X[:1], **keywords)
+    if version is not None:
+        (operators,) = (one for one in graph.opset_import if one.domain == "")
+        operators.version = version
     onnx.checker.check_model(graph, full_check=True)
     return graph
 

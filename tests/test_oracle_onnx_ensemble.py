@@ -89,12 +89,12 @@ def test_several_targets(loss):
     )
 
 
-@pytest.mark.parametrize("target_opset", [graphs.LEAST_OPSET, graphs.NEWEST_OPSET])
-def test_versions_of_the_operators(target_opset):
+@pytest.mark.parametrize("version", [graphs.OPSET, graphs.NEWEST_OPSET])
+def test_versions_of_the_operators(version):
     model = classifier().fit(IRIS, SPECIES)
-    graphs.assert_classifies_alike(model, IRIS, target_opset=target_opset)
+    graphs.assert_classifies_alike(model, IRIS, version=version)
     model = regressor().fit(DIABETES, PROGRESSION)
-    graphs.assert_predicts_alike(model, DIABETES, PROGRESSION, target_opset=target_opset)
+    graphs.assert_predicts_alike(model, DIABETES, PROGRESSION, version=version)
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 1000])

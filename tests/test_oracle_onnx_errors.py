@@ -36,8 +36,9 @@ TRANSFORMER = BatchNormTransformer().fit(IRIS)
     ],
 )
 def test_a_model_that_is_not_fitted(cls):
-    with pytest.raises(NotFittedError, match="not fitted yet"):
-        graphs.converted(cls(), IRIS)
+    for keywords in ({}, {"options": None}):
+        with pytest.raises(NotFittedError, match="not fitted yet"):
+            graphs.converted(cls(), IRIS, **keywords)
 
 
 def damaged(model, name, value):
@@ -77,18 +78,17 @@ def test_inputs_that_do_not_fit(model):
         graphs.converted(model, IRIS, initial_types=strings)
 
 
-def test_labels_that_onnx_cannot_hold():
-    model = damaged(CLASSIFIER, "classes_", np.array([0.5, 1.5, 2.5]))
+@pytest.mark.parametrize("keywords", [{}, {"options": None}], ids=["array", "dictionaries"])
+@pytest.mark.parametrize("classes", [[0.5, 1.5, 2.5], np.array([0, "one", 2], dtype=object)])
+def test_labels_that_onnx_cannot_hold(classes, keywords):
+    model = damaged(CLASSIFIER, "classes_", np.array(classes))
     with pytest.raises(ValueError, match="whole numbers or strings"):
-        graphs.converted(model, IRIS)
-    model = damaged(CLASSIFIER, "classes_", np.array([0, "one", 2], dtype=object))
-    with pytest.raises(ValueError, match="whole numbers or strings"):
-        graphs.converted(model, IRIS)
+        graphs.converted(model, IRIS.astype(np.float32), **keywords)
 
 
 def test_old_operators():
     with pytest.raises(ValueError, match="target_opset=13 or a larger number, got 12"):
-        graphs.converted(CLASSIFIER, IRIS, target_opset=graphs.LEAST_OPSET - 1)
+        graphs.converted(CLASSIFIER, IRIS, target_opset=graphs.OPSET - 1)
 
 
 def test_dictionaries_of_float64():

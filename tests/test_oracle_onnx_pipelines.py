@@ -137,6 +137,8 @@ def test_a_table_with_names_has_an_input_for_each_column(dtypes):
     model = classifier().fit(table, SPECIES)
     _, probabilities = graphs.session(graphs.converted(model, table)).run(None, inputs)
     np.testing.assert_allclose(probabilities, model.predict_proba(table), rtol=0, atol=1e-5)
+    # The first column decides, as it does in skl2onnx.
+    assert probabilities.dtype == (np.float64 if dtypes[0] == np.float64 else np.float32)
     model = BatchNormTransformer().fit(table)
     (transformed,) = graphs.session(graphs.converted(model, table)).run(None, inputs)
     np.testing.assert_allclose(transformed, model.transform(table), rtol=0, atol=1e-5)

@@ -262,7 +262,7 @@ def test_the_mean_of_many_steps():
     assert_alike(model, X)
 
 
-@pytest.mark.parametrize("target_opset", [graphs.LEAST_OPSET, 17, 18, graphs.NEWEST_OPSET])
+@pytest.mark.parametrize("target_opset", [graphs.OPSET, 17, 18, graphs.NEWEST_OPSET])
 @pytest.mark.parametrize("cell", CELLS)
 def test_versions_of_the_operators(target_opset, cell):
     model, X = fitted(cell=cell), drifting()

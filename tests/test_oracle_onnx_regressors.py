@@ -74,9 +74,9 @@ def test_any_number_of_rows(n_rows):
     assert predictions.shape == (n_rows, 1)
 
 
-@pytest.mark.parametrize("target_opset", [graphs.LEAST_OPSET, graphs.NEWEST_OPSET])
-def test_versions_of_the_operators(target_opset):
+@pytest.mark.parametrize("version", [graphs.OPSET, graphs.NEWEST_OPSET])
+def test_versions_of_the_operators(version):
     model = regressor(loss="poisson", activation="mish").fit(DIABETES, PROGRESSION)
     for dtype in graphs.DTYPES:
         X = DIABETES.astype(dtype)
-        graphs.assert_predicts_alike(model, X, PROGRESSION, target_opset=target_opset)
+        graphs.assert_predicts_alike(model, X, PROGRESSION, version=version)

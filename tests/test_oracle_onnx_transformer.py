@@ -91,10 +91,10 @@ def test_types_that_do_not_fit():
         graphs.converted(plain, WINE[:, 1:])
 
 
-@pytest.mark.parametrize("target_opset", [graphs.LEAST_OPSET, graphs.NEWEST_OPSET])
-def test_versions_of_the_operators(target_opset):
+@pytest.mark.parametrize("version", [graphs.OPSET, graphs.NEWEST_OPSET])
+def test_versions_of_the_operators(version):
     model = BatchNormTransformer().fit(WINE)
-    assert_transforms_alike(model, WINE, 1e-12, target_opset=target_opset)
+    assert_transforms_alike(model, WINE, 1e-12, version=version)
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 1000])

@@ -47,8 +47,9 @@ def _embedded_run(graph, x, parameters):
     # Shape (n_columns, n_samples, 1).
     x = graph.node("Unsqueeze", graph.node("Transpose", x, perm=[1, 0]), np.array([2]))
     angles = graph.node("Mul", x, frequencies.reshape(n, 1, FREQUENCIES))
-    angles = graph.node("Add", angles, phases.reshape(n, 1, FREQUENCIES))
-    waves = graph.node("Cos", angles)
+    # cos(z) = sin(z + pi / 2): versions of ONNX Runtime before 1.32 have no cosine of float64.
+    angles = graph.node("Add", angles, (phases + np.pi / 2.0).reshape(n, 1, FREQUENCIES))
+    waves = graph.node("Sin", angles)
     values = graph.node("MatMul", waves, matrices.reshape(n, FREQUENCIES, EMBEDDED - 1))
     values = graph.node("Add", values, biases.reshape(n, 1, EMBEDDED - 1))
     values = graph.node("Concat", values, x, axis=2)

@@ -5,11 +5,12 @@ one dtype, float32 or float64, as the user chose by the type of the inputs.
 """
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, defs, helper, numpy_helper
 
-# The oldest version of the operators. From this version on, the axes of Unsqueeze and Squeeze are
-# an input, and Softmax normalizes one axis.
-LEAST_OPSET = 13
+# The version of the operators. Since this version the axes of Unsqueeze and Squeeze are an input,
+# and Softmax normalizes one axis. Nodes mean the same in later versions, but older runtimes do not
+# know the later versions.
+OPSET = 13
 
 
 class Graph:
@@ -27,14 +28,14 @@ class Graph:
     Raises
     ------
     ValueError
-        If the user asks for operators older than `LEAST_OPSET`.
+        If the user asks for operators older than `OPSET`.
     """
 
     def __init__(self, scope, container, dtype):
         self.opset = container.target_opset_any_domain("")
-        if self.opset is not None and self.opset < LEAST_OPSET:
+        if self.opset is not None and self.opset < OPSET:
             raise ValueError(
-                f"skbn.onnx needs target_opset={LEAST_OPSET} or a larger number, got {self.opset}."
+                f"skbn.onnx needs target_opset={OPSET} or a larger number, got {self.opset}."
             )
         self.scope = scope
         self.container = container
@@ -56,8 +57,7 @@ class Graph:
         values = np.asarray(values)
         if values.dtype.kind in "UO":
             strings = [str(value).encode() for value in values.ravel()]
-            self.container.add_initializer(name, TensorProto.STRING, values.shape, strings)
-            return name
+            return self._added(helper.make_tensor(name, TensorProto.STRING, values.shape, strings))
         if values.dtype.kind == "f":
             with np.errstate(over="ignore"):
                 cast = values.astype(self.dtype)
@@ -68,9 +68,12 @@ class Graph:
                 )
         else:
             cast = values.astype(np.int64)
-        tensor = numpy_helper.from_array(np.ascontiguousarray(cast), name)
-        self.container.add_initializer(name, tensor.data_type, list(cast.shape), tensor)
-        return name
+        return self._added(numpy_helper.from_array(cast, name))
+
+    def _added(self, tensor):
+        # skl2onnx's own method replaces an equal constant by a node, of the newest version.
+        self.container.initializers.append(tensor)
+        return tensor.name
 
     def node(self, kind, *operands, **attributes):
         """Add a node with one output. Returns the name of the output.
@@ -82,7 +85,8 @@ class Graph:
         *operands : str or array-like
             Names of values, or constants.
         **attributes : dict
-            Attributes of the node.
+            Attributes of the node. `version` is no attribute, but the version of the operators that
+            the node needs.
         """
         return self.nodes(kind, operands, 1, **attributes)[0]
 
@@ -93,8 +97,7 @@ class Graph:
         """
         names = [one if isinstance(one, str) else self.constant(one) for one in operands]
         outputs = [self.scope.get_unique_variable_name(kind.lower()) for _ in range(n_outputs)]
-        name = self.scope.get_unique_operator_name(kind)
-        self.container.add_node(kind, names, outputs, name=name, **attributes)
+        self._add(kind, names, outputs, **attributes)
         return outputs
 
     def cast(self, value, dtype=None):
@@ -112,5 +115,9 @@ class Graph:
 
     def output(self, value, variable):
         """Name a value as the output `variable` of the model."""
-        name = self.scope.get_unique_operator_name("Identity")
-        self.container.add_node("Identity", [value], [variable.full_name], name=name)
+        self._add("Identity", [value], [variable.full_name])
+
+    def _add(self, kind, inputs, outputs, version=OPSET, **attributes):
+        name = self.scope.get_unique_operator_name(kind)
+        version = defs.get_schema(kind, version).since_version
+        self.container.add_node(kind, inputs, outputs, op_version=version, name=name, **attributes)

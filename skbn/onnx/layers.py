@@ -100,7 +100,11 @@ def _node(kind):
 
 
 def _silu(graph, x):
-    return graph.node("Mul", x, graph.node("Sigmoid", x))
+    if graph.dtype == np.float32:
+        return graph.node("Mul", x, graph.node("Sigmoid", x))
+    # ONNX Runtime puts the two nodes above together, also in float64. Versions before 1.32 cannot
+    # run the result in float64.
+    return graph.node("Div", x, graph.affine(graph.node("Exp", graph.node("Neg", x)), 1.0, 1.0))
 
 
 # ONNX Runtime has no LeakyRelu, no Softplus and no Erf of float64. The first two are put together

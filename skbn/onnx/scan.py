@@ -21,10 +21,7 @@ class InnerNodes:
     def target_opset_any_domain(self, domain):
         return self.opset
 
-    def add_initializer(self, name, kind, shape, tensor):
-        self.initializers.append(tensor)
-
-    def add_node(self, kind, operands, outputs, name, **attributes):
+    def add_node(self, kind, operands, outputs, op_version, name, **attributes):
         self.made.append(helper.make_node(kind, operands, outputs, name=name, **attributes))
 
 

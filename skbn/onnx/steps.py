@@ -90,7 +90,7 @@ def _max(steps, x):
     x = graph.node("Where", steps.is_real, x, np.array(-np.inf))
     if graph.opset is not None and graph.opset < AXES_ARE_INPUT:
         return graph.node("ReduceMax", x, axes=[0], keepdims=0)
-    return graph.node("ReduceMax", x, np.array([0]), keepdims=0)
+    return graph.node("ReduceMax", x, np.array([0]), keepdims=0, version=AXES_ARE_INPUT)
 
 
 # The order in which a sequence is read does not matter to its mean and its maximum. The last step
