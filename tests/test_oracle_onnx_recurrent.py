@@ -240,9 +240,11 @@ def test_any_number_of_rows(n_rows, cls):
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("bidirectional", [False, True])
 @each_dtype
-def test_missing_numbers_stay_in_their_sequence(pooling, dtype):
-    model = fitted(RNNWithBatchNormRegressor, pooling=pooling, hidden_layer_sizes=(4, 3))
+def test_missing_numbers_stay_in_their_sequence(pooling, bidirectional, dtype):
+    parameters = {"pooling": pooling, "bidirectional": bidirectional}
+    model = fitted(RNNWithBatchNormRegressor, hidden_layer_sizes=(4, 3), **parameters)
     X = drifting().astype(dtype)
     graph = graphs.converted(model, X, initial_types=open_type(X))
     expected = graphs.run(graph, X)[0]

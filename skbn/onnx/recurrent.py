@@ -56,8 +56,7 @@ def convert(scope, operator, container):
     if fitted._n_dimensions == 2:
         rows = graph.node("Unsqueeze", rows, np.array([2]))
     steps = Steps(graph, rows, dtype)
-    # NaN behind the end of a sequence stays. It reaches no other sequence, and no pooling.
-    x = graph.node("Transpose", inputs.normalized(graph, rows, dtype, fitted), perm=[1, 0, 2])
+    x = steps.in_order_of_time(inputs.normalized(graph, rows, dtype, fitted))
     z = raw_outputs(graph, network, steps, x)
     if hasattr(fitted, "predict_proba"):
         outputs.add_classes(graph, operator, fitted._targets, z)
