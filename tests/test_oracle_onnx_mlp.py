@@ -41,6 +41,18 @@ def test_activations_and_places_of_batch_norm(activation, batch_norm):
         graphs.assert_classifies_alike(model, CANCER.astype(dtype))
 
 
+@pytest.mark.parametrize("batch_norm", ["before", "after"])
+@pytest.mark.parametrize("dtype", graphs.DTYPES)
+def test_a_unit_without_variance_has_no_part(batch_norm, dtype):
+    # A relu that was 0 in all training rows may be larger in a new row.
+    model = classifier(activation="relu", batch_norm=batch_norm).fit(CANCER, IS_BENIGN)
+    running_vars = [var.copy() for var in model.running_vars_]
+    for var in running_vars:
+        var[:3] = 0.0
+    model.running_vars_ = running_vars
+    graphs.assert_classifies_alike(model, CANCER.astype(dtype))
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_a_network_of_float64_keeps_its_digits(activation):
     model = classifier(activation=activation, dtype="float64").fit(CANCER, IS_BENIGN)

@@ -240,17 +240,20 @@ def test_any_number_of_rows(n_rows, cls):
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("bidirectional", [False, True])
 @each_dtype
-def test_missing_numbers_stay_in_their_sequence(pooling, dtype):
-    model = fitted(RNNWithBatchNormRegressor, pooling=pooling, hidden_layer_sizes=(4, 3))
+def test_missing_numbers_stay_in_their_sequence(pooling, bidirectional, dtype):
+    parameters = {"pooling": pooling, "bidirectional": bidirectional}
+    model = fitted(RNNWithBatchNormRegressor, hidden_layer_sizes=(4, 3), **parameters)
     X = drifting().astype(dtype)
     graph = graphs.converted(model, X, initial_types=open_type(X))
     expected = graphs.run(graph, X)[0]
     X[1] = np.nan
     X[2, 1, 0] = np.nan
+    X[0, -1, 1] = np.nan  # the last step still is a step
     predictions = graphs.run(graph, X)[0]
-    assert np.isnan(predictions[1:3]).all()
-    np.testing.assert_array_equal(np.delete(predictions, [1, 2], 0), np.delete(expected, [1, 2], 0))
+    assert np.isnan(predictions[:3]).all()
+    np.testing.assert_array_equal(predictions[3:], expected[3:])
 
 
 def test_the_mean_of_many_steps():

@@ -78,6 +78,8 @@ def _linear(graph, x, weights, bias, scale):
 
 
 def _batch_norm(graph, x, epsilon, gamma, beta, mean, var):
+    # A unit without variance has no part in the outputs. ONNX would divide by sqrt(epsilon).
+    gamma = np.where(np.ravel(var) > 0.0, gamma, 0.0)
     operands = (np.ravel(array) for array in (gamma, beta, mean, var))
     return graph.node("BatchNormalization", x, *operands, epsilon=epsilon)
 

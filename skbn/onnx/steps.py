@@ -31,7 +31,9 @@ class Steps:
         is_number = graph.of(np.float32).cast(graph.node("Not", graph.node("IsNaN", rows)))
         n_numbers = graph.node("ReduceSum", is_number, np.array([2]), keepdims=0)
         is_step = graph.of(np.float32).node("Min", n_numbers, np.array(1.0))
-        # Of a sequence without a number all steps are taken for real, so its outputs are NaN.
+        # Of a sequence without a number all steps are taken for real.
+        self.n_numbers = graph.node("ReduceSum", n_numbers, np.array([1]), keepdims=0)
+        self.n_features = graph.node("Slice", shape, np.array([2]), np.array([3]))
         last = graph.node("ArgMax", is_step, axis=1, keepdims=0, select_last_index=1)
         self.lengths = graph.node("Add", last, np.array(1))
         column = graph.node("Unsqueeze", self.numbers, np.array([1, 2]))
@@ -41,9 +43,20 @@ class Steps:
         )
 
     def in_order_of_time(self, x):
-        """Inputs of shape (n, n_steps, d) as shape (n_steps, n, d), with 0 behind the ends."""
+        """Inputs of shape (n, n_steps, d) as shape (n_steps, n, d), with 0 behind the ends.
+
+        Runtimes treat NaN differently, for instance in a maximum.
+        """
         x = self.graph.node("Transpose", x, perm=[1, 0, 2])
         return self.graph.node("Where", self.is_real, x, np.array(0.0))
+
+    def missing_if_gaps(self, pooled):
+        """One row for each sequence, with NaN where a number of a real step is missing."""
+        whole = self.graph.of(np.float32)
+        expected = whole.node("Mul", whole.cast(self.lengths), whole.cast(self.n_features))
+        is_whole = whole.node("Equal", self.n_numbers, expected)
+        is_whole = whole.node("Unsqueeze", is_whole, np.array([1]))
+        return self.graph.node("Where", is_whole, pooled, np.array(np.nan))
 
     def reversed(self, x):
         """The real steps of each sequence backwards. The steps behind its end stay."""
@@ -72,7 +85,8 @@ class Steps:
         if pooling not in POOLED:
             raise NotImplementedError(f"skbn.onnx cannot convert the pooling {pooling!r}.")
         parts = [pool(self, x) for pool in POOLED[pooling] for x in directions]
-        return self.graph.node("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
+        pooled = self.graph.node("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
+        return self.missing_if_gaps(pooled)
 
 
 def _last(steps, x):
