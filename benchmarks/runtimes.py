@@ -1,6 +1,6 @@
 """How far other runtimes are from the predictions of skbn: ONNX Runtime and PyTorch.
 
-    python -m benchmarks.runtimes --data DIR                       # nine tables, three sets of sequences
+    python -m benchmarks.runtimes --data DIR            # nine tables, three sets of sequences
     python -m benchmarks.runtimes --data DIR --sets adult credit_g
 
 The default network and the default ensemble are fitted on each table, and the default recurrent
@@ -154,7 +154,7 @@ def torch_side(model):
 
 
 def compared(model, X, y_train, predict, rows):
-    """Largest difference, number of other labels, and microseconds for the rows and for one row."""
+    """Largest difference, number of other labels, and seconds for the rows and for one row."""
     outputs = predict(rows)
     own = model.predict_proba if hasattr(model, "classes_") else model.predict
     expected = own(rows)
