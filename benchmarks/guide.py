@@ -225,11 +225,30 @@ def small_batches(n_seeds=3, n_rows=6400):
             print_row(f"batches of {size} {name}", scores)
 
 
-def two_classes(rng, n_rows):
-    """Rows of two classes, which differ in the mean of one column and the spread of another."""
-    y = rng.integers(0, 2, n_rows)
+def frozen(n_seeds=3, n_calls=800):
+    """Accuracy after a fit and `n_calls` of partial_fit on rows of another relation."""
+    for size in (2, 4, 8, 32):
+        for one_class in (False, True):
+            for bn_frozen in (False, True):
+                scores = []
+                for seed in range(n_seeds):
+                    rng = np.random.default_rng(seed)
+                    model = network(seed).fit(*two_classes(rng, 2000))
+                    model.set_params(bn_frozen=bn_frozen)
+                    for _ in range(n_calls):
+                        y = np.full(size, rng.integers(0, 2)) if one_class else None
+                        model.partial_fit(*two_classes(rng, size, column=2, y=y))
+                    scores.append([model.score(*two_classes(rng, 5000, column=2))])
+                kind = "one class" if one_class else "both classes"
+                print_row(f"batches of {size} {kind} bn_frozen={bn_frozen}", scores)
+
+
+def two_classes(rng, n_rows, column=0, y=None):
+    """Rows of two classes, which differ in the mean of `column` and the spread of another."""
+    if y is None:
+        y = rng.integers(0, 2, n_rows)
     X = rng.normal(size=(n_rows, 10))
-    X[:, 0] += 1.5 * (2 * y - 1)
+    X[:, column] += 1.5 * (2 * y - 1)
     X[:, 1] *= 1 + y
     return X, y
 
@@ -312,6 +331,7 @@ TABLES = {
         imbalance_of_more_rows,
         streams,
         small_batches,
+        frozen,
         parameters,
         seeds,
         choosing,

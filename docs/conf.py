@@ -67,6 +67,8 @@ copybutton_exclude = ".linenos, .gp, .go"  # prompts and outputs are not copied
 
 autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings say the types, with shapes and units
+# A build of the pages needs no PyTorch.
+autodoc_mock_imports = ["torch"]
 # Methods stand on the page of their class: _templates/autosummary/class.rst.
 numpydoc_show_class_members = False
 

@@ -39,3 +39,13 @@ def test_a_normalizer_that_forgets_follows_a_drifting_stream(capsys):
     for drift in ("0.05", "0.20"):
         assert found[f"drift {drift} {forgets}"][1] > 0.85
     assert found["drift 0.20 bn_momentum=0.02"][1] < found[f"drift 0.20 {forgets}"][1] - 0.1
+
+
+def test_frozen_statistics_bear_batches_of_one_class(capsys):
+    guide.frozen(n_seeds=1, n_calls=300)
+    found = rows(capsys.readouterr().out)
+    for size in (4, 8):
+        frozen, running = (
+            found[f"batches of {size} one class bn_frozen={choice}"][0] for choice in (True, False)
+        )
+        assert frozen > running + 0.08

@@ -11,7 +11,16 @@ SOURCES = sorted((ROOT / "docs" / "_inventories").glob("*.txt"))
 
 def test_there_are_the_projects_that_the_pages_link_to():
     names = {path.stem for path in SOURCES}
-    assert names == {"python", "numpy", "scipy", "sklearn", "pandas", "matplotlib", "joblib"}
+    assert names == {
+        "python",
+        "numpy",
+        "scipy",
+        "sklearn",
+        "pandas",
+        "matplotlib",
+        "joblib",
+        "torch",
+    }
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
@@ -47,6 +56,7 @@ PAGES = {
     ),
     "class matplotlib.axes.Axes": "api/_as_gen/matplotlib.axes.Axes.html#matplotlib.axes.Axes",
     "function joblib.dump": "generated/joblib.dump.html#joblib.dump",
+    "class torch.nn.Linear": "generated/torch.nn.Linear.html#torch.nn.Linear",
 }
 
 

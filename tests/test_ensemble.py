@@ -12,6 +12,7 @@ from scipy.special import log_softmax, softmax
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
@@ -595,9 +596,11 @@ class TestManners:
         weight = np.random.default_rng(0).uniform(0.5, 2.0, len(y))
         with config_context(enable_metadata_routing=True):
             model = ensemble(CLASSIFIER, {"n_epochs": 3})
-            model.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+            model.set_fit_request(sample_weight=True)
             pipeline = make_pipeline(Normalizer(), model)
-            search = GridSearchCV(pipeline, {f"{pipeline.steps[1][0]}__verbose": [False]}, cv=2)
+            grid = {f"{pipeline.steps[1][0]}__verbose": [False]}
+            scorer = get_scorer("accuracy").set_score_request(sample_weight=True)
+            search = GridSearchCV(pipeline, grid, scoring=scorer, cv=2)
             search.fit(X, y, sample_weight=weight)
             chances = search.predict_proba(X)
         rows = Normalizer().fit_transform(X)

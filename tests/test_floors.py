@@ -19,6 +19,7 @@ FLOORS = {
     "skbn.dask": 4,
     "skbn.onnx": 4,
     "skbn.sequences": 4,
+    "skbn.torch": 4,
     "skbn.versions": 3,
     "skbn.unbuilt": 4,
     "skbn": 5,

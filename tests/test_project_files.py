@@ -87,7 +87,7 @@ def test_the_policy_names_the_oldest_versions():
     rows = re.findall(r"^   \* - (\S+)\n     - (\S+) and later$", read("docs", "policy.rst"), re.M)
     floors = dict(part.split(">=") for part in PROJECT["dependencies"] if ">=" in part)
     floors["python"] = PROJECT["requires-python"].removeprefix(">=")
-    assert {name for name, _ in rows} == {"Python", "NumPy", "scikit-learn"}
+    assert {name for name, _ in rows} == {"Python", "NumPy", "SciPy", "scikit-learn"}
     for name, oldest in rows:
         assert floors[name.lower()] == oldest
 

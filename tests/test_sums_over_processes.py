@@ -121,6 +121,32 @@ def test_parts_of_a_batch_give_the_step_of_the_whole(
     assert exchanged == n_batches * [*of_batch, whole.layout.n_parameters + 2]
 
 
+@pytest.mark.parametrize("batch_norm", ["before", "after"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_frozen_statistics_are_not_added_up(monkeypatch, batch_norm, dtype):
+    monkeypatch.setattr(network_module, "LEAST_LAYER_ROWS", 0)
+    loss = "squared_error"
+    table = random_table(40, UNITS, loss, dtype=dtype)
+
+    def make_network():
+        network = random_network(UNITS, "silu", batch_norm, loss, dtype=dtype, scale=0.4)
+        network.is_frozen = True
+        return network
+
+    parts = [(np.arange(0, 29), np.array([0, 29])), (np.arange(29, 40), np.array([0, 11]))]
+    whole = make_network()
+    expected = trained(whole, table, np.arange(40), np.array([0, 40]), optimizers.sgd())
+    networks, losses, exchanged = side_by_side(make_network, table, parts, optimizers.sgd)
+    rounding = 1e-10 if dtype == np.float64 else 1e-5
+    for network, loss_of_part in zip(networks, losses, strict=True):
+        np.testing.assert_allclose(loss_of_part, expected, rtol=rounding)
+        np.testing.assert_allclose(
+            network.parameters, whole.parameters, rtol=rounding, atol=rounding
+        )
+        np.testing.assert_array_equal(network.statistics, make_network().statistics)
+    assert exchanged == [3, whole.layout.n_parameters + 2]
+
+
 @pytest.mark.skipif(lanes() == 0, reason="there are no loops of fused layers")
 @pytest.mark.parametrize("batch_norm", ["before", "after", None])
 @pytest.mark.parametrize("activation", ["relu", "silu", "gelu"])

@@ -216,7 +216,7 @@ WRONG_WEIGHTS = {
     "negative": (np.full(N, -1.0), "Negative values"),
     "none": (np.zeros(N), "at least one non-zero"),
     "length": (np.ones(3), "sample_weight_val.shape == (3,), expected (40,)"),
-    "dimensions": (np.ones((N, 1)), "2D array"),
+    "dimensions": (np.ones((N, 1)), "D array"),
     "words": (np.full(N, "a"), "could not convert string to float"),
     "complex": (np.ones(N, complex), "Complex data not supported"),
 }

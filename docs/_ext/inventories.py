@@ -27,6 +27,7 @@ PATTERNS = {
         "": "modules/generated/{name}.html#{name}",
         "method": "modules/generated/{owner}.html#{name}",
     },
+    "torch": {"": "generated/{name}.html#{name}"},
 }
 # What a reference may call an object, and the kind to write into a file.
 ROLES = {

@@ -134,6 +134,7 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "bn_momentum": [Interval(Real, 0, 1, closed="right")],
         "bn_epsilon": [Interval(Real, 0, None, closed="neither")],
+        "bn_frozen": ["boolean"],
         "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
         "normalize_input": [StrOptions({"auto", "standard", "smooth_clip"}), None],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -232,6 +233,12 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
             self._kind_of_targets.check_classes(self, classes)
         solvers.check_solver(self)
         fresh = not self.__sklearn_is_fitted__() or not (incremental or self.warm_start)
+        if fresh and self.bn_frozen:
+            raise ValueError(
+                "bn_frozen=True needs the statistics of a fitted network, and this call begins a "
+                "new network. Fit with bn_frozen=False first. Then set bn_frozen=True, and call "
+                "partial_fit, or fit with warm_start=True."
+            )
         if fresh:
             self._is_plain = solvers.is_plain(self)
             normalized = self.batch_norm is not None
@@ -244,9 +251,9 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
             incremental=incremental,
             is_given=is_given,
             fresh=fresh,
-            # One row has no variance, so with batch norm fit needs two rows. partial_fit needs one:
-            # it normalizes one row by the running statistics.
-            smallest=2 if normalized and not incremental else 1,
+            # One row has no variance, so with batch norm fit needs two rows. The running statistics
+            # can normalize one row: in partial_fit, and if they are frozen.
+            smallest=2 if normalized and not (incremental or self.bn_frozen) else 1,
             goes_on=goes_on,
             random_state=random_sequence.sequence_of(
                 self.random_state, self._random_sequence if goes_on else None
@@ -338,7 +345,8 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
         """A copy of the network to train, after `rows` were merged into its moments."""
         # The parameters of a new network decide the normalization of inputs and targets. Later
         # calls keep this decision, even if the parameters have changed.
-        set_input_map(self, rows, call)
+        if not self.bn_frozen:
+            set_input_map(self, rows, call)
         network = Network(
             self._plan,
             self._loss,
@@ -348,7 +356,9 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
             self._n_steps_tracked,
             self._loss_parameter,
         )
-        targets.update_moments(rows, network)
+        network.is_frozen = self.bn_frozen
+        if not self.bn_frozen:
+            targets.update_moments(rows, network)
         vars(self).update(targets.attributes())
         return network
 

@@ -190,6 +190,12 @@ class MLPWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPWithBatchNorm):
         Small number that batch norm adds to each variance before it divides by the standard
         deviation.
 
+    bn_frozen : bool, default=False
+        Whether training normalizes by the running statistics and leaves the running statistics as
+        they are, like a module of PyTorch after ``eval()``. gamma, beta and the weights are
+        trained. The normalization of the inputs and of a regressor's targets stays, too. True
+        needs a fitted network: it serves ``partial_fit``, and ``fit`` with ``warm_start=True``.
+
     normalize_input : {'auto', 'robust', 'smooth_clip', 'standard'} or None, default='auto'
         Fixed normalization of the columns of `X` in front of the network. 'auto': 'robust' for
         ``fit`` on a dense `X`; 'smooth_clip' for a sparse `X`, and for a network that begins with
@@ -473,6 +479,7 @@ class MLPWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPWithBatchNorm):
         batch_norm: Literal["before", "after"] | None = "before",
         bn_momentum: float = 0.1,
         bn_epsilon: float = 1e-5,
+        bn_frozen: bool = False,
         normalize_input: Literal["auto", "robust", "smooth_clip", "standard"] | None = "auto",
         trained_input_scale: bool = True,
         periodic_embedding: float | None = 1.0,
@@ -512,6 +519,7 @@ class MLPWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPWithBatchNorm):
         self.batch_norm = batch_norm
         self.bn_momentum = bn_momentum
         self.bn_epsilon = bn_epsilon
+        self.bn_frozen = bn_frozen
         self.normalize_input = normalize_input
         self.trained_input_scale = trained_input_scale
         self.periodic_embedding = periodic_embedding

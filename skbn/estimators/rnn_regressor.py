@@ -215,6 +215,12 @@ class RNNWithBatchNormRegressor(NetworkRegressorMixin, BaseRNNWithBatchNorm):
         Small number that batch norm adds to each variance before it divides by the standard
         deviation.
 
+    bn_frozen : bool, default=False
+        Whether training normalizes by the running statistics and leaves the running statistics as
+        they are, like a module of PyTorch after ``eval()``. gamma, beta and the weights are
+        trained. The normalization of the inputs and of a regressor's targets stays, too. True
+        needs a fitted network: it serves ``partial_fit``, and ``fit`` with ``warm_start=True``.
+
     bn_gamma_init : float, default=0.1
         Initial value of every gamma. With the value 1 a tanh would saturate from the first step on,
         and no gradient would reach earlier steps [6]_.
@@ -490,6 +496,7 @@ class RNNWithBatchNormRegressor(NetworkRegressorMixin, BaseRNNWithBatchNorm):
         time_statistics: Literal["per_step", "shared"] = "per_step",
         bn_momentum: float = 0.1,
         bn_epsilon: float = 1e-5,
+        bn_frozen: bool = False,
         bn_gamma_init: float = 0.1,
         normalize_input: Literal["auto", "smooth_clip", "standard"] | None = "auto",
         normalize_target: bool = True,
@@ -532,6 +539,7 @@ class RNNWithBatchNormRegressor(NetworkRegressorMixin, BaseRNNWithBatchNorm):
         self.time_statistics = time_statistics
         self.bn_momentum = bn_momentum
         self.bn_epsilon = bn_epsilon
+        self.bn_frozen = bn_frozen
         self.bn_gamma_init = bn_gamma_init
         self.normalize_input = normalize_input
         self.normalize_target = normalize_target

@@ -295,6 +295,9 @@ def _checked_weight(sample_weight, X, ensure_non_negative, name="sample_weight")
                 dtype=np.float64,
                 ensure_non_negative=ensure_non_negative,
             )
+            # The check of scikit-learn 1.7 passes weights that are all zero.
+            if not sample_weight.any():
+                raise ValueError("Sample weights must contain at least one non-zero number.")
     _refuse_endless(name, sample_weight)
     return sample_weight
 

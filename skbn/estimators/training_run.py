@@ -155,7 +155,7 @@ class NetworkTraining:
 
     def warn_of_order(self):
         """Warn if rows in their own order make mini-batches that mislead batch norm."""
-        if self.network.is_normalized:
+        if self.network.is_normalized and not self.network.is_frozen:
             warn_of_order(self.network, self.table, self.estimator.batch_size_, self.smallest_batch)
 
     def keep(self, n_epochs, n_kept, diverged):

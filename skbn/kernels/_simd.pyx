@@ -37,7 +37,7 @@ cdef extern from *:
     }
 
     static int skbn_is_supported(int level) {
-    #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+    #if defined(__x86_64__) && SKBN_KNOWS_LEVELS
         if (level == 4) return __builtin_cpu_supports("x86-64-v4") != 0;
         if (level == 3) return __builtin_cpu_supports("x86-64-v3") != 0;
     #endif

@@ -29,10 +29,10 @@ typedef double wide __attribute__((vector_size(LANES * 4), aligned(8), may_alias
 #define CONST_AT(pointer) (*(const vec*) (pointer))
 
 /* The smaller and the larger of two numbers. NaN in the second operand stays NaN. */
-#if SKBN_LANES == 16 && defined(__AVX512F__)
+#if SKBN_LANES == 16 && defined(SKBN_HAS_AVX512)
     #define MIN(a, b) ((vec) _mm512_min_ps((__m512) (a), (__m512) (b)))
     #define MAX(a, b) ((vec) _mm512_max_ps((__m512) (a), (__m512) (b)))
-#elif SKBN_LANES == 8 && defined(__AVX2__)
+#elif SKBN_LANES == 8 && defined(SKBN_HAS_AVX2)
     #define MIN(a, b) ((vec) _mm256_min_ps((__m256) (a), (__m256) (b)))
     #define MAX(a, b) ((vec) _mm256_max_ps((__m256) (a), (__m256) (b)))
 #else
@@ -47,9 +47,9 @@ INLINE vec SKBN_LEVEL(broadcast)(float x) { return (vec) {0} + x; }
 /* The first `have` numbers of a vector: rows of any length end in one. */
 #define FIRST(have) ((ivec) {0, 1, 2, 3, 4, 5, 6, 7} < (int) (have))
 INLINE vec SKBN_LEVEL(load_part)(const float* x, long have) {
-#if SKBN_LANES == 16 && defined(__AVX512F__)
+#if SKBN_LANES == 16 && defined(SKBN_HAS_AVX512)
     return (vec) _mm512_maskz_loadu_ps((__mmask16) ((1u << have) - 1), x);
-#elif SKBN_LANES == 8 && defined(__AVX2__)
+#elif SKBN_LANES == 8 && defined(SKBN_HAS_AVX2)
     return (vec) _mm256_maskload_ps(x, (__m256i) FIRST(have));
 #else
     vec result = {0};
@@ -58,9 +58,9 @@ INLINE vec SKBN_LEVEL(load_part)(const float* x, long have) {
 #endif
 }
 INLINE void SKBN_LEVEL(store_part)(float* y, vec x, long have) {
-#if SKBN_LANES == 16 && defined(__AVX512F__)
+#if SKBN_LANES == 16 && defined(SKBN_HAS_AVX512)
     _mm512_mask_storeu_ps(y, (__mmask16) ((1u << have) - 1), (__m512) x);
-#elif SKBN_LANES == 8 && defined(__AVX2__)
+#elif SKBN_LANES == 8 && defined(SKBN_HAS_AVX2)
     _mm256_maskstore_ps(y, (__m256i) FIRST(have), (__m256) x);
 #else
     memcpy(y, &x, have * sizeof(float));

@@ -1,6 +1,6 @@
 /* The loops of a fused layer, compiled for each instruction set, and the choice among them.
 
-   layer_loops.h is written with the vector types of GCC and clang. GCC on x86-64 Linux compiles it
+   layer_loops.h is written with the vector types of GCC and clang. Both compile it on x86-64 Linux
    for AVX-512 and for AVX2, and the processor chooses. On ARM64 there is one version. Elsewhere,
    and where SKBN_SIMD asks for the baseline, there is none, and skbn_layer_loops() is NULL: the
    parts of a layer are then operations of their own, on the products of the BLAS.
@@ -12,21 +12,15 @@
 #include "layer.h"
 #include "simd.h"
 
-/* GCC has the shuffles from version 12 on; clang has no versions of a function on x86-64 here. */
-#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
-    #define SKBN_GCC 1
-#else
-    #define SKBN_GCC 0
-#endif
-
 #if defined(__x86_64__) && defined(SKBN_CHOOSES)
     #define SKBN_HAS_AVX2 1
     #define SKBN_HAS_AVX512 1
-#elif defined(__x86_64__) && SKBN_GCC && defined(SKBN_SIMD_AVX512)
+#elif defined(__x86_64__) && SKBN_KNOWS_LEVELS && defined(SKBN_SIMD_AVX512)
     #define SKBN_HAS_AVX512 1
-#elif defined(__x86_64__) && SKBN_GCC && defined(SKBN_SIMD_AVX2)
+#elif defined(__x86_64__) && SKBN_KNOWS_LEVELS && defined(SKBN_SIMD_AVX2)
     #define SKBN_HAS_AVX2 1
-#elif defined(__aarch64__) && (SKBN_GCC || defined(__clang__)) && !defined(SKBN_SIMD_BASELINE)
+#elif defined(__aarch64__) && !defined(SKBN_SIMD_BASELINE) \
+    && (SKBN_KNOWS_LEVELS || defined(__clang__))
     #define SKBN_HAS_ARM64 1
 #endif
 
@@ -62,21 +56,35 @@ typedef float skbn_eight __attribute__((vector_size(32), aligned(4), may_alias))
 } while (0)
 #endif
 
+/* The target of all functions up to SKBN_END_TARGET. Both compilers halve vectors of 512 bits where
+   they are not told otherwise. */
+#define SKBN_PRAGMA(text) _Pragma(#text)
+#if defined(__clang__)
+    #define SKBN_TARGET(...) \
+        SKBN_PRAGMA(clang attribute push(__attribute__((__VA_ARGS__)), apply_to = function))
+    #define SKBN_BEGIN_AVX512 SKBN_TARGET(target("arch=x86-64-v4"), min_vector_width(512))
+    #define SKBN_BEGIN_AVX2 SKBN_TARGET(target("arch=x86-64-v3"))
+    #define SKBN_END_TARGET SKBN_PRAGMA(clang attribute pop)
+#else
+    #define SKBN_TARGET(options) SKBN_PRAGMA(GCC push_options) SKBN_PRAGMA(GCC target(options))
+    #define SKBN_BEGIN_AVX512 SKBN_TARGET("arch=x86-64-v4,prefer-vector-width=512")
+    #define SKBN_BEGIN_AVX2 SKBN_TARGET("arch=x86-64-v3")
+    #define SKBN_END_TARGET SKBN_PRAGMA(GCC pop_options)
+#endif
+
 #if defined(SKBN_HAS_AVX512)
-    #pragma GCC push_options
-    #pragma GCC target("arch=x86-64-v4,prefer-vector-width=512")
+    SKBN_BEGIN_AVX512
     #define SKBN_LANES 16
     #define SKBN_LEVEL(name) skbn_avx512_##name
     #include "layer_loops.h"
-    #pragma GCC pop_options
+    SKBN_END_TARGET
 #endif
 #if defined(SKBN_HAS_AVX2)
-    #pragma GCC push_options
-    #pragma GCC target("arch=x86-64-v3")
+    SKBN_BEGIN_AVX2
     #define SKBN_LANES 8
     #define SKBN_LEVEL(name) skbn_avx2_##name
     #include "layer_loops.h"
-    #pragma GCC pop_options
+    SKBN_END_TARGET
 #endif
 #if defined(SKBN_HAS_ARM64)
     #define SKBN_LANES 4

@@ -96,7 +96,11 @@ cdef inline floating _from_whole(floating t) noexcept nogil:
 cdef inline floating _distance(floating rest) noexcept nogil:
     # |rest|, at most 1/2. The comparison is false for NaN, so NaN stays.
     cdef floating half = <floating> 0.5
-    cdef floating distance = fabsf(rest) if floating is float else fabs(rest)
+    cdef floating distance
+    if floating is float:
+        distance = fabsf(rest)
+    else:
+        distance = fabs(rest)
     return half if distance > half else distance
 
 

@@ -45,15 +45,22 @@ cdef class Objective:
         The penalty is ``alpha / 2 ||W||^2``, divided by the total weight of a batch.
     seed : int, default=0
         Seed of the masks of dropout.
+    frozen : bool, default=False
+        Whether batch norm normalizes by the running statistics, which stay as they are. The
+        gradient then takes the statistics as constants.
     """
 
     cdef int loss
     cdef double parameter
     cdef double alpha
     cdef uint64_t seed
+    cdef bint frozen
 
-    def __init__(self, int loss, double parameter, double alpha=0.0, long long seed=0):
-        self.loss, self.parameter, self.alpha, self.seed = loss, parameter, alpha, seed
+    def __init__(
+        self, int loss, double parameter, double alpha=0.0, long long seed=0, bint frozen=False
+    ):
+        self.loss, self.parameter, self.alpha = loss, parameter, alpha
+        self.seed, self.frozen = seed, frozen
 
 
 cdef double _penalty(
@@ -126,17 +133,19 @@ cdef void _loss_and_gradient(
 
 cdef void _begin(
     Batch* batch, const Memory* memory, const Source* source, const Py_ssize_t* rows,
-    Py_ssize_t n, const Sums* sums,
+    Py_ssize_t n, Objective objective, const Sums* sums,
 ) noexcept nogil:
     cdef double[3] totals
     batch_begin(batch, memory, source, rows, 0, n, TRAINING)
+    batch.seed = objective.seed
+    batch.frozen = memory.normalized and (batch.frozen or objective.frozen)
     if sums == NULL:
         return
     batch.sums = sums
     totals[0], totals[1], totals[2] = n, batch.total_weight, batch.statistics_total
     sums.add(sums.context, totals, 3)
     batch.total_weight, batch.statistics_total = totals[1], totals[2]
-    batch.frozen = memory.normalized and totals[0] < 2.0
+    batch.frozen = memory.normalized and (objective.frozen or totals[0] < 2.0)
 
 
 cdef void _run(
@@ -226,8 +235,8 @@ def train(
         control = flush_subnormals()
         while b < bounds.shape[0] - 1:
             _begin(&batch, &memory.memory, &source.source, &rows[bounds[b]],
-                   bounds[b + 1] - bounds[b], sums_pointer)
-            batch.seed, batch.step = objective.seed, optimizer[0].step
+                   bounds[b + 1] - bounds[b], objective, sums_pointer)
+            batch.step = optimizer[0].step
             _run(&losses[b, 0], &memory.memory, &batch, objective, segments)
             if not isfinite(losses[b, 0] + losses[b, 1]):
                 break
@@ -254,6 +263,6 @@ def loss_and_gradient(
     """
     cdef Batch batch
     with nogil:
-        _begin(&batch, &memory.memory, &source.source, &rows[0], rows.shape[0], NULL)
-        batch.seed, batch.step = objective.seed, step
+        _begin(&batch, &memory.memory, &source.source, &rows[0], rows.shape[0], objective, NULL)
+        batch.step = step
         _run(&losses[0, 0], &memory.memory, &batch, objective, segments)

@@ -96,6 +96,8 @@ class Network:
         self._n_batches_tracked = np.array([n_batches_tracked], np.int64)
         self._n_steps_tracked = np.array([n_steps_tracked], np.int64)
         self.layout = Layout.of(plan)
+        # Whether training normalizes by the running statistics, and leaves them as they are.
+        self.is_frozen = False
         self._training_memory = None
         self._checked_classes = None
         # Blocks use unchecked pointers. So an unpickled or half-replaced state is checked first.
@@ -179,15 +181,22 @@ class Network:
         loss, _ = getattr(loss_kernels, self.loss)(z, y, table.sample_weight, *parameter)
         return loss / self._loss_divisor
 
+    def _objective(self, alpha, seed):
+        return block.Objective(
+            LOSSES[self.loss], self.loss_parameter, alpha, seed, frozen=self.is_frozen
+        )
+
     @property
     def _loss_divisor(self):
         return self.layout.n_outputs if self.loss in MEAN_OVER_OUTPUTS else 1
 
     def like(self, plan, parameters, statistics, *counts):
         """A network with the loss of this network, the parameter of the loss included."""
-        return Network(
+        network = Network(
             plan, self.loss, parameters, statistics, *counts, loss_parameter=self.loss_parameter
         )
+        network.is_frozen = self.is_frozen
+        return network
 
     def copy(self):
         """A network of the same plan that shares no memory with this network."""
@@ -299,7 +308,7 @@ class Network:
             losses,
             self._memory(table, rows, bounds),
             RunSource(table, targets=True, weights=True),
-            block.Objective(LOSSES[self.loss], self.loss_parameter, alpha, seed),
+            self._objective(alpha, seed),
             self.layout.segments,
             optimizer,
             moments.ctypes.data,
@@ -341,7 +350,7 @@ class Network:
             losses,
             memory,
             RunSource(table, targets=True, weights=True),
-            block.Objective(LOSSES[self.loss], self.loss_parameter, alpha, seed),
+            self._objective(alpha, seed),
             self.layout.segments,
             rows,
             step,

@@ -79,7 +79,7 @@ cdef struct Batch:
     Py_ssize_t last_step        # last_step - 1
     Py_ssize_t unread           # of COLLECTING: a column of outputs that nobody reads, or -1
     int mode
-    bint frozen                 # the running statistics serve: too few rows for a variance
+    bint frozen                 # the running statistics serve, and stay as they are
     uint64_t seed               # of the dropout masks, with `step`
     uint64_t step
     bint adds                   # whether the gradient of weights is added to what is there

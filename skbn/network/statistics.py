@@ -27,6 +27,8 @@ KEPT_BYTES = 1 << 22
 def set_exact_statistics(network, table, rows=None):
     """Replace the running statistics of a network by the exact statistics of rows of a table.
 
+    Frozen statistics stay as they are.
+
     Parameters
     ----------
     network : Network
@@ -36,7 +38,7 @@ def set_exact_statistics(network, table, rows=None):
     rows : ndarray of shape (n,), intp, default=None
         Row numbers; ``None``: the rows that the table is trained on.
     """
-    if not network.is_normalized:
+    if network.is_frozen or not network.is_normalized:
         return
     if rows is None:
         rows = table.trained_rows

@@ -48,7 +48,7 @@ cdef void _backward(
     # The gradient of the inputs is not needed.
     if memory.plan.kind == INPUTS and operation.x == memory.plan.y:
         dx = NULL
-    elif floating is float and operation[-1].kind == LAYER:
+    elif floating is float and (operation - 1).kind == LAYER:
         layer_data_gradient(operation, memory, batch, dy, operation.n_out,
                             forward_weights(parameters, operation, memory))
     else:

@@ -1,0 +1,42 @@
+"""Converters of the perceptrons."""
+
+from skbn.onnx import inputs, outputs
+from skbn.onnx.graph import Graph
+from skbn.onnx.layers import raw_outputs
+
+
+def checked(model):
+    """A ``_look()`` at a fitted network, and its network.
+
+    Raises
+    ------
+    NotFittedError
+        If nothing was fitted before.
+    ValueError
+        If the fitted state is damaged.
+    """
+    fitted = model._look()
+    fitted._check_state(numbers=True)
+    return fitted, fitted._fitted_network()
+
+
+def shapes(operator):
+    """Check the inputs, and set the types of the outputs."""
+    fitted, _ = checked(operator.raw_operator)
+    dtype = inputs.checked_dtype(operator)
+    inputs.check_columns(operator, fitted.n_features_in_)
+    if hasattr(fitted, "predict_proba"):
+        outputs.classifier_shapes(operator, fitted._targets, dtype)
+    else:
+        outputs.regressor_shapes(operator, fitted.n_outputs_, dtype)
+
+
+def convert(scope, operator, container):
+    """Add the nodes of a perceptron to a graph."""
+    fitted, network = checked(operator.raw_operator)
+    graph = Graph(scope, container, inputs.checked_dtype(operator))
+    z = raw_outputs(graph, network, inputs.network_inputs(graph, operator, fitted))
+    if hasattr(fitted, "predict_proba"):
+        outputs.add_classes(graph, operator, fitted._targets, z)
+    else:
+        graph.output(outputs.predictions(graph, fitted._targets, z), operator.outputs[0])

@@ -1,0 +1,118 @@
+"""Versions of Python, oldest versions and tests: pyproject.toml and the workflows have one list."""
+
+import fnmatch
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+WHEELS = PYPROJECT["tool"]["cibuildwheel"]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+COMMANDS = [*WHEELS["test-command"], *WHEELS["overrides"][0]["test-command"]]
+
+
+def jobs(name):
+    text = (ROOT / ".github" / "workflows" / f"{name}.yml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)["jobs"]
+
+
+def versions_of_classifiers():
+    pattern = r"Programming Language :: Python :: (3\.\d+)$"
+    matches = [re.match(pattern, line) for line in PYPROJECT["project"]["classifiers"]]
+    return [match[1] for match in matches if match]
+
+
+def printed_by_requirements(*arguments):
+    command = [sys.executable, str(ROOT / ".ci" / "requirements.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def test_each_version_of_python_has_wheels_and_a_job():
+    builds = [pattern.removesuffix("-*") for pattern in WHEELS["build"]]
+    assert jobs("wheels")["wheels"]["strategy"]["matrix"]["python"] == builds
+    assert builds.pop() == "cp314t"  # free-threaded
+    versions = jobs("tests")["tests"]["strategy"]["matrix"]["python"]
+    assert builds == [f"cp{version.replace('.', '')}" for version in versions]
+    # A classifier needs a run of the tests, a job of the workflow does not prove one.
+    assert set(versions_of_classifiers()) <= set(versions)
+    assert versions[0] == PYPROJECT["project"]["requires-python"].removeprefix(">=")
+
+
+def test_overrides_select_wheels_that_are_built():
+    for override in WHEELS["overrides"]:
+        assert override["select"] in WHEELS["build"]
+
+
+def test_wheels_are_tested_by_files_that_exist():
+    named = [word for command in COMMANDS for word in command.split() if word.startswith("tests/")]
+    assert len(named) > 10
+    for name in named:
+        assert (ROOT / name).is_file(), name
+
+
+def test_free_threaded_wheels_are_tested_without_the_libraries_of_the_extra():
+    (command,) = [part for part in WHEELS["overrides"][0]["test-command"] if "pytest" in part]
+    extra = PYPROJECT["project"]["optional-dependencies"]["test"]
+    names = {re.match(r"[a-z0-9_-]+", line)[0] for line in extra} - {"pytest"}
+    names |= {"yaml", "Cython"}
+    imports = re.compile(rf"^(?:import|from) (?:{'|'.join(sorted(names))})\b", re.MULTILINE)
+    for name in command.split():
+        if name.startswith("tests/"):
+            text = (ROOT / name).read_text(encoding="utf-8")
+            assert not imports.search(text), name
+
+
+def test_the_oldest_versions_are_those_of_the_dependencies():
+    dependencies = PYPROJECT["project"]["dependencies"]
+    oldest = dict(line.split("==") for line in printed_by_requirements("--oldest"))
+    assert oldest == dict(line.split(">=") for line in dependencies)
+    (command,) = [step["run"] for step in jobs("tests")["oldest"]["steps"] if "run" in step]
+    assert "requirements.py --oldest > oldest.txt" in command
+    assert 'pip install -c oldest.txt -e ".[test]"' in command
+    build_needs = {line.split(">=")[0]: line for line in PYPROJECT["build-system"]["requires"]}
+    assert build_needs["scipy"] in dependencies
+
+
+def test_requirements_of_extras_are_printed():
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    assert printed_by_requirements("lint") == extras["lint"]
+    assert printed_by_requirements("lint", "oracles") == [*extras["lint"], *extras["oracles"]]
+
+
+def test_the_workflow_runs_the_command_of_the_readme():
+    (command,) = [step["run"] for step in jobs("tests")["tests"]["steps"] if "run" in step]
+    assert f"\n{command}\n" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_only_a_tag_that_was_checked_is_published():
+    publish = jobs("wheels")["publish"]
+    assert "github.event_name == 'push'" in publish["if"]
+    assert "startsWith(github.ref, 'refs/tags/v')" in publish["if"]
+    assert publish["needs"] == ["check"]
+    assert set(jobs("wheels")["check"]["needs"]) == {"wheels", "sdist"}
+    text = (ROOT / "docs" / "releasing.rst").read_text(encoding="utf-8")
+    assert f"the environment ``{publish['environment']['name']}``" in text
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_jobs_have_no_more_rights_than_they_need(path):
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert workflow["permissions"] in ({}, {"contents": "read"})
+    for name, job in workflow["jobs"].items():
+        rights = job.get("permissions", {}).copy()
+        publishes = rights.pop("id-token", None) == "write"
+        assert publishes == (path.stem == "wheels" and name == "publish")
+        assert rights in ({}, {"contents": "read"})
+        assert job["timeout-minutes"] <= 90
+        for step in job["steps"]:
+            if "uses" in step:
+                action, version = step["uses"].split("@")
+                assert fnmatch.fnmatch(version, "v[0-9]*")
+                if action == "actions/checkout":
+                    assert step["with"]["persist-credentials"] is False
