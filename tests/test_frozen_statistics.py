@@ -16,6 +16,7 @@ from skbn import (
     RNNWithBatchNormClassifier,
     RNNWithBatchNormRegressor,
 )
+from skbn.estimators import training_run
 
 CLASSES = [
     MLPWithBatchNormClassifier,
@@ -171,6 +172,17 @@ def test_a_new_network_has_no_statistics(cls, method):
 
 
 @each_class
+def test_one_row_gives_no_statistics(cls):
+    X, y = rows(cls)
+    given = {"classes": [0, 1]} if "Class" in cls.__name__ else {}
+    estimator = cls(hidden_layer_sizes=(4,)).partial_fit(X[:1], y[:1], **given)
+    with pytest.raises(ValueError, match="this network has none yet"):
+        estimator.set_params(bn_frozen=True).partial_fit(X, y)
+    estimator.set_params(bn_frozen=False).partial_fit(X, y)
+    estimator.set_params(bn_frozen=True).partial_fit(X, y)
+
+
+@each_class
 def test_a_fit_without_warm_start_is_refused_and_changes_nothing(cls):
     estimator = fitted(cls).set_params(bn_frozen=True)
     X, y = rows(cls)
@@ -200,7 +212,7 @@ def test_members_of_an_ensemble():
     assert [statistics_of(member) for member in ensemble.estimators_] == before
 
 
-def test_rows_in_their_own_order_mislead_no_frozen_statistics():
+def test_rows_in_their_own_order_mislead_no_frozen_statistics(monkeypatch):
     # Sorted rows make mini-batches of one class. Batch norm warns of them, if they count.
     cls = MLPWithBatchNormClassifier
     X, y = rows(cls, n=400)
@@ -209,4 +221,9 @@ def test_rows_in_their_own_order_mislead_no_frozen_statistics():
     estimator = fitted(cls).set_params(warm_start=True, shuffle=False, batch_size=50)
     with pytest.warns(UserWarning, match="order"):
         estimator.fit(X, y)
+    looks = []
+    monkeypatch.setattr(training_run, "warn_of_order", lambda *_: looks.append("at the order"))
     estimator.set_params(bn_frozen=True).fit(X, y)
+    assert not looks
+    estimator.set_params(bn_frozen=False).fit(X, y)
+    assert looks == ["at the order"]

@@ -83,6 +83,7 @@ def test_requirements_of_extras_are_printed():
     extras = PYPROJECT["project"]["optional-dependencies"]
     assert printed_by_requirements("lint") == extras["lint"]
     assert printed_by_requirements("lint", "oracles") == [*extras["lint"], *extras["oracles"]]
+    assert printed_by_requirements("--build") == PYPROJECT["build-system"]["requires"]
 
 
 def test_the_workflow_runs_the_command_of_the_readme():
@@ -96,8 +97,33 @@ def test_only_a_tag_that_was_checked_is_published():
     assert "startsWith(github.ref, 'refs/tags/v')" in publish["if"]
     assert publish["needs"] == ["check"]
     assert set(jobs("wheels")["check"]["needs"]) == {"wheels", "sdist"}
+    runs = [step.get("run") for step in jobs("wheels")["check"]["steps"]]
+    assert 'test -f "dist/skbn-${GITHUB_REF_NAME#v}.tar.gz"' in runs
     text = (ROOT / "docs" / "releasing.rst").read_text(encoding="utf-8")
     assert f"the environment ``{publish['environment']['name']}``" in text
+
+
+def test_oracles_that_are_skipped_fail(tmp_path):
+    runs = [step.get("run") for step in jobs("tests")["oracles"]["steps"]]
+    assert runs[-1] == "python .ci/none_skipped.py oracles.xml"
+    report = tmp_path / "oracles.xml"
+    for tests, skipped, status in ((3, 0, 0), (3, 1, 1), (0, 0, 1)):
+        report.write_text(
+            f'<testsuites><testsuite tests="{tests}" skipped="{skipped}"/></testsuites>'
+        )
+        command = [sys.executable, str(ROOT / ".ci" / "none_skipped.py"), str(report)]
+        assert subprocess.run(command, capture_output=True).returncode == status
+
+
+@pytest.mark.parametrize("name", ["aarch64", "free-threaded"])
+def test_scripts_name_tests_that_exist_and_that_collect(name):
+    script = (ROOT / ".ci" / name).read_text(encoding="utf-8")
+    named = set(re.findall(r"tests/\S+\.py", script))
+    paths = [path for pattern in named for path in ROOT.glob(pattern)]
+    assert len(paths) >= len(named) > 0
+    imports = re.compile(r"^(?:import|from) (pandas|polars|skops|rich|matplotlib)\b", re.MULTILINE)
+    needed = {match for path in paths for match in imports.findall(path.read_text("utf-8"))}
+    assert needed <= ({"pandas"} if name == "free-threaded" else set())
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

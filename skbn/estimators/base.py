@@ -233,18 +233,20 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
             self._kind_of_targets.check_classes(self, classes)
         solvers.check_solver(self)
         fresh = not self.__sklearn_is_fitted__() or not (incremental or self.warm_start)
-        if fresh and self.bn_frozen:
-            raise ValueError(
-                "bn_frozen=True needs the statistics of a fitted network, and this call begins a "
-                "new network. Fit with bn_frozen=False first. Then set bn_frozen=True, and call "
-                "partial_fit, or fit with warm_start=True."
-            )
         if fresh:
             self._is_plain = solvers.is_plain(self)
             normalized = self.batch_norm is not None
         else:
             self._check_state()
             normalized = (self._plan["kind"] == BATCH_NORM).any()
+        if self.bn_frozen and (fresh or (normalized and self._n_batches_tracked == 0)):
+            # Calls of partial_fit with one row each give no statistics.
+            raise ValueError(
+                "bn_frozen=True needs the statistics of a fitted network, and "
+                + ("this call begins a new network. " if fresh else "this network has none yet. ")
+                + "Fit with bn_frozen=False first. Then set bn_frozen=True, and call partial_fit, "
+                "or fit with warm_start=True."
+            )
         # A plain network draws the same random numbers in each call, as scikit-learn does.
         goes_on = not (fresh or self._is_plain)
         return Call(
