@@ -528,6 +528,21 @@ class TestStreams:
             fitted.partial_fit(X, y)
         np.testing.assert_array_equal(fitted.predict(X), before)
 
+    def test_partial_fit_reads_the_present_parameters_of_the_perceptron(self):
+        X, y = data(CLASSIFIER, 200)
+        model = ensemble(CLASSIFIER, {"n_epochs": 2}).fit(X, y)
+        own = [(m.periodic_embedding, m.random_state) for m in model.estimators_]
+        assert len(set(own)) == len(own) > 1
+        before = model.estimators_
+        model.set_params(estimator__dropout=0.25).partial_fit(X, y)
+        assert [member.dropout for member in model.estimators_] == [0.25] * len(own)
+        assert [(m.periodic_embedding, m.random_state) for m in model.estimators_] == own
+        # A look at the earlier members does not change.
+        assert {member.dropout for member in before} == {0.0}
+        with pytest.raises(InvalidParameterError, match="'dropout' parameter"):
+            model.set_params(estimator__dropout=5.0).partial_fit(X, y)
+        assert [member.dropout for member in model.estimators_] == [0.25] * len(own)
+
 
 class TestManners:
     @pytest.mark.parametrize("kind", KINDS)

@@ -206,10 +206,11 @@ def test_members_of_an_ensemble():
         cls(member).fit(X, y)
     ensemble = cls(clone(member).set_params(bn_frozen=False), random_state=0).fit(X, y)
     before = [statistics_of(member) for member in ensemble.estimators_]
-    for member in ensemble.estimators_:
-        member.set_params(bn_frozen=True)
-    ensemble.partial_fit(*other_rows(cls))
+    ensemble.set_params(estimator__bn_frozen=True).partial_fit(*other_rows(cls))
     assert [statistics_of(member) for member in ensemble.estimators_] == before
+    assert all(member.bn_frozen for member in ensemble.estimators_)
+    ensemble.set_params(estimator__bn_frozen=False).partial_fit(*other_rows(cls))
+    assert [statistics_of(member) for member in ensemble.estimators_] != before
 
 
 def test_rows_in_their_own_order_mislead_no_frozen_statistics(monkeypatch):

@@ -134,7 +134,7 @@ class BaseMLPEnsembleWithBatchNorm(
             X, y, sample_weight, given_validation, template, fresh, incremental
         )
         fits = []
-        for member in draft._new_members(template) if fresh else draft.estimators_:
+        for member in draft._new_members(template) if fresh else draft._present_members(template):
             with told_once(fits):
                 fit = member._prepared(X, y, sample_weight, given, incremental, classes)
             fits.append(fit)
@@ -231,6 +231,26 @@ class BaseMLPEnsembleWithBatchNorm(
             )
             member._validate_params()
             members.append(member)
+        return members
+
+    def _present_members(self, template):
+        """Drafts of the members, with the present parameters of the perceptron.
+
+        ``partial_fit`` of a perceptron reads most of its parameters in each call, and so does
+        ``partial_fit`` of an ensemble. The embedding and the seed stay each member's own.
+
+        Raises
+        ------
+        InvalidParameterError
+            If a parameter of a member is invalid.
+        """
+        parameters = clone(template).get_params(deep=False)
+        for name in ("periodic_embedding", "random_state"):
+            del parameters[name]
+        members = [draft_of(member) for member in self.estimators_]
+        for member in members:
+            member.set_params(**parameters)
+            member._validate_params()
         return members
 
     def _train(self, fits, call, n_epochs):
