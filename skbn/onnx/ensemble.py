@@ -27,7 +27,7 @@ def shapes(operator):
     """Check the inputs, and set the types of the outputs."""
     fitted = checked(operator.raw_operator)
     dtype = inputs.checked_dtype(operator)
-    inputs.check_columns(operator, fitted.n_features_in_)
+    inputs.check_columns(operator, fitted)
     if hasattr(fitted, "predict_proba"):
         outputs.classifier_shapes(operator, fitted._targets, dtype)
     else:

@@ -42,27 +42,61 @@ def checked_dtype(operator):
     return np.float64 if is_double else np.float32
 
 
-def check_columns(operator, n_features, axis=1):
-    """Refuse inputs with another number of columns, as far as their types tell it.
+def _sizes(operator, axis):
+    # The sizes of an axis of the inputs. None: the type of the input does not tell it.
+    shapes = [variable.type.shape for variable in operator.inputs]
+    sizes = [shape[axis] if shape and len(shape) > axis else None for shape in shapes]
+    return [size if isinstance(size, int) else None for size in sizes]
+
+
+def check_columns(operator, fitted, axis=1):
+    """Refuse inputs with other columns, as far as their types and names tell it.
+
+    Parameters
+    ----------
+    operator : skl2onnx.common._topology.Operator
+    fitted : estimator
+        A ``_look()`` at a model.
+    axis : int, default=1
+        The axis of the columns.
 
     Raises
     ------
     ValueError
+        If there are other columns, or if inputs of one column each have other names than the
+        columns of the DataFrame that was fitted, or another order.
     """
-    shapes = [variable.type.shape for variable in operator.inputs]
-    sizes = [shape[axis] if shape and len(shape) > axis else None for shape in shapes]
-    if all(isinstance(size, int) for size in sizes) and sum(sizes) != n_features:
+    sizes, n_features = _sizes(operator, axis), fitted.n_features_in_
+    if None not in sizes and sum(sizes) != n_features:
         raise ValueError(
             f"The inputs have {sum(sizes)} features, but {type(operator.raw_operator).__name__} is "
             f"expecting {n_features} features as input."
         )
+    names = [variable.raw_name for variable in operator.inputs]
+    expected = getattr(fitted, "feature_names_in_", None)
+    if expected is not None and len(names) == n_features > 1 and names != list(expected):
+        raise ValueError(
+            "The feature names should match those that were passed during fit, in the same order. "
+            f"The inputs are {names}, but {type(operator.raw_operator).__name__} was fitted on "
+            f"{list(expected)}."
+        )
 
 
-def rows_of(graph, operator):
+def rows_of(graph, operator, n_features, axis=1):
     """The inputs as one value, and its dtype: float32 if all inputs are float32, otherwise float64.
 
     Several inputs are columns side by side. float32 would round large numbers of other types before
     their center is subtracted.
+
+    Parameters
+    ----------
+    graph : Graph
+    operator : skl2onnx.common._topology.Operator
+    n_features : int
+        Columns of the model. If the types do not tell the number of columns, a node refuses other
+        numbers. Otherwise the runtime would repeat a single column.
+    axis : int, default=1
+        The axis of the columns, the last one.
     """
     is_single = all(isinstance(one.type, data_types.FloatTensorType) for one in operator.inputs)
     kind = data_types.FloatTensorType if is_single else data_types.DoubleTensorType
@@ -71,7 +105,11 @@ def rows_of(graph, operator):
         one.full_name if isinstance(one.type, kind) else graph.cast(one.full_name, dtype)
         for one in operator.inputs
     ]
-    return (graph.node("Concat", *names, axis=1) if len(names) > 1 else names[0]), dtype
+    rows = graph.node("Concat", *names, axis=1) if len(names) > 1 else names[0]
+    if None in _sizes(operator, axis):
+        # 0: the size of the inputs stays.
+        rows = graph.node("Reshape", rows, np.array([0] * axis + [n_features]))
+    return rows, dtype
 
 
 def centered(graph, rows, dtype, center):
@@ -110,7 +148,7 @@ def network_inputs(graph, operator, fitted):
     fitted : estimator
         A ``_look()`` at a network.
     """
-    return normalized(graph, *rows_of(graph, operator), fitted)
+    return normalized(graph, *rows_of(graph, operator, fitted.n_features_in_), fitted)
 
 
 def normalized(graph, rows, dtype, fitted):

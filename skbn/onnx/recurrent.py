@@ -25,7 +25,7 @@ def shapes(operator):
     fitted, _ = checked(operator.raw_operator)
     dtype = inputs.checked_dtype(operator)
     _check_dimensions(operator, fitted)
-    inputs.check_columns(operator, fitted.n_features_in_, axis=fitted._n_dimensions - 1)
+    inputs.check_columns(operator, fitted, axis=fitted._n_dimensions - 1)
     if hasattr(fitted, "predict_proba"):
         outputs.classifier_shapes(operator, fitted._targets, dtype)
     else:
@@ -52,7 +52,8 @@ def convert(scope, operator, container):
     """Add the nodes of a recurrent network to a graph."""
     fitted, network = checked(operator.raw_operator)
     graph = Graph(scope, container, inputs.checked_dtype(operator))
-    rows, dtype = inputs.rows_of(graph, operator)
+    axis = fitted._n_dimensions - 1
+    rows, dtype = inputs.rows_of(graph, operator, fitted.n_features_in_, axis)
     if fitted._n_dimensions == 2:
         rows = graph.node("Unsqueeze", rows, np.array([2]))
     steps = Steps(graph, rows, dtype)

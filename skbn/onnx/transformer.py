@@ -37,9 +37,14 @@ def shapes(operator):
     shape = list(operator.inputs[0].type.shape)
     n_features = fitted.n_features_in_
     _check_dimensions(fitted, shape)
-    inputs.check_columns(operator, n_features, axis=max(len(shape) - 1, 1))
+    inputs.check_columns(operator, fitted, _axis(shape))
     shape = [*shape[:-1], n_features] if shape else [None, n_features]
     operator.outputs[0].set_type(floats_type(dtype, shape))
+
+
+def _axis(shape):
+    # The axis of the features. A type without a shape is of two dimensions.
+    return max(len(shape) - 1, 1)
 
 
 def _check_dimensions(fitted, shape):
@@ -73,6 +78,7 @@ def convert(scope, operator, container):
         mean, var = mean[:n_steps], var[:n_steps]
         seen = seen[:n_steps] if np.ndim(seen) else seen
     scale = fitted.gamma_ / divisor(mean, var, seen, fitted.epsilon)
-    rows, dtype = inputs.rows_of(graph, operator)
+    axis = _axis(operator.inputs[0].type.shape)
+    rows, dtype = inputs.rows_of(graph, operator, fitted.n_features_in_, axis)
     rows = inputs.centered(graph, rows, dtype, mean)
     graph.output(graph.affine(rows, scale, fitted.beta_), operator.outputs[0])

@@ -15,7 +15,17 @@ SCALE_RATE = next(rate for names, rate, _ in PARAMETERS if names == ("scale",))
 
 
 def check_rows(x: Tensor, n_features: int) -> None:
-    """Refuse integers, which PyTorch would round to float32, and columns that it would repeat."""
+    """Refuse integers, which PyTorch would round to float32, and columns that it would repeat.
+
+    Raises
+    ------
+    TypeError
+        If `x` is no tensor of floating-point numbers.
+    ValueError
+        If `x` has another shape than (n, n_features).
+    """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x is a {type(x).__name__}: give a tensor, torch.from_numpy(x)")
     if not x.is_floating_point():
         raise TypeError(f"x is a tensor of {x.dtype}: give floating-point numbers, x.double()")
     if x.ndim != 2 or x.shape[1] != n_features:
@@ -231,6 +241,21 @@ class MLPRegressorModule(MLPModule):
         target : Tensor of shape (n, n_outputs), dtype of the parameters
             Standardized targets; for the Poisson loss, targets divided by their mean. They are `y`
             for an estimator with ``normalize_target=False``.
+
+        Raises
+        ------
+        TypeError
+            If `y` is no tensor of floating-point numbers.
+        ValueError
+            If `y` has another shape.
         """
-        target = self.decode.normalized(y.reshape(len(y), -1))
+        if not isinstance(y, Tensor) or not y.is_floating_point():
+            kind = y.dtype if isinstance(y, Tensor) else type(y).__name__
+            raise TypeError(f"y is of {kind}: give a tensor of floating-point numbers")
+        n_outputs = len(self.decode.scale)
+        if y.ndim == 1 and n_outputs == 1:
+            y = y[:, None]
+        if y.ndim != 2 or y.shape[1] != n_outputs:
+            raise ValueError(f"y has the shape {tuple(y.shape)}, but must have {n_outputs} columns")
+        target = self.decode.normalized(y)
         return target.to(self.output.weight.dtype)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from skbn.torch.network import MLPModule, PredictingModule
 from skbn.torch.outputs import ClassOutputs
-from skbn.torch.rounding import rounded
+from skbn.torch.rounding import in_two_parts
 
 
 class EnsembleModule(PredictingModule):
@@ -95,12 +95,13 @@ class EnsembleRegressorModule(EnsembleModule):
     ----------
     members : torch.nn.ModuleList of MLPRegressorModule
         The perceptrons.
-    target_range : Tensor of shape (2, n_outputs)
-        The smallest and the largest training target of each output. Predictions of the members are
-        clipped to this range.
+    target_range, target_range_rest : Tensor of shape (2, n_outputs)
+        Their sum is the smallest and the largest training target of each output. Predictions of the
+        members are clipped to this range.
     """
 
     target_range: Tensor
+    target_range_rest: Tensor
 
     if TYPE_CHECKING:
         members: Any
@@ -109,9 +110,10 @@ class EnsembleRegressorModule(EnsembleModule):
         self, members: list[MLPModule], target_range: NDArray[np.float64], dtype: torch.dtype
     ) -> None:
         super().__init__(members)
-        self.register_buffer(
-            "target_range", rounded("The range of the target", target_range, dtype)
-        )
+        # Two parts keep the digits of targets far from 0.
+        bounds, rest = in_two_parts("The range of the target", target_range, dtype)
+        self.register_buffer("target_range", bounds)
+        self.register_buffer("target_range_rest", rest)
 
     def forward(self, x: Tensor) -> Tensor:
         """The mean of the members' predictions in the unit of the target, which are not clipped.
@@ -141,7 +143,8 @@ class EnsembleRegressorModule(EnsembleModule):
         -------
         y : Tensor of shape (n,) or (n, n_outputs)
         """
-        least, most = self.target_range
         predictions = [member._decoded(x, member.decode) for member in self.members]
+        dtype = predictions[0].dtype
+        least, most = self.target_range.to(dtype) + self.target_range_rest.to(dtype)
         y = torch.stack([one.clamp(least, most) for one in predictions]).mean(dim=0)
         return y.squeeze(1) if y.shape[1] == 1 else y

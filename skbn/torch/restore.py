@@ -31,6 +31,7 @@ FIXED = (
     "decode.shift_rest",
     "decode.slope",
     "target_range",
+    "target_range_rest",
 )
 
 
@@ -59,10 +60,10 @@ def from_torch(state: nn.Module | Mapping[str, Any], model: Model) -> Model:
     TypeError
         If `state` is no module and no mapping of tensors, or if `model` is another estimator.
     ValueError
-        If the names, shapes or dtypes of the tensors are not those of ``to_torch(model)``, if a
-        number is not finite or a running variance is negative, if the temperature is out of range,
-        or if the normalization of the inputs or of the target is not the one of `model`. The
-        message names the tensor.
+        If ``to_torch(model)`` has other names, shapes or dtypes of tensors, if a module has other
+        classes or activations, if a number is not finite or a running variance is negative, if the
+        temperature is out of range, or if the model has another normalization of the inputs or of
+        the target. The message names the tensor.
     NotFittedError
         If `model` is not fitted.
 
@@ -90,8 +91,9 @@ def from_torch(state: nn.Module | Mapping[str, Any], model: Model) -> Model:
     >>> bool(np.array_equal(same.predict_proba(X), mlp.predict_proba(X)))
     True
     """
-    if isinstance(state, nn.Module):
-        state = state.state_dict()
+    module = state if isinstance(state, nn.Module) else None
+    if module is not None:
+        state = module.state_dict()
     if not isinstance(state, Mapping):
         raise TypeError(f"from_torch takes a module or its state dict, got {type(state).__name__}.")
     if not isinstance(model, (BaseMLPWithBatchNorm, BaseMLPEnsembleWithBatchNorm)):
@@ -100,7 +102,10 @@ def from_torch(state: nn.Module | Mapping[str, Any], model: Model) -> Model:
             f"(MLPEnsembleWithBatchNorm*), but model is a {type(model).__name__}."
         )
     fitted = model._look()
-    tensors = _checked(state, to_torch(fitted).state_dict())
+    same = to_torch(fitted)
+    tensors = _checked(state, same.state_dict())
+    if module is not None:
+        _check_module(module, same)
     if isinstance(fitted, BaseMLPEnsembleWithBatchNorm):
         fitted.estimators_ = [
             _renewed(member, _of_member(tensors, number))
@@ -111,6 +116,26 @@ def from_torch(state: nn.Module | Mapping[str, Any], model: Model) -> Model:
         fitted._check_state()
         return fitted
     return _renewed(fitted, tensors)
+
+
+def _check_module(module, expected):
+    """Refuse a module with other classes or activations, which a state dict does not tell."""
+    classes = getattr(module, "classes_", None)
+    if classes is not None and not np.array_equal(classes, getattr(expected, "classes_", None)):
+        raise ValueError(
+            f"The classes of the module are {classes}, but the classes of the model are "
+            f"{getattr(expected, 'classes_', None)}. Give the estimator that the module was made "
+            "from."
+        )
+    found, wanted = (
+        [type(layer).__name__ for name, layer in one.named_modules() if name.endswith("activation")]
+        for one in (module, expected)
+    )
+    if found != wanted:
+        raise ValueError(
+            f"The activations of the module are {found}, but the activations of the model are "
+            f"{wanted}. Give the estimator that the module was made from."
+        )
 
 
 class Given(NamedTuple):

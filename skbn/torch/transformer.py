@@ -2,9 +2,25 @@
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from skbn.estimators.columns import divisor
+
+
+class RowNorm(nn.BatchNorm1d):
+    """``BatchNorm1d`` of rows of two dimensions.
+
+    For three dimensions ``BatchNorm1d`` takes the features from the axis in the middle, and a
+    transformer takes them from the last axis.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != 2:
+            raise ValueError(
+                f"x has the shape {tuple(x.shape)}, but must have two dimensions. Flatten time "
+                "steps that share their statistics: module(x.flatten(0, 1)).view_as(x)."
+            )
+        return super().forward(x)
 
 
 def batch_norm_of(model):
@@ -24,8 +40,8 @@ def batch_norm_of(model):
     mean, var = fitted.running_mean_, fitted.running_var_
     if mean.ndim > 1:
         raise ValueError(
-            "BatchNorm1d has no statistics for each time step: fit the transformer with "
-            "time_statistics='shared'."
+            "BatchNorm1d has no statistics for each time step. A transformer with "
+            "time_statistics='shared' can be converted."
         )
     spread = divisor(mean, var, fitted.n_samples_seen_, fitted.epsilon)
     state = {
@@ -35,8 +51,6 @@ def batch_norm_of(model):
         "running_var": np.where(spread == 1.0, 1.0 - fitted.epsilon, var),
         "num_batches_tracked": np.array(fitted.n_batches_seen_),
     }
-    norm = nn.BatchNorm1d(
-        fitted.n_features_in_, fitted.epsilon, fitted.momentum, dtype=torch.float64
-    )
+    norm = RowNorm(fitted.n_features_in_, fitted.epsilon, fitted.momentum, dtype=torch.float64)
     norm.load_state_dict({name: torch.tensor(array) for name, array in state.items()})
     return norm.eval()
