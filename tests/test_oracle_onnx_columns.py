@@ -72,3 +72,11 @@ def test_columns_of_a_frame_are_compared_with_the_names_that_were_fitted(fit):
             graphs.converted(model, other)
     # One input has no names of columns, as an array has none.
     graphs.converted(model, IRIS)
+
+
+@pytest.mark.parametrize("shape", [[None, 4, 2], [None, None, 4], [None]])
+@pytest.mark.parametrize("name", ["perceptron", "ensemble"])
+def test_inputs_of_other_dimensions(name, shape):
+    initial_types = [("X", types.FloatTensorType(shape))]
+    with pytest.raises(ValueError, match=rf"'X' has {len(shape)} dimensions, but MLP.* takes 2"):
+        graphs.converted(MODELS[name](IRIS), IRIS, initial_types=initial_types)

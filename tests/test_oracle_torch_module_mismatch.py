@@ -75,3 +75,11 @@ def test_an_ensemble_of_a_target_far_from_0(offset):
     with torch.inference_mode():
         found = to_torch(model).predict(torch.from_numpy(IRIS)).numpy()
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * y.std())
+
+
+def test_a_factor_that_float32_holds_with_few_digits():
+    # The reciprocal of a spread near 1e42 is no normal number of float32: it keeps three digits.
+    X = (IRIS - np.median(IRIS, axis=0)) * 1e42
+    model = MLPWithBatchNormClassifier(**SMALL, normalize_input="robust").fit(X, SPECIES)
+    with pytest.raises(ValueError, match=r"The factor of a column has a number that leaves"):
+        to_torch(model)

@@ -6,7 +6,7 @@ from skbn.kernels.periodic import EMBEDDED, FREQUENCIES
 
 
 def embedded(graph, x, runs, n_columns, parameters):
-    """The columns x, those of some runs replaced by their embedding, in the order of the columns.
+    """The columns x in their order; the embedding replaces the columns of some runs.
 
     Parameters
     ----------

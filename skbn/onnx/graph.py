@@ -93,7 +93,7 @@ class Graph:
     def nodes(self, kind, operands, n_outputs, **attributes):
         """Add a node with several outputs. Returns the names of the outputs, a list.
 
-        The parameters are those of `node`, with `operands` in a sequence.
+        The parameters are the parameters of `node`, with `operands` in a sequence.
         """
         names = [one if isinstance(one, str) else self.constant(one) for one in operands]
         outputs = [self.scope.get_unique_variable_name(kind.lower()) for _ in range(n_outputs)]

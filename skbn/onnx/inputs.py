@@ -63,9 +63,16 @@ def check_columns(operator, fitted, axis=1):
     Raises
     ------
     ValueError
-        If there are other columns, or if inputs of one column each have other names than the
-        columns of the DataFrame that was fitted, or another order.
+        If an input has other dimensions, if there are other columns, or if inputs of one column
+        each have other names than the columns of the DataFrame that was fitted, or another order.
     """
+    for variable in operator.inputs:
+        shape = variable.type.shape
+        if shape and len(shape) != axis + 1:
+            raise ValueError(
+                f"The input {variable.raw_name!r} has {len(shape)} dimensions, but "
+                f"{type(operator.raw_operator).__name__} takes {axis + 1}."
+            )
     sizes, n_features = _sizes(operator, axis), fitted.n_features_in_
     if None not in sizes and sum(sizes) != n_features:
         raise ValueError(

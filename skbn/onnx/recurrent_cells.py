@@ -114,7 +114,7 @@ def _of_steps(graph, table, numbers):
 
 
 class Step:
-    """One time step of a direction: what the cells have in common.
+    """One time step of a direction: the parts that all cells have.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ def rounded(name, values, dtype):
     Raises
     ------
     ValueError
-        If a number leaves the range of `dtype`; `name` says what the numbers are.
+        If a number leaves the range of `dtype`. The message calls the numbers `name`.
     """
     exact = torch.from_numpy(np.array(values, np.float64))
     tensor = exact.to(dtype)
