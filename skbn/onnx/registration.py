@@ -29,6 +29,9 @@ def register() -> None:
     check its rows: NaN and infinity give outputs without a meaning instead of an error. It needs
     ``target_opset=13`` or a larger number.
 
+    skl2onnx reads a model several times during a conversion. Do not fit the model in another thread
+    meanwhile.
+
     Examples
     --------
     >>> from skbn.onnx import register

@@ -5,9 +5,9 @@ try:
 except ImportError as error:
     raise ImportError('skbn.torch needs PyTorch: pip install "skbn[torch]"') from error
 
+from skbn.torch.ensemble import EnsembleClassifierModule, EnsembleModule, EnsembleRegressorModule
 from skbn.torch.export import to_torch
-from skbn.torch.network import MLPClassifierModule, MLPModule, MLPRegressorModule
-from skbn.torch.networks import EnsembleClassifierModule, EnsembleModule, EnsembleRegressorModule
+from skbn.torch.mlp import MLPClassifierModule, MLPModule, MLPRegressorModule
 from skbn.torch.restore import from_torch
 
 __all__ = [

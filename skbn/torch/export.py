@@ -28,9 +28,9 @@ from skbn.network.plan import (
     is_scaled,
 )
 from skbn.torch.batch_norm import BatchNorm
+from skbn.torch.ensemble import EnsembleClassifierModule, EnsembleModule, EnsembleRegressorModule
 from skbn.torch.inputs import InputMap, InputScale, PeriodicEmbedding
-from skbn.torch.network import MLPClassifierModule, MLPModule, MLPRegressorModule
-from skbn.torch.networks import EnsembleClassifierModule, EnsembleModule, EnsembleRegressorModule
+from skbn.torch.mlp import MLPClassifierModule, MLPModule, MLPRegressorModule
 from skbn.torch.outputs import ClassOutputs, RealOutputs
 from skbn.torch.tensors import arrays_of
 from skbn.torch.transformer import batch_norm_of

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from skbn.torch.network import MLPModule, PredictingModule
+from skbn.torch.mlp import MLPModule, PredictingModule
 from skbn.torch.outputs import ClassOutputs
 from skbn.torch.rounding import in_two_parts
 
