@@ -381,3 +381,15 @@ def test_transformers_of_two_formats_in_one_process():
     model = BatchNormTransformer().fit(np.arange(6.0).reshape(3, 2))
     loaded = pickle.loads(pickle.dumps(model)).merge(model)
     assert loaded.n_samples_seen_ == 6
+
+
+def test_a_subclass_with_keywords_has_no_defaults_for_them():
+    class Keywords(MLPWithBatchNormClassifier):
+        def __init__(self, hidden_layer_sizes=(3,), **others):
+            super().__init__(hidden_layer_sizes, **others)
+
+        @classmethod
+        def _get_param_names(cls):
+            return MLPWithBatchNormClassifier._get_param_names()
+
+    assert saved.parameter_defaults(Keywords) == {"hidden_layer_sizes": (3,)}

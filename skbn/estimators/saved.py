@@ -90,12 +90,15 @@ def _format_of(state):
 
 @cache
 def parameter_defaults(cls):
-    """The defaults of the constructor of a class, by name."""
+    """The defaults of the constructor of a class, by name.
+
+    A subclass may take some of its parameters by ``**keywords``, which have no defaults.
+    """
     parameters = inspect.signature(cls.__init__).parameters
     return {
         name: parameters[name].default
         for name in cls._get_param_names()
-        if parameters[name].default is not inspect.Parameter.empty
+        if name in parameters and parameters[name].default is not inspect.Parameter.empty
     }
 
 
