@@ -51,7 +51,7 @@ def refuse_unreadable_format(name, found, version=None):
 
 
 def refuse_changes(name, found, state):
-    """Refuse a stored state that is not what was saved.
+    """Refuse a stored state that has changed since it was saved.
 
     Parameters
     ----------
