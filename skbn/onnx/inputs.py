@@ -29,17 +29,22 @@ def checked_dtype(operator):
     Raises
     ------
     TypeError
-        If an input holds no numbers.
+        If an input holds no numbers, or numbers of a type that skl2onnx does not convert.
     """
     for variable in operator.inputs:
         if not isinstance(variable.type, (*FLOATS, *WHOLE)):
-            raise TypeError(
-                f"{type(operator.raw_operator).__name__} takes numbers: the input "
-                f"{variable.raw_name!r} has the type {type(variable.type).__name__}. Use "
-                "FloatTensorType or DoubleTensorType, and encode categories before."
-            )
+            raise type_error(operator.raw_operator, variable)
     is_double = isinstance(operator.inputs[0].type, data_types.DoubleTensorType)
     return np.float64 if is_double else np.float32
+
+
+def type_error(model, variable):
+    """The TypeError for an input whose type no converter takes."""
+    return TypeError(
+        f"{type(model).__name__} takes numbers: the input {variable.raw_name!r} has the type "
+        f"{type(variable.type).__name__}. Use FloatTensorType or DoubleTensorType, and encode "
+        "categories before."
+    )
 
 
 def _sizes(operator, axis):
