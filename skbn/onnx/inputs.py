@@ -117,7 +117,7 @@ def rows_of(graph, operator, n_features, axis=1):
         one.full_name if isinstance(one.type, kind) else graph.cast(one.full_name, dtype)
         for one in operator.inputs
     ]
-    rows = graph.node("Concat", *names, axis=1) if len(names) > 1 else names[0]
+    rows = graph.node("Concat", *names, axis=axis) if len(names) > 1 else names[0]
     if None in _sizes(operator, axis):
         # 0: the size of the inputs stays.
         rows = graph.node("Reshape", rows, np.array([0] * axis + [n_features]))

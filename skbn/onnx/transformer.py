@@ -44,7 +44,7 @@ def shapes(operator):
 
 def _axis(shape):
     # The axis of the features. A type without a shape is of two dimensions.
-    return max(len(shape) - 1, 1)
+    return 2 if len(shape) > 2 else 1
 
 
 def _check_dimensions(fitted, shape):
