@@ -109,6 +109,13 @@ def rows_of(graph, operator, n_features, axis=1):
         numbers. Otherwise the runtime would repeat a single column.
     axis : int, default=1
         The axis of the columns, the last one.
+
+    Returns
+    -------
+    rows : str
+        Shape (n_samples, n_features), or (n_samples, n_steps, n_features) if `axis` is 2.
+    dtype : dtype
+        The dtype of `rows`.
     """
     is_single = all(isinstance(one.type, data_types.FloatTensorType) for one in operator.inputs)
     kind = data_types.FloatTensorType if is_single else data_types.DoubleTensorType
@@ -134,9 +141,16 @@ def centered(graph, rows, dtype, center):
     ----------
     graph : Graph
     rows : str
+        Shape (..., n_features).
     dtype : dtype
         The dtype of `rows`.
     center : ndarray of float64
+        A shape that broadcasts to the shape of the rows.
+
+    Returns
+    -------
+    centered : str
+        The shape of the rows.
     """
     wide = graph.of(dtype)
     if dtype == np.float64:
@@ -159,12 +173,33 @@ def network_inputs(graph, operator, fitted):
     operator : skl2onnx.common._topology.Operator
     fitted : estimator
         A ``_look()`` at a network.
+
+    Returns
+    -------
+    x : str
+        Shape (n_samples, n_features), in the dtype of the graph.
     """
     return normalized(graph, *rows_of(graph, operator, fitted.n_features_in_), fitted)
 
 
 def normalized(graph, rows, dtype, fitted):
-    """Rows of the dtype `dtype` after the fixed normalization, in the dtype of the graph."""
+    """Rows after the fixed normalization of a network.
+
+    Parameters
+    ----------
+    graph : Graph
+    rows : str
+        Shape (..., n_features).
+    dtype : dtype
+        The dtype of `rows`.
+    fitted : estimator
+        A ``_look()`` at a network.
+
+    Returns
+    -------
+    x : str
+        The shape of the rows, in the dtype of the graph.
+    """
     center, factor, is_clipped = input_normalization(fitted)
     if center is None:
         return rows if dtype == graph.dtype else graph.cast(rows)
