@@ -51,7 +51,7 @@ def run(graph, X):
 
 
 def assert_classifies_alike(model, X, atol=AGREEMENT, **keywords):
-    """Assert that labels and probabilities are those of the model, in the dtype of `X`."""
+    """Assert that labels and probabilities equal the outputs of the model, in the dtype of `X`."""
     labels, probabilities = run(converted(model, X, **keywords), X)
     expected = model.predict_proba(X)
     assert probabilities.dtype == X.dtype
@@ -61,7 +61,7 @@ def assert_classifies_alike(model, X, atol=AGREEMENT, **keywords):
 
 
 def assert_predicts_alike(model, X, y, atol=AGREEMENT, **keywords):
-    """Assert that predictions are those of the model, in the dtype of `X`."""
+    """Assert that predictions equal the outputs of the model, in the dtype of `X`."""
     (predictions,) = run(converted(model, X, **keywords), X)
     expected = model.predict(X)
     assert predictions.dtype == X.dtype

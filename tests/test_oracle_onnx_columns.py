@@ -80,3 +80,20 @@ def test_inputs_of_other_dimensions(name, shape):
     initial_types = [("X", types.FloatTensorType(shape))]
     with pytest.raises(ValueError, match=rf"'X' has {len(shape)} dimensions, but MLP.* takes 2"):
         graphs.converted(MODELS[name](IRIS), IRIS, initial_types=initial_types)
+
+
+def test_the_transformer_takes_at_most_three_dimensions():
+    model = BatchNormTransformer(time_statistics="shared").fit(IRIS)
+    initial_types = [("X", types.FloatTensorType([None, 3, 2, 4]))]
+    with pytest.raises(ValueError, match="'X' has 4 dimensions, but BatchNormTransformer takes 3"):
+        graphs.converted(model, IRIS, initial_types=initial_types)
+
+
+def test_features_of_sequences_in_several_inputs():
+    X = np.random.default_rng(0).standard_normal((50, 5, 2)).astype(np.float32)
+    model = BatchNormTransformer().fit(X)
+    initial_types = [(name, types.FloatTensorType([None, 5, 1])) for name in ("first", "second")]
+    graph = graphs.converted(model, X, initial_types=initial_types)
+    inputs = {"first": X[:, :, :1], "second": X[:, :, 1:]}
+    (found,) = graphs.session(graph).run(None, inputs)
+    np.testing.assert_allclose(found, model.transform(X), atol=1e-5)

@@ -5,6 +5,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 
 from skbn import (
     BatchNormTransformer,
@@ -76,6 +77,16 @@ def test_inputs_that_do_not_fit(model):
     strings = [("X", types.StringTensorType([None, 4]))]
     with pytest.raises(TypeError, match="'X' has the type StringTensorType"):
         graphs.converted(model, IRIS, initial_types=strings)
+
+
+@pytest.mark.parametrize("model", [CLASSIFIER, REGRESSOR, TRANSFORMER])
+@pytest.mark.parametrize("name", ["Int16", "UInt16", "UInt32", "UInt64", "Float16"])
+def test_types_of_inputs_that_skl2onnx_does_not_convert(model, name):
+    initial_types = [("X", getattr(types, f"{name}TensorType")([None, 4]))]
+    for keywords in ({}, {"options": None}):
+        for alone_or_not in (model, make_pipeline(model)):
+            with pytest.raises(TypeError, match=f"'X' has the type {name}.*Use FloatTensorType"):
+                graphs.converted(alone_or_not, IRIS, initial_types=initial_types, **keywords)
 
 
 @pytest.mark.parametrize("keywords", [{}, {"options": None}], ids=["array", "dictionaries"])

@@ -24,18 +24,37 @@ def checked(model):
 
 
 def shapes(operator):
-    """Check the inputs, and set the types of the outputs."""
+    """Check the inputs, and set the types of the outputs.
+
+    Raises
+    ------
+    NotFittedError
+        If nothing was fitted before.
+    TypeError
+        If an input holds no numbers.
+    ValueError
+        If the fitted state is damaged, if the inputs have other dimensions, columns or names of
+        columns than the rows that were fitted, or if ONNX cannot hold a label.
+    """
     fitted = checked(operator.raw_operator)
     dtype = inputs.checked_dtype(operator)
     inputs.check_columns(operator, fitted)
-    if hasattr(fitted, "predict_proba"):
-        outputs.classifier_shapes(operator, fitted._targets, dtype)
-    else:
-        outputs.regressor_shapes(operator, fitted._targets.n_outputs, dtype)
+    outputs.set_types(operator, fitted, dtype)
 
 
 def convert(scope, operator, container):
-    """Add the nodes of all members to a graph, and their mean."""
+    """Add the nodes of all members to a graph, and their mean.
+
+    Raises
+    ------
+    NotFittedError
+        If nothing was fitted before.
+    ValueError
+        If the fitted state is damaged, if a number of the model is too large for the dtype of the
+        graph, or if the user asks for operators older than ``skbn.onnx.graph.OPSET``.
+    NotImplementedError
+        If skbn.onnx does not know an operation or an activation.
+    """
     fitted = checked(operator.raw_operator)
     graph = Graph(scope, container, inputs.checked_dtype(operator))
     is_classifier = hasattr(fitted, "predict_proba")

@@ -29,17 +29,22 @@ def checked_dtype(operator):
     Raises
     ------
     TypeError
-        If an input holds no numbers.
+        If an input holds no numbers, or numbers of a type that skl2onnx does not convert.
     """
     for variable in operator.inputs:
         if not isinstance(variable.type, (*FLOATS, *WHOLE)):
-            raise TypeError(
-                f"{type(operator.raw_operator).__name__} takes numbers: the input "
-                f"{variable.raw_name!r} has the type {type(variable.type).__name__}. Use "
-                "FloatTensorType or DoubleTensorType, and encode categories before."
-            )
+            raise type_error(operator.raw_operator, variable)
     is_double = isinstance(operator.inputs[0].type, data_types.DoubleTensorType)
     return np.float64 if is_double else np.float32
+
+
+def type_error(model, variable):
+    """The TypeError for an input whose type no converter takes."""
+    return TypeError(
+        f"{type(model).__name__} takes numbers: the input {variable.raw_name!r} has the type "
+        f"{type(variable.type).__name__}. Use FloatTensorType or DoubleTensorType, and encode "
+        "categories before."
+    )
 
 
 def _sizes(operator, axis):
@@ -104,6 +109,13 @@ def rows_of(graph, operator, n_features, axis=1):
         numbers. Otherwise the runtime would repeat a single column.
     axis : int, default=1
         The axis of the columns, the last one.
+
+    Returns
+    -------
+    rows : str
+        Shape (n_samples, n_features), or (n_samples, n_steps, n_features) if `axis` is 2.
+    dtype : dtype
+        The dtype of `rows`.
     """
     is_single = all(isinstance(one.type, data_types.FloatTensorType) for one in operator.inputs)
     kind = data_types.FloatTensorType if is_single else data_types.DoubleTensorType
@@ -112,7 +124,7 @@ def rows_of(graph, operator, n_features, axis=1):
         one.full_name if isinstance(one.type, kind) else graph.cast(one.full_name, dtype)
         for one in operator.inputs
     ]
-    rows = graph.node("Concat", *names, axis=1) if len(names) > 1 else names[0]
+    rows = graph.node("Concat", *names, axis=axis) if len(names) > 1 else names[0]
     if None in _sizes(operator, axis):
         # 0: the size of the inputs stays.
         rows = graph.node("Reshape", rows, np.array([0] * axis + [n_features]))
@@ -129,9 +141,16 @@ def centered(graph, rows, dtype, center):
     ----------
     graph : Graph
     rows : str
+        Shape (..., n_features).
     dtype : dtype
         The dtype of `rows`.
     center : ndarray of float64
+        A shape that broadcasts to the shape of the rows.
+
+    Returns
+    -------
+    centered : str
+        The shape of the rows.
     """
     wide = graph.of(dtype)
     if dtype == np.float64:
@@ -154,12 +173,33 @@ def network_inputs(graph, operator, fitted):
     operator : skl2onnx.common._topology.Operator
     fitted : estimator
         A ``_look()`` at a network.
+
+    Returns
+    -------
+    x : str
+        Shape (n_samples, n_features), in the dtype of the graph.
     """
     return normalized(graph, *rows_of(graph, operator, fitted.n_features_in_), fitted)
 
 
 def normalized(graph, rows, dtype, fitted):
-    """Rows of the dtype `dtype` after the fixed normalization, in the dtype of the graph."""
+    """Rows after the fixed normalization of a network.
+
+    Parameters
+    ----------
+    graph : Graph
+    rows : str
+        Shape (..., n_features).
+    dtype : dtype
+        The dtype of `rows`.
+    fitted : estimator
+        A ``_look()`` at a network.
+
+    Returns
+    -------
+    x : str
+        The shape of the rows, in the dtype of the graph.
+    """
     center, factor, is_clipped = input_normalization(fitted)
     if center is None:
         return rows if dtype == graph.dtype else graph.cast(rows)

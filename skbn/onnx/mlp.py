@@ -21,18 +21,37 @@ def checked(model):
 
 
 def shapes(operator):
-    """Check the inputs, and set the types of the outputs."""
+    """Check the inputs, and set the types of the outputs.
+
+    Raises
+    ------
+    NotFittedError
+        If nothing was fitted before.
+    TypeError
+        If an input holds no numbers.
+    ValueError
+        If the fitted state is damaged, if the inputs have other dimensions, columns or names of
+        columns than the rows that were fitted, or if ONNX cannot hold a label.
+    """
     fitted, _ = checked(operator.raw_operator)
     dtype = inputs.checked_dtype(operator)
     inputs.check_columns(operator, fitted)
-    if hasattr(fitted, "predict_proba"):
-        outputs.classifier_shapes(operator, fitted._targets, dtype)
-    else:
-        outputs.regressor_shapes(operator, fitted.n_outputs_, dtype)
+    outputs.set_types(operator, fitted, dtype)
 
 
 def convert(scope, operator, container):
-    """Add the nodes of a perceptron to a graph."""
+    """Add the nodes of a perceptron to a graph.
+
+    Raises
+    ------
+    NotFittedError
+        If nothing was fitted before.
+    ValueError
+        If the fitted state is damaged, if a number of the model is too large for the dtype of the
+        graph, or if the user asks for operators older than ``skbn.onnx.graph.OPSET``.
+    NotImplementedError
+        If skbn.onnx does not know an operation or an activation.
+    """
     fitted, network = checked(operator.raw_operator)
     graph = Graph(scope, container, inputs.checked_dtype(operator))
     z = raw_outputs(graph, network, inputs.network_inputs(graph, operator, fitted))

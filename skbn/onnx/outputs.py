@@ -27,20 +27,33 @@ def floats_type(dtype, shape):
     return (DoubleTensorType if dtype == np.float64 else FloatTensorType)(shape)
 
 
-# Shapes and types of the outputs.
+# Types of the outputs.
 
 
-def classifier_shapes(operator, targets, dtype):
-    """Set the types of label and probabilities.
+def set_types(operator, fitted, dtype):
+    """Set the types of the outputs of a classifier or of a regressor.
 
     Parameters
     ----------
     operator : skl2onnx.common._topology.Operator
-    targets : ClassTargets
-        The targets of the model.
+    fitted : estimator
+        A ``_look()`` at a network or an ensemble.
     dtype : {np.float32, np.float64}
         The dtype of the graph.
+
+    Raises
+    ------
+    ValueError
+        If a label is neither a whole number nor a string.
     """
+    if hasattr(fitted, "predict_proba"):
+        _classifier_types(operator, fitted._targets, dtype)
+    else:
+        n = operator.inputs[0].get_first_dimension()
+        operator.outputs[0].set_type(floats_type(dtype, [n, fitted._targets.n_outputs]))
+
+
+def _classifier_types(operator, targets, dtype):
     n = operator.inputs[0].get_first_dimension()
     n_classes = len(targets.classes)
     labels = shown_classes(operator.scope_inst, operator, targets)
@@ -52,12 +65,6 @@ def classifier_shapes(operator, targets, dtype):
         label_type = StringTensorType([n])
     operator.outputs[0].set_type(label_type)
     operator.outputs[1].set_type(floats_type(dtype, [n, n_classes]))
-
-
-def regressor_shapes(operator, n_outputs, dtype):
-    """Set the type of the predictions: floats of shape (n_samples, n_outputs)."""
-    n = operator.inputs[0].get_first_dimension()
-    operator.outputs[0].set_type(floats_type(dtype, [n, n_outputs]))
 
 
 # Nodes.
@@ -74,6 +81,16 @@ def add_classes(graph, operator, targets, z):
         The targets of the model, with the temperature.
     z : str
         Raw outputs of the network, shape (n_samples, n_outputs).
+
+    Raises
+    ------
+    ValueError
+        If a label is neither a whole number nor a string.
+
+    Notes
+    -----
+    The labels have the shape (n_samples,), or (n_samples, n_labels) if a row has several labels.
+    The probabilities have the shape (n_samples, n_classes).
     """
     z = graph.affine(z, *targets.output_affine())
     labels = _labels(graph, shown_classes(graph.scope, operator, targets), targets, z)
@@ -115,6 +132,11 @@ def predictions(graph, targets, z):
         The targets of the model.
     z : str
         Raw outputs of the network, shape (n_samples, n_outputs).
+
+    Returns
+    -------
+    predictions : str
+        Shape (n_samples, n_outputs).
     """
     scale, shift = targets.output_affine()
     if targets.out_activation == "identity":

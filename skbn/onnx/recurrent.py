@@ -18,18 +18,20 @@ def shapes(operator):
 
     Raises
     ------
+    NotFittedError
+        If nothing was fitted before.
+    TypeError
+        If an input holds no numbers.
     ValueError
-        If the inputs have other dimensions or features than the sequences that were fitted, or if
-        several inputs are given instead of sequences of several features.
+        If the fitted state is damaged, if the inputs have other dimensions or features than the
+        sequences that were fitted, if several inputs are given instead of sequences of several
+        features, or if ONNX cannot hold a label.
     """
     fitted, _ = checked(operator.raw_operator)
     dtype = inputs.checked_dtype(operator)
     _check_dimensions(operator, fitted)
     inputs.check_columns(operator, fitted, axis=fitted._n_dimensions - 1)
-    if hasattr(fitted, "predict_proba"):
-        outputs.classifier_shapes(operator, fitted._targets, dtype)
-    else:
-        outputs.regressor_shapes(operator, fitted.n_outputs_, dtype)
+    outputs.set_types(operator, fitted, dtype)
 
 
 def _check_dimensions(operator, fitted):
@@ -49,7 +51,18 @@ def _check_dimensions(operator, fitted):
 
 
 def convert(scope, operator, container):
-    """Add the nodes of a recurrent network to a graph."""
+    """Add the nodes of a recurrent network to a graph.
+
+    Raises
+    ------
+    NotFittedError
+        If nothing was fitted before.
+    ValueError
+        If the fitted state is damaged, if a number of the model is too large for the dtype of the
+        graph, or if the user asks for operators older than ``skbn.onnx.graph.OPSET``.
+    NotImplementedError
+        If skbn.onnx does not know a cell or a pooling.
+    """
     fitted, network = checked(operator.raw_operator)
     graph = Graph(scope, container, inputs.checked_dtype(operator))
     axis = fitted._n_dimensions - 1

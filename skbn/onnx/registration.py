@@ -47,8 +47,8 @@ def register() -> None:
         ) from error
     # These files import skl2onnx, so they are imported late.
     from skbn.onnx import ensemble, mlp, recurrent, transformer
-    from skbn.onnx.classifier import parse
     from skbn.onnx.outputs import CLASSIFIER_OPTIONS
+    from skbn.onnx.parsers import parse, parse_classifier
 
     files: dict[type, ModuleType] = {
         BatchNormTransformer: transformer,
@@ -66,6 +66,6 @@ def register() -> None:
             f"Skbn{cls.__name__}",
             file.shapes,
             file.convert,
-            parser=parse if is_classifier else None,
+            parser=parse_classifier if is_classifier else parse,
             options=CLASSIFIER_OPTIONS if is_classifier else None,
         )

@@ -28,9 +28,13 @@ def shapes(operator):
 
     Raises
     ------
+    NotFittedError
+        If nothing was fitted before.
+    TypeError
+        If an input holds no numbers.
     ValueError
-        If the inputs have other columns or dimensions than the rows that were fitted, or an unknown
-        number of time steps whose statistics differ.
+        If the fitted state is damaged, or if the inputs have other columns or dimensions than the
+        rows that were fitted, or an unknown number of time steps whose statistics differ.
     """
     fitted = checked(operator.raw_operator)
     dtype = inputs.checked_dtype(operator)
@@ -44,7 +48,7 @@ def shapes(operator):
 
 def _axis(shape):
     # The axis of the features. A type without a shape is of two dimensions.
-    return max(len(shape) - 1, 1)
+    return 2 if len(shape) > 2 else 1
 
 
 def _check_dimensions(fitted, shape):
@@ -69,6 +73,14 @@ def convert(scope, operator, container):
 
     They are not ONNX's BatchNormalization, which subtracts the mean after the product. float32
     would lose the digits of columns far from 0.
+
+    Raises
+    ------
+    NotFittedError
+        If nothing was fitted before.
+    ValueError
+        If the fitted state is damaged, if a number of the model is too large for the dtype of the
+        graph, or if the user asks for operators older than ``skbn.onnx.graph.OPSET``.
     """
     fitted = checked(operator.raw_operator)
     graph = Graph(scope, container, inputs.checked_dtype(operator))
