@@ -75,7 +75,7 @@ def is_plain(estimator):
     )
 
 
-def early_stopping(estimator, rows, given, incremental):
+def early_stopping(estimator, rows, given, call):
     """How validation rows take part in a call: False, True or ``"auto"``.
 
     ``"auto"``: a planned training ends with the best of its checkpoints.
@@ -87,8 +87,7 @@ def early_stopping(estimator, rows, given, incremental):
         Rows to train on or to hold out.
     given : Rows or None
         Validation rows that the caller gave.
-    incremental : bool
-        Whether the call is ``partial_fit``.
+    call : Call
 
     Raises
     ------
@@ -107,14 +106,14 @@ def early_stopping(estimator, rows, given, incremental):
     asked = estimator.early_stopping
     if asked != "auto":
         asked = bool(asked)  # NumPy's bool becomes Python's
-    elif not _has_checkpoints(estimator, rows, given, incremental):
+    elif not _has_checkpoints(estimator, rows, given, call):
         asked = False
-    if asked is True and incremental and not is_given:
+    if asked is True and call.incremental and not is_given:
         raise ValueError(
             "partial_fit does not support early_stopping=True without validation data: "
             "give X_val and y_val"
         )
-    if is_given and not asked and not incremental:
+    if is_given and not asked and not call.incremental:
         warnings.warn(
             f"X_val is given, but early_stopping={estimator.early_stopping!r} does not use it here:"
             " validation_scores_ and validation_loss_curve_ are recorded, and training does not "
@@ -124,15 +123,16 @@ def early_stopping(estimator, rows, given, incremental):
     return asked
 
 
-def _has_checkpoints(estimator, rows, given, incremental):
-    if incremental or estimator.learning_rate not in PLANNED:
+def _has_checkpoints(estimator, rows, given, call):
+    if call.incremental or estimator.learning_rate not in PLANNED:
         return False
     # A few heavy rows carry no more information than a few rows.
     if given is not None:
-        return given.n_effective >= FEWEST_HELD_OUT
-    if not is_classifier(estimator) and rows.n < FEWEST_FOR_REGRESSION:
+        return call.effective_count(given) >= FEWEST_HELD_OUT
+    if not is_classifier(estimator) and call.count(rows) < FEWEST_FOR_REGRESSION:
         return False
-    return n_held_out(rows.n_effective, estimator.validation_fraction) >= FEWEST_HELD_OUT
+    n_effective = call.effective_count(rows)
+    return n_held_out(n_effective, estimator.validation_fraction) >= FEWEST_HELD_OUT
 
 
 def new_training(estimator, network, random_state):

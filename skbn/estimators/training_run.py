@@ -96,7 +96,7 @@ class NetworkTraining:
         self.incremental = call.incremental
         self.n_epochs_before = len(getattr(estimator, "loss_curve_", ()))
         training, schedule = self._steps(call.random_state, n_epochs)
-        n_rows = table.n_trained_rows
+        n_rows = int(call.processes.total(table.n_trained_rows))
         estimator.batch_size_ = solvers.batch_size(estimator, n_rows, network.is_normalized)
         estimator.n_epochs_ = n_epochs
         estimator.learning_rate_init_ = self.schedule_settings["learning_rate_init"]
@@ -116,6 +116,7 @@ class NetworkTraining:
             loss_curve=getattr(estimator, "loss_curve_", ()),
             learning_rate_curve=getattr(estimator, "learning_rate_curve_", ()),
             n_rows_seen=estimator.t_,
+            processes=call.processes,
         )
 
     def _steps(self, random_state, n_epochs):
@@ -184,7 +185,7 @@ class NetworkTraining:
             rate = settings["learning_rate_init"]
         estimator._optimizer = trainer.training.optimizer
         estimator._moments = trainer.training.moments
-        estimator._dropout_seed = trainer.training.seed
+        (estimator._dropout_seed, *_) = trainer.processes.gathered(lambda: trainer.training.seed)
         estimator._learning_rate, estimator._schedule = rate, settings
 
 
@@ -201,7 +202,7 @@ class TrainingRun:
     validation : Validation, PooledValidation or None
         Evaluates the present networks.
     call : Call
-        The task of the call. ``partial_fit`` is one epoch without callbacks.
+        The task of the call. ``partial_fit`` is one epoch.
     n_epochs : int
         Maximum number of epochs.
     fitted_up_to_now : callable
@@ -217,6 +218,7 @@ class TrainingRun:
         self.networks = networks
         self.parameters = networks[0].estimator
         self.trainers = Trainers([network.trainer for network in networks], n_threads)
+        self.call = call
         self.callbacks = call.callbacks
         self.incremental = call.incremental
         self.early_stopping = call.early_stopping
@@ -260,7 +262,11 @@ class TrainingRun:
         if self.early_stopping == "auto":
             validation = self.validation
             return Checkpoints(
-                self.n_epochs, self.record, validation.shares, validation.standard_errors
+                self.n_epochs,
+                self.record,
+                validation.shares,
+                validation.standard_errors,
+                self.call.processes,
             )
         tol, n_iter_no_change = self.parameters.tol, self.parameters.n_iter_no_change
         if self.early_stopping:
@@ -297,7 +303,7 @@ class TrainingRun:
                 max_epochs=self.n_epochs,
                 verbose=self.estimator.verbose,
                 epoch_hook=no_hook
-                if self.incremental
+                if self.callbacks is None
                 else self.callbacks.epochs(lambda: self.fitted_up_to_now(progress.n_epochs)),
             )
         except NonFiniteLoss as error:
@@ -316,7 +322,8 @@ class TrainingRun:
         self.n_kept = progress.n_epochs
         if not self.incremental:
             self._finish_networks(diverged)
-            if not (self.parameters.shuffle or progress.interrupted):
+            is_parallel = self.call.processes.is_parallel
+            if not (self.parameters.shuffle or progress.interrupted or is_parallel):
                 # One warning is enough, because all networks see the same order of rows.
                 self.networks[0].warn_of_order()
         for network in self.networks:
