@@ -56,8 +56,9 @@ def fit(
     """Fit a perceptron to the rows of several processes. All processes call this function.
 
     Each mini-batch takes rows of all processes, in proportion to their numbers of rows.
-    `batch_size` is the number of rows of the whole mini-batch. With ``shuffle=True`` each process
-    shuffles its own rows. Each process holds out its share of the validation rows.
+    `batch_size` is the number of rows of the whole mini-batch. ``"auto"`` is up to 4096 rows here,
+    because each step costs some messages. With ``shuffle=True`` each process shuffles its own
+    rows. Each process holds out its share of the validation rows.
 
     Parameters
     ----------

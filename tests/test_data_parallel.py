@@ -4,7 +4,14 @@ from functools import partial
 
 import numpy as np
 import pytest
-from communicators import fitted_together, in_threads, merged_order, split
+from communicators import (
+    Exchange,
+    ThreadCommunicator,
+    fitted_together,
+    in_threads,
+    merged_order,
+    split,
+)
 from scipy.sparse import csr_matrix
 from sklearn.datasets import make_classification, make_regression
 from sklearn.utils._param_validation import InvalidParameterError
@@ -16,7 +23,9 @@ from skbn import (
     RNNWithBatchNormClassifier,
 )
 from skbn.data_parallel import fit
+from skbn.estimators import solvers
 from skbn.estimators.scoring import n_held_out
+from skbn.network.processes import Processes
 
 KINDS = {"classes": MLPWithBatchNormClassifier, "numbers": MLPWithBatchNormRegressor}
 
@@ -394,3 +403,18 @@ class TestErrors:
         with pytest.raises(ConnectionError, match="gone"):
             fit(network, X, y, communicator=Breaking())
         assert not hasattr(network, "coefs_")
+
+
+@pytest.mark.parametrize(
+    ("n", "batch_size"),
+    [(300, 32), (3000, 64), (12_000, 128), (40_000, 256), (10**6, 4096), (10**8, 4096)],
+)
+def test_the_automatic_mini_batch_of_several_processes_is_larger(n, batch_size):
+    processes = Processes(ThreadCommunicator(Exchange(2), 0))
+    network = MLPWithBatchNormClassifier()
+    network._is_plain = False
+    assert solvers.rows_per_step(network, n, processes) == batch_size
+    assert solvers.rows_per_step(network, n) == min(batch_size, 128)
+    # 20 epochs still have 2500 steps, or nearly so.
+    if n >= 12_000:
+        assert 20 <= solvers.n_epochs(network, n, processes) <= 29

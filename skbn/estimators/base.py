@@ -161,7 +161,7 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
     ):
         fit = self._prepared(X, y, sample_weight, given_validation, incremental, classes, processes)
         draft, call = fit.estimator, fit.call
-        n_epochs = 1 if incremental else solvers.n_epochs(draft, call.count(fit.rows))
+        n_epochs = 1 if incremental else solvers.n_epochs(draft, call.count(fit.rows), processes)
         if not (incremental or processes.is_parallel):
             # While fit runs, the context of the callbacks is an attribute of this estimator.
             # scikit-learn removes the context if fit fails, so the draft must not have it.
@@ -232,7 +232,7 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
                 vars(draft).pop(name, None)
         if network.is_normalized and rows.sample_weight is not None:
             n = call.count(rows)
-            is_one_batch = not incremental and solvers.rows_per_step(draft, n) >= n
+            is_one_batch = not incremental and solvers.rows_per_step(draft, n, processes) >= n
             weight = statistics_weight(rows.sample_weight, is_one_batch, processes)
             table.statistics_weight = rows.in_place(weight)
         validation = None

@@ -97,7 +97,9 @@ class NetworkTraining:
         self.n_epochs_before = len(getattr(estimator, "loss_curve_", ()))
         training, schedule = self._steps(call.random_state, n_epochs)
         n_rows = int(call.processes.total(table.n_trained_rows))
-        estimator.batch_size_ = solvers.batch_size(estimator, n_rows, network.is_normalized)
+        estimator.batch_size_ = solvers.batch_size(
+            estimator, n_rows, network.is_normalized, call.processes
+        )
         estimator.n_epochs_ = n_epochs
         estimator.learning_rate_init_ = self.schedule_settings["learning_rate_init"]
         # Under batch norm a last mini-batch of fewer rows joins the mini-batch before it.
