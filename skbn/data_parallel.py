@@ -5,17 +5,20 @@ norm), and so are the gradients. The fitted network is therefore the network tha
 train on the same mini-batches, up to rounding.
 """
 
+from numbers import Integral
 from typing import Any, Protocol, TypeVar
 
 from numpy.typing import ArrayLike, NDArray
 
 from skbn.estimators.annotations import MatrixLike
+from skbn.estimators.ensemble import BaseMLPEnsembleWithBatchNorm
 from skbn.estimators.mlp import BaseMLPWithBatchNorm
 from skbn.network.processes import Processes
 
-__all__ = ["Communicator", "fit"]
+__all__ = ["Communicator", "fit", "fit_members"]
 
 Perceptron = TypeVar("Perceptron", bound=BaseMLPWithBatchNorm)
+Ensemble = TypeVar("Ensemble", bound=BaseMLPEnsembleWithBatchNorm)
 
 
 class Communicator(Protocol):
@@ -131,6 +134,71 @@ def fit(
     )
 
 
+def fit_members(
+    ensemble: Ensemble,
+    X: MatrixLike,
+    y: MatrixLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    communicator: Communicator,
+) -> Ensemble:
+    """Fit an ensemble whose members train in several processes. All processes call this function.
+
+    Each process trains some members, on all rows. The processes exchange predictions for held-out
+    rows at each checkpoint. The fitted ensemble is the ensemble that one process would fit.
+
+    Parameters
+    ----------
+    ensemble : MLPEnsembleWithBatchNormClassifier or MLPEnsembleWithBatchNormRegressor
+        Has the same parameters in all processes, with an integer as `random_state`, and is fitted
+        in place.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        All rows.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        The targets of all rows.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of all rows, >= 0.
+    communicator : Communicator
+        The connection between the processes, which are at most as many as the members.
+
+    Returns
+    -------
+    ensemble : object
+        `ensemble` itself, with all members in each process.
+
+    Raises
+    ------
+    TypeError
+        If `ensemble` is no ensemble of this package.
+    ValueError
+        If `random_state` is no integer, so that the processes would draw different seeds; if the
+        ensemble has callbacks; if there are more processes than members. For the reasons of the
+        ``fit`` of the ensemble.
+    """
+    if not isinstance(ensemble, BaseMLPEnsembleWithBatchNorm):
+        raise TypeError(
+            "The members of an MLPEnsembleWithBatchNormClassifier or "
+            "MLPEnsembleWithBatchNormRegressor train in several processes, not the members of "
+            f"{type(ensemble).__name__}."
+        )
+    if not isinstance(ensemble.random_state, Integral):
+        raise ValueError(
+            f"random_state={ensemble.random_state!r} would give each process other seeds: give an "
+            "integer."
+        )
+    refuse_callbacks(ensemble)
+    ensemble._validate_params()
+    no_validation_rows = None, None, None
+    return ensemble._fit(
+        X,
+        y,
+        sample_weight,
+        no_validation_rows,
+        incremental=False,
+        processes=Processes(communicator),
+    )
+
+
 def refuse_unsupported(estimator: Any) -> None:
     """Refuse an estimator that several processes cannot train.
 
@@ -161,5 +229,16 @@ def refuse_unsupported(estimator: Any) -> None:
             f"scoring={estimator.scoring!r} is not supported in several processes, because a "
             "scorer needs the validation rows of all processes: use None or 'loss'."
         )
+    refuse_callbacks(estimator)
+
+
+def refuse_callbacks(estimator: Any) -> None:
+    """Refuse an estimator with callbacks.
+
+    Raises
+    ------
+    ValueError
+        If the estimator has any callback.
+    """
     if getattr(estimator, "_skl_callbacks", None):
         raise ValueError("Callbacks are not supported in several processes.")

@@ -20,6 +20,12 @@ def over_processes(function, size):
     return answers
 
 
+def agree(processes, error):
+    with processes.agreement():
+        if error is not None:
+            raise error
+
+
 @settings(deadline=None)
 @given(
     st.lists(st.integers(0, 40), min_size=1, max_size=6).filter(any),
@@ -67,15 +73,11 @@ class TestOverProcesses:
 
     def test_an_error_of_one_is_raised_in_all(self, size):
         def work(processes):
-            def function():
-                if processes.rank == size - 1:
-                    raise ValueError("bad rows")
-                return 1
-
-            with pytest.raises(ValueError, match="bad rows") as error:
-                processes.agreed(function)
+            error = ValueError("bad rows") if processes.rank == size - 1 else None
+            with pytest.raises(ValueError, match="bad rows") as caught:
+                agree(processes, error)
             # All are at the same place again.
-            return getattr(error.value, "__notes__", None), processes.total(1.0)
+            return getattr(caught.value, "__notes__", None), processes.total(1.0)
 
         answers = over_processes(work, size)
         assert answers[-1] == (None, size)
@@ -88,13 +90,10 @@ class TestOverProcesses:
             pass
 
         def work(processes):
-            def function():
-                if processes.rank == 0:
-                    raise Local("bad rows")
-
-            with pytest.raises(Exception, match="bad rows") as error:
-                processes.agreed(function)
-            return type(error.value)
+            error = Local("bad rows") if processes.rank == 0 else None
+            with pytest.raises(Exception, match="bad rows") as caught:
+                agree(processes, error)
+            return type(caught.value)
 
         answers = over_processes(work, size)
         assert answers == [Local, *[RuntimeError] * (size - 1)]
@@ -190,7 +189,8 @@ def test_one_process_gives_back_what_it_gets():
     assert ONE_PROCESS.total(values) is values
     assert ONE_PROCESS.largest(values) is values
     assert ONE_PROCESS.gathered(lambda: values)[0] is values
-    assert ONE_PROCESS.agreed(lambda: values) is values
+    with pytest.raises(ValueError, match="bad"):
+        agree(ONE_PROCESS, ValueError("bad"))
     assert ONE_PROCESS.merged(lambda: values) is values
     assert ONE_PROCESS.parts(9, values) is values
     assert ONE_PROCESS.share(9, 4) == 4

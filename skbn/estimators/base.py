@@ -193,8 +193,8 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
         """Check, encode and plan. Returns a `Preparation` and does not change this estimator."""
         # Check.
         X_val, y_val, sample_weight_val = given_validation
-        processes.agreed(
-            lambda: refuse_masked(
+        with processes.agreement():
+            refuse_masked(
                 X=X,
                 y=y,
                 sample_weight=sample_weight,
@@ -202,7 +202,6 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
                 y_val=y_val,
                 sample_weight_val=sample_weight_val,
             )
-        )
         draft = draft_of(self)
         before = vars(draft).copy()
         is_given = any(part is not None for part in given_validation)
@@ -224,7 +223,8 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
             rows, validation_rows = draft._hold_out(rows, targets, call)
         call.part_random_numbers()
         network = draft._network_to_train(rows, targets, call)
-        table = processes.agreed(lambda: draft._table(rows, targets, "y"))
+        with processes.agreement():
+            table = draft._table(rows, targets, "y")
         calibrates = draft._is_calibrated(validation_rows, call)
         if not incremental:
             targets.set_prior(rows if calibrates else None)
@@ -471,16 +471,14 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
 
     def _validation(self, network, table, rows, targets, call):
         name = "y_val" if call.is_given else "y"
-
-        def checked_table():
+        with call.processes.agreement():
             if rows.n:  # a process may have held out no row
                 targets.check_scored(rows.targets, name)
-            return self._table(rows, targets, name)
-
+            validation_table = self._table(rows, targets, name)
         return Validation(
             network,
             table,
-            call.processes.agreed(checked_table),
+            validation_table,
             rows,
             scoring_of(self, network, targets, call.early_stopping == "auto"),
             call.random_state,

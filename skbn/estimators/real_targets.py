@@ -144,7 +144,8 @@ class RealTargets:
             If `y` has numbers that are not finite, or for which the loss is not defined, or another
             number of outputs than the earlier targets.
         """
-        return self.processes.agreed(lambda: self._encoded(y, validation))
+        with self.processes.agreement():
+            return self._encoded(y, validation)
 
     def _encoded(self, y, validation):
         _refuse_dates(y)

@@ -232,21 +232,16 @@ def training_rows(estimator, targets, X, y, sample_weight, call):
         If the data are not finite, do not fit each other or an earlier call, or are too few.
     """
     keep_all, smallest = estimator._is_plain, call.smallest
-
-    def checked():
-        rows = estimator._checked_rows(X, y, smallest=smallest, fresh=call.fresh)
-        if sample_weight is None:
-            return *rows, None
-        weight = _checked_weight(sample_weight, rows[0], ensure_non_negative=not keep_all)
-        return *rows, weight
-
-    X, y, sample_weight = call.processes.agreed(checked)
-    if call.processes.is_parallel:
+    processes = call.processes
+    with processes.agreement():
+        X, y = estimator._checked_rows(X, y, smallest=smallest, fresh=call.fresh)
+        if sample_weight is not None:
+            sample_weight = _checked_weight(sample_weight, X, ensure_non_negative=not keep_all)
+    if processes.is_parallel:
         _refuse_different_forms(estimator, X, y, sample_weight, call)
     if sample_weight is not None and not keep_all:
-        X, y, sample_weight = call.processes.agreed(
-            lambda: _of_positive_weight(estimator, X, y, sample_weight, smallest)
-        )
+        with processes.agreement():
+            X, y, sample_weight = _of_positive_weight(estimator, X, y, sample_weight, smallest)
     class_weight = weights_by_class(estimator, targets, y, call)
     if class_weight is not None:
         if sample_weight is None:
@@ -257,9 +252,8 @@ def training_rows(estimator, targets, X, y, sample_weight, call):
                 sample_weight = sample_weight * class_weight
             _refuse_endless("sample_weight times class_weight", sample_weight)
         if not keep_all:
-            X, y, sample_weight = call.processes.agreed(
-                lambda: _of_positive_weight(estimator, X, y, sample_weight, smallest)
-            )
+            with processes.agreement():
+                X, y, sample_weight = _of_positive_weight(estimator, X, y, sample_weight, smallest)
     return Rows(X, targets.encode(y, call.incremental), sample_weight)
 
 

@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skbn.estimators import solvers
 from skbn.estimators.columns import NON_FINITE
 from skbn.estimators.row_order import warn_of_order
+from skbn.network.processes import ONE_PROCESS
 from skbn.network.statistics import set_exact_statistics
 from skbn.training.batches import Batches
 from skbn.training.checkpoints import Checkpoints
@@ -211,15 +212,26 @@ class TrainingRun:
         Takes the number of epochs, and returns the attributes with which callbacks predict.
     n_threads : int, default=1
         Number of threads that train several networks side by side.
+    side_by_side : OneProcess or Processes, default=ONE_PROCESS
+        The processes that train members of `estimator`. `networks` are the members of this process.
     """
 
     def __init__(
-        self, estimator, networks, validation, call, n_epochs, fitted_up_to_now, n_threads=1
+        self,
+        estimator,
+        networks,
+        validation,
+        call,
+        n_epochs,
+        fitted_up_to_now,
+        n_threads=1,
+        side_by_side=ONE_PROCESS,
     ):
         self.estimator = estimator
         self.networks = networks
         self.parameters = networks[0].estimator
-        self.trainers = Trainers([network.trainer for network in networks], n_threads)
+        trainers = [network.trainer for network in networks]
+        self.trainers = Trainers(trainers, n_threads, side_by_side)
         self.call = call
         self.callbacks = call.callbacks
         self.incremental = call.incremental

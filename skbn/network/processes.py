@@ -13,12 +13,16 @@ follows from sums, so all processes decide alike.
 
 import ctypes
 import pickle
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 
 from skbn.kernels import merging
 
 ADD = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ssize_t)
+
+
+_NOTHING = nullcontext()
 
 
 class OneProcess:
@@ -32,9 +36,9 @@ class OneProcess:
         """``[function()]``."""
         return [function()]
 
-    def agreed(self, function):
-        """``function()``."""
-        return function()
+    def agreement(self):
+        """A context in which nothing is different."""
+        return _NOTHING
 
     def total(self, values):
         """`values` themselves."""
@@ -156,17 +160,26 @@ class Processes:
             answers.append(value)
         return answers
 
-    def agreed(self, function):
-        """``function()`` of this process, if it raises in no process.
+    @contextmanager
+    def agreement(self):
+        """A context for work without communication: an error of one process is raised in all.
 
         Raises
         ------
         Exception
             As in `gathered`.
         """
-        answers = []
-        self.gathered(lambda: answers.append(function()))
-        return answers[0]
+        error = None
+        try:
+            yield
+        except Exception as raised:
+            error = raised
+
+        def result():
+            if error is not None:
+                raise error
+
+        self.gathered(result)
 
     def total(self, values):
         """The sum over all processes of a number, or of an array of numbers, in float64."""

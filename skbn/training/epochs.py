@@ -7,6 +7,7 @@ error or Ctrl-C between two blocks leaves a usable network.
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from time import perf_counter
 
 import numpy as np
@@ -138,10 +139,12 @@ class Trainers:
         The trainers. Their schedules are of one kind.
     n_threads : int, default=1
         Threads that train them.
+    processes : OneProcess or Processes, default=ONE_PROCESS
+        The processes that train networks side by side. `trainers` are the trainers of this process.
     """
 
-    def __init__(self, trainers, n_threads=1):
-        self.trainers, self.n_threads = trainers, n_threads
+    def __init__(self, trainers, n_threads=1, processes=ONE_PROCESS):
+        self.trainers, self.n_threads, self.processes = trainers, n_threads, processes
 
     @property
     def runs_to_the_end(self):
@@ -149,9 +152,13 @@ class Trainers:
         return all(trainer.schedule.runs_to_the_end for trainer in self.trainers)
 
     def run_epoch(self):
-        """Run an epoch of each trainer; returns the mean of their losses."""
+        """Run an epoch of each trainer; returns the mean of the losses of all processes."""
+        losses = list(chain.from_iterable(self.processes.gathered(self._losses_of_epoch)))
+        return sum(losses) / len(losses)
+
+    def _losses_of_epoch(self):
         in_turns([trainer.epoch() for trainer in self.trainers], self.n_threads)
-        return sum(trainer.loss for trainer in self.trainers) / len(self.trainers)
+        return [trainer.loss for trainer in self.trainers]
 
     def record_epoch(self):
         """Record the last epoch of each trainer."""
