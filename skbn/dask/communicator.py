@@ -1,0 +1,352 @@
+"""Sums over the tasks of one fit on a Dask cluster, called as mpi4py's ``Allreduce``.
+
+The task of rank 0 listens on a port of its own; the other tasks learn the port from Dask's
+scheduler and connect. The numbers then go from thread to thread through blocking sockets. Dask's
+own messages pass the event loops of both workers, and take 30 times as long for a few numbers,
+while a training step waits for several sums. The sockets use the certificates of the cluster where
+it has any (``tls://``), and nothing that arrives is unpickled.
+
+Rank 0 adds up in the order of ranks and sends the sum to all, so all have the same bits.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from distributed import Worker, get_client, get_worker
+from distributed.comm import get_address_host
+from numpy.typing import NDArray
+
+__all__ = ["CommunicatorError", "DaskCommunicator", "connect"]
+
+# Seconds after which a thread that waits looks whether its task is still wanted.
+POLL = 0.25
+# Seconds for what a healthy network does at once.
+PATIENCE = 30.0
+# Before the numbers goes their size in bytes. A negative size is the size of the reason why the
+# sender gives up.
+HEADER = struct.Struct("<q")
+# A message of up to this many bytes is sent with its header in one piece.
+SMALL = 1 << 16
+
+
+class CommunicatorError(RuntimeError):
+    """A sum is not possible any more: another task failed or was lost, or the fit was canceled."""
+
+
+class DaskCommunicator:
+    """Adds up arrays over the tasks of a fit.
+
+    Parameters
+    ----------
+    rank : int
+        Number of this task, from 0.
+    workers : list of str
+        Addresses of the workers, by rank.
+    peers : dict of int to socket.socket
+        Connections by rank: rank 0 has one to each other rank, the others have one to rank 0. Each
+        has a timeout, after which `check` is called.
+    check : callable
+        Function without arguments. It raises CommunicatorError if this task is not wanted any more.
+
+    Attributes
+    ----------
+    rank : int
+        Number of this task, from 0.
+    size : int
+        Number of tasks.
+    """
+
+    def __init__(
+        self,
+        rank: int,
+        workers: list[str],
+        peers: dict[int, socket.socket],
+        check: Callable[[], None],
+    ) -> None:
+        self.rank = rank
+        self.size = len(workers)
+        self._workers = workers
+        self._peers = peers
+        self._check = check
+        self._reason: str | None = None
+
+    def Allreduce(self, sendbuf: NDArray[Any], recvbuf: NDArray[Any]) -> None:
+        """Add up the arrays of all tasks. All tasks get the same bits.
+
+        Parameters
+        ----------
+        sendbuf : ndarray
+            The numbers of this task, C-contiguous.
+        recvbuf : ndarray
+            Array of the same shape and dtype, C-contiguous. It becomes the sum.
+
+        Raises
+        ------
+        CommunicatorError
+            If another task failed or was lost, or if the fit was canceled. After this each call
+            raises.
+        ValueError
+            If an array is not C-contiguous, or if the arrays differ in shape or dtype.
+        """
+        if sendbuf.shape != recvbuf.shape or sendbuf.dtype != recvbuf.dtype:
+            raise ValueError(
+                f"sendbuf and recvbuf must have the same shape and dtype, got {sendbuf.shape} of "
+                f"{sendbuf.dtype} and {recvbuf.shape} of {recvbuf.dtype}."
+            )
+        if not (sendbuf.flags.c_contiguous and recvbuf.flags.c_contiguous):
+            raise ValueError("sendbuf and recvbuf must be C-contiguous.")
+        if self._reason is not None:
+            raise CommunicatorError(self._reason)
+        try:
+            self._check()
+            if self.rank == 0:
+                self._add_up(sendbuf, recvbuf)
+            else:
+                self._send(0, _bytes_of(sendbuf))
+                self._receive(0, _bytes_of(recvbuf))
+        except CommunicatorError as error:
+            self.abort(str(error))
+            raise
+
+    def _add_up(self, sendbuf: NDArray[Any], recvbuf: NDArray[Any]) -> None:
+        recvbuf[...] = sendbuf
+        if self.size == 1:
+            return
+        part = np.empty_like(recvbuf)
+        for rank in range(1, self.size):
+            self._receive(rank, _bytes_of(part))
+            np.add(recvbuf, part, out=recvbuf)
+        for rank in range(1, self.size):
+            self._send(rank, _bytes_of(recvbuf))
+
+    def abort(self, reason: str) -> None:
+        """Tell the other tasks why this task gives up, and close the connections.
+
+        Parameters
+        ----------
+        reason : str
+            Message of the CommunicatorError that the other tasks raise.
+        """
+        self._reason = reason
+        message = reason.encode()
+        for peer in self._peers.values():
+            # A peer that is gone or does not read sees that the connection is closed.
+            with suppress(OSError):
+                peer.sendall(HEADER.pack(-len(message)) + message)
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._reason is None:
+            self._reason = "The communicator is closed."
+        for peer in self._peers.values():
+            peer.close()
+        self._peers.clear()
+
+    def _send(self, rank: int, numbers: memoryview) -> None:
+        header = HEADER.pack(len(numbers))
+        pieces = [header, numbers] if len(numbers) > SMALL else [header + numbers]
+        try:
+            for piece in pieces:
+                self._move(rank, self._peers[rank].send, memoryview(piece))
+        except CommunicatorError:
+            # A reason in the midst of numbers would be read as numbers.
+            self._peers.pop(rank).close()
+            raise
+
+    def _receive(self, rank: int, numbers: memoryview) -> None:
+        header = bytearray(HEADER.size)
+        self._move(rank, self._peers[rank].recv_into, memoryview(header))
+        (size,) = HEADER.unpack(header)
+        if size < 0:
+            reason = bytearray(-size)
+            self._move(rank, self._peers[rank].recv_into, memoryview(reason))
+            raise CommunicatorError(reason.decode())
+        if size != len(numbers):
+            raise CommunicatorError(
+                f"The tasks are out of step: worker {self._workers[rank]} sent {size} bytes where "
+                f"worker {self._workers[self.rank]} expected {len(numbers)}."
+            )
+        self._move(rank, self._peers[rank].recv_into, numbers)
+
+    def _move(self, rank: int, move: Callable[[memoryview], int], view: memoryview) -> None:
+        """Send or receive all bytes of a view."""
+        try:
+            while len(view):
+                try:
+                    moved = move(view)
+                except TimeoutError:
+                    self._check()
+                    continue
+                if moved == 0:
+                    raise ConnectionResetError
+                view = view[moved:]
+        except OSError as error:
+            raise CommunicatorError(
+                f"The connection to worker {self._workers[rank]} is lost: the worker died, or its "
+                f"task has ended."
+            ) from error
+
+
+def _bytes_of(array: NDArray[Any]) -> memoryview:
+    return memoryview(array.reshape(-1).view(np.uint8))
+
+
+def connect(fit: str, rank: int, workers: list[str]) -> DaskCommunicator:
+    """Connect the tasks of a fit. To be called by the task of each rank, in its thread.
+
+    Parameters
+    ----------
+    fit : str
+        Name of the fit, which no other fit has.
+    rank : int
+        Number of this task, from 0.
+    workers : list of str
+        Addresses of the workers, by rank.
+
+    Returns
+    -------
+    communicator : DaskCommunicator
+        The communicator of this task. It must be closed.
+
+    Raises
+    ------
+    CommunicatorError
+        If the fit was canceled, or if the port of rank 0 cannot be reached.
+    """
+    worker = get_worker()
+    check = _check_of(worker)
+    peers: dict[int, socket.socket] = {}
+    try:
+        if rank == 0 and len(workers) > 1:
+            _accept_all(peers, fit, worker, workers, check)
+        elif rank > 0:
+            peers[0] = _reach(fit, rank, worker, workers, check)
+    except BaseException:
+        for peer in peers.values():
+            peer.close()
+        raise
+    return DaskCommunicator(rank, workers, peers, check)
+
+
+def _check_of(worker: Worker) -> Callable[[], None]:
+    """A function that raises CommunicatorError if the task of this thread is not wanted any more.
+
+    Dask does not interrupt a thread. A task whose future was canceled, or whose client is gone,
+    only leaves the state "executing".
+    """
+    key = worker.get_current_task()
+
+    def check() -> None:
+        task = worker.state.tasks.get(key)
+        if task is None or task.state not in ("executing", "long-running"):
+            raise CommunicatorError(f"The fit was canceled (noticed on worker {worker.address}).")
+        if worker.status.name in ("closing", "closed", "failed"):
+            raise CommunicatorError(f"Worker {worker.address} is closing.")
+
+    return check
+
+
+def _place_of(workers: list[str]) -> list[str]:
+    """Where the scheduler keeps the port of the rank 0 that runs on a worker.
+
+    The next fit of this worker writes to the same place, so nothing piles up.
+    """
+    return ["skbn", "communicator", workers[0]]
+
+
+def _accept_all(
+    peers: dict[int, socket.socket],
+    fit: str,
+    worker: Worker,
+    workers: list[str],
+    check: Callable[[], None],
+) -> None:
+    """Listen, announce the port, and fill `peers` with a connection to each other rank."""
+    host = get_address_host(worker.listen_address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    context = worker.security.get_listen_args("worker")["ssl_context"]
+    with socket.create_server((host, 0), family=family, backlog=len(workers)) as server:
+        server.settimeout(POLL)
+        port = server.getsockname()[1]
+        get_client().set_metadata(_place_of(workers), {"fit": fit, "port": port})
+        while len(peers) < len(workers) - 1:
+            try:
+                peer, _ = server.accept()
+            except TimeoutError:
+                check()
+                continue
+            peer.settimeout(PATIENCE)
+            try:
+                peer = _ready(peer, context, server_side=True)
+                rank = _greeting_of(peer, fit)
+            except OSError:
+                # Not a task of this fit, or one that died.
+                peer.close()
+                continue
+            peer.settimeout(POLL)
+            if rank in peers:
+                peers[rank].close()
+            peers[rank] = peer
+
+
+def _reach(
+    fit: str, rank: int, worker: Worker, workers: list[str], check: Callable[[], None]
+) -> socket.socket:
+    """Wait for the port of rank 0, and connect to it."""
+    client = get_client()
+    pause = 0.005
+    while True:
+        check()
+        place = client.get_metadata(_place_of(workers), default=None)
+        if place is not None and place["fit"] == fit:
+            break
+        time.sleep(pause)
+        pause = min(2 * pause, POLL)
+    host = get_address_host(workers[0])
+    context = worker.security.get_connection_args("worker")["ssl_context"]
+    try:
+        peer = socket.create_connection((host, place["port"]), timeout=PATIENCE)
+        try:
+            peer = _ready(peer, context, server_side=False)
+            peer.sendall(fit.encode() + HEADER.pack(rank))
+        except BaseException:
+            peer.close()
+            raise
+    except OSError as error:
+        raise CommunicatorError(
+            f"Worker {workers[rank]} cannot connect to port {place['port']} of worker "
+            f"{workers[0]}. The workers must reach each other on all ports."
+        ) from error
+    peer.settimeout(POLL)
+    return peer
+
+
+def _ready(peer: socket.socket, context: Any, server_side: bool) -> socket.socket:
+    # Small messages leave at once.
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if context is None:
+        return peer
+    return context.wrap_socket(peer, server_side=server_side)
+
+
+def _greeting_of(peer: socket.socket, fit: str) -> int:
+    """The rank that a connection announces. OSError if the greeting is not of this fit."""
+    expected = fit.encode()
+    greeting = b""
+    while len(greeting) < len(expected) + HEADER.size:
+        more = peer.recv(len(expected) + HEADER.size - len(greeting))
+        if not more:
+            raise ConnectionResetError
+        greeting += more
+    if greeting[: len(expected)] != expected:
+        raise ConnectionRefusedError
+    (rank,) = HEADER.unpack(greeting[len(expected) :])
+    return rank
