@@ -6,6 +6,11 @@ try:
 except ImportError as error:
     raise ImportError('skbn.dask needs Dask: pip install "skbn[dask]"') from error
 
+from skbn.dask.mlp import DaskMLPWithBatchNormClassifier, DaskMLPWithBatchNormRegressor
 from skbn.dask.transformer import DaskBatchNormTransformer
 
-__all__ = ["DaskBatchNormTransformer"]
+__all__ = [
+    "DaskBatchNormTransformer",
+    "DaskMLPWithBatchNormClassifier",
+    "DaskMLPWithBatchNormRegressor",
+]

@@ -1,29 +1,19 @@
 """Batch normalization of the columns of a collection of Dask."""
 
 from functools import reduce
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import dask
 import numpy as np
-from dask.delayed import Delayed
 from distributed import Client
 from numpy.typing import ArrayLike
-from sklearn.utils.metaestimators import available_if
 
-from skbn.dask.client import DaskEstimator
 from skbn.dask.collections import aligned_blocks, is_frame, map_rows, whole_rows
-from skbn.estimators.transaction import fitted_draft
+from skbn.dask.estimator import DaskEstimator, local_alone
 from skbn.estimators.transformer import FLOATS, BatchNormTransformer
 
 # The moments of so many blocks are merged by one task, so that no task waits for all blocks.
 MERGED_AT_ONCE = 8
-
-
-def _never(estimator):
-    raise AttributeError(
-        f"{type(estimator).__name__} normalizes by the running averages alone: fit it, and use "
-        "transform."
-    )
 
 
 class DaskBatchNormTransformer(
@@ -107,10 +97,16 @@ class DaskBatchNormTransformer(
         )
         self.client = client
 
+    _local_class = BatchNormTransformer
+
     _parameter_constraints = {
         **BatchNormTransformer._parameter_constraints,
         "client": [Client, None],
     }
+
+    if TYPE_CHECKING:
+
+        def to_local(self) -> BatchNormTransformer: ...
 
     def fit(self, X: Any, y: object = None, sample_weight: Any = None) -> Self:
         """Compute new running averages of all rows.
@@ -182,7 +178,7 @@ class DaskBatchNormTransformer(
         return self
 
     # The local method normalizes a mini-batch by its own statistics.
-    partial_fit_transform = available_if(_never)(BatchNormTransformer.partial_fit_transform)
+    partial_fit_transform = local_alone(BatchNormTransformer.partial_fit_transform)
 
     def transform(self, X: Any) -> Any:
         """Normalize rows by the running averages, lazily.
@@ -230,19 +226,6 @@ class DaskBatchNormTransformer(
         """
         return self._mapped(_transformed_back, X)
 
-    def to_local(self) -> BatchNormTransformer:
-        """The same transformer for arrays and DataFrames in the memory of this process.
-
-        Returns
-        -------
-        transformer : BatchNormTransformer
-            With the same parameters, and fitted if this transformer is fitted.
-        """
-        local = BatchNormTransformer(**self._local_parameters())
-        fitted = {name: value for name, value in vars(self).items() if name != "client"}
-        vars(local).update(fitted)
-        return local
-
     def _fitted_to(self, X, sample_weight):
         """A local transformer that is fitted to the rows of a collection."""
         self._validate_params()
@@ -272,21 +255,6 @@ class DaskBatchNormTransformer(
                 f"by {type(self).__name__}."
             )
         return fitted
-
-    def _computed(self, root: Delayed) -> Any:
-        if self.client is None:
-            return root.compute()
-        return self.client.compute(root, sync=True)
-
-    def _take(self, fitted):
-        """Take over the fitted attributes of a local transformer."""
-        parameters = fitted.get_params(deep=False)
-        attributes = {name: value for name, value in vars(fitted).items() if name not in parameters}
-        with fitted_draft(self) as draft:
-            for name in [*vars(draft)]:
-                if name.endswith("_") and name not in attributes:
-                    delattr(draft, name)
-            vars(draft).update(attributes)
 
     def _mapped(self, function, X):
         fitted = self._look()
