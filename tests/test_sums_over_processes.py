@@ -11,6 +11,7 @@ from skbn.kernels.layer import lanes
 
 from skbn.network import network as network_module
 from skbn.network import optimizer as optimizers
+from skbn.network import views
 
 UNITS = [5, 7, 6, 3]
 ADD = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(ctypes.c_double), ctypes.c_ssize_t)
@@ -95,7 +96,10 @@ def test_parts_of_a_batch_give_the_step_of_the_whole(
         table.statistics_weight = table.sample_weight + 0.5
 
     def make_network():
-        return random_network(UNITS, activation, batch_norm, loss)
+        network = random_network(UNITS, activation, batch_norm, loss)
+        for mean in views.running_means(network.plan, network.statistics):
+            mean[:] = 0.0  # near the means of a batch, also in a unit that is always 0
+        return network
 
     def make_optimizer():
         return optimizers.adam(max_grad_norm=0.5, weight_decay=0.01)
@@ -117,8 +121,9 @@ def test_parts_of_a_batch_give_the_step_of_the_whole(
         assert network.n_batches_tracked == whole.n_batches_tracked
     # Totals; of each batch norm means and variances, later two sums of gradients; all gradients.
     norms = [] if batch_norm is None else UNITS[1:-1]
-    of_batch = [3, *(d for d in norms for _ in range(2)), *(2 * d for d in norms[::-1])]
-    assert exchanged == n_batches * [*of_batch, whole.layout.n_parameters + 2]
+    of_batch = [2 * d for d in (*norms, *norms[::-1])]
+    expected = [3 * n_batches, *n_batches * [*of_batch, whole.layout.n_parameters + 2]]
+    assert exchanged == expected
 
 
 @pytest.mark.parametrize("batch_norm", ["before", "after"])
@@ -185,8 +190,56 @@ def test_parts_of_a_batch_that_are_run_in_layers(
         np.testing.assert_array_equal(network.parameters, networks[0].parameters)
         assert network.n_batches_tracked == whole.n_batches_tracked
     norms = [] if batch_norm is None else units[1:-1]
-    of_batch = [3, *(d for d in norms for _ in range(2)), *(2 * d for d in norms[::-1])]
-    assert exchanged == n_batches * [*of_batch, whole.layout.n_parameters + 2]
+    of_batch = [2 * d for d in (*norms, *norms[::-1])]
+    expected = [3 * n_batches, *n_batches * [*of_batch, whole.layout.n_parameters + 2]]
+    assert exchanged == expected
+
+
+@pytest.mark.parametrize("offset", [0.0, 3.0, 1e3, 1e6])
+@pytest.mark.parametrize("batch_norm", ["before", "after"])
+def test_running_means_far_from_the_means_of_a_batch(batch_norm, offset):
+    table = random_table(40, UNITS, "squared_error")
+    parts = [(np.arange(0, 29), np.array([0, 29])), (np.arange(29, 40), np.array([0, 11]))]
+
+    def make_network():
+        network = random_network(UNITS, "tanh", batch_norm, "squared_error")
+        for mean in views.running_means(network.plan, network.statistics):
+            mean[:] = offset
+        return network
+
+    whole = make_network()
+    trained(whole, table, np.arange(40), np.array([0, 40]), optimizers.sgd())
+    networks, _, exchanged = side_by_side(make_network, table, parts, optimizers.sgd)
+    for network in networks:
+        np.testing.assert_allclose(network.parameters, whole.parameters, rtol=1e-10, atol=1e-12)
+    # From far away each batch norm needs a second message.
+    n_messages = 2 if offset > 100.0 else 1
+    forward = [3, *(2 * d for d in UNITS[1:-1] for _ in range(n_messages))]
+    assert exchanged[: len(forward)] == forward
+    assert len(exchanged) == len(forward) + len(UNITS[1:-1]) + 1
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.25, 0.1])
+def test_a_unit_without_variance_has_none_over_processes(mean):
+    loss = "squared_error"
+    table = random_table(40, UNITS, loss)
+    parts = [(np.arange(0, 29), np.array([0, 29])), (np.arange(29, 40), np.array([0, 11]))]
+
+    def make_network():
+        network = random_network(UNITS, "tanh", "before", loss)
+        # Unit 2 of the first layer is its intercept, up to rounding of the running mean.
+        views.weights(network.plan, network.parameters)[0][:, 2] = 0.0
+        views.running_means(network.plan, network.statistics)[0][:, 2] = mean
+        return network
+
+    whole = make_network()
+    trained(whole, table, np.arange(40), np.array([0, 40]), optimizers.sgd())
+    networks, _, _ = side_by_side(make_network, table, parts, optimizers.sgd)
+    for network in networks:
+        np.testing.assert_allclose(network.parameters, whole.parameters, rtol=1e-10, atol=1e-12)
+        assert views.running_vars(network.plan, network.statistics)[0][0, 2] == pytest.approx(
+            views.running_vars(whole.plan, whole.statistics)[0][0, 2], rel=1e-14
+        )
 
 
 def test_a_loss_that_is_not_finite_stops_all():

@@ -18,6 +18,8 @@ from skbn.network.chain cimport chain_backward, chain_forward, chain_update
 from skbn.network.memory cimport RunMemory, RunSource
 from skbn.network.run cimport TRAINING, Batch, Memory, Source, Sums
 
+import numpy as np
+
 
 cdef extern from "subnormal.h":
     uint64_t flush_subnormals "skbn_flush_subnormals"() noexcept nogil
@@ -133,19 +135,33 @@ cdef void _loss_and_gradient(
 
 cdef void _begin(
     Batch* batch, const Memory* memory, const Source* source, const Py_ssize_t* rows,
-    Py_ssize_t n, Objective objective, const Sums* sums,
+    Py_ssize_t n, Objective objective, const Sums* sums, const double* totals,
 ) noexcept nogil:
-    cdef double[3] totals
     batch_begin(batch, memory, source, rows, 0, n, TRAINING)
     batch.seed = objective.seed
     batch.frozen = memory.normalized and (batch.frozen or objective.frozen)
     if sums == NULL:
         return
     batch.sums = sums
-    totals[0], totals[1], totals[2] = n, batch.total_weight, batch.statistics_total
-    sums.add(sums.context, totals, 3)
     batch.total_weight, batch.statistics_total = totals[1], totals[2]
     batch.frozen = memory.normalized and (objective.frozen or totals[0] < 2.0)
+
+
+cdef void _add_up_totals(
+    double[:, ::1] totals, const Source* source, const Py_ssize_t[::1] rows,
+    const Py_ssize_t[::1] bounds, const Sums* sums,
+) noexcept nogil:
+    # For each batch, over all processes: the number of its rows, and the sums of their weights in
+    # the loss and in the statistics. One message has the totals of all batches.
+    cdef Py_ssize_t b, i
+    for b in range(totals.shape[0]):
+        totals[b, 0] = totals[b, 1] = totals[b, 2] = bounds[b + 1] - bounds[b]
+        if source.sample_weight != NULL:
+            totals[b, 1] = totals[b, 2] = 0.0
+            for i in range(bounds[b], bounds[b + 1]):
+                totals[b, 1] += source.sample_weight[rows[i]]
+                totals[b, 2] += source.statistics_weight[rows[i]]
+    sums.add(sums.context, &totals[0, 0], 3 * totals.shape[0])
 
 
 cdef void _run(
@@ -204,7 +220,8 @@ def train(
         Numbers of batches and of time steps that the running statistics have seen; changed.
     sums : pair of int, default=None
         Address of a C function ``add(context, values, n)``, and its context. The function replaces
-        n float64 numbers by their sums over the processes that train this network together.
+        n float64 numbers by their sums over the processes that train this network together. All
+        processes give as many mini-batches.
 
     Returns
     -------
@@ -222,6 +239,7 @@ def train(
     cdef Sums over_processes
     cdef const Sums* sums_pointer = NULL
     cdef void* moments_pointer = <void*> moments
+    cdef double[:, ::1] totals = np.empty((1 if sums is None else max(1, len(bounds) - 1), 3))
     if sums is not None:
         over_processes.add = (
             <void (*)(void*, double*, Py_ssize_t) noexcept nogil> <uintptr_t> sums[0]
@@ -233,9 +251,12 @@ def train(
         # Moments and gradients that fade away become subnormal numbers, which are slow. Nothing in
         # the block raises, so the only way out is its end.
         control = flush_subnormals()
+        if sums_pointer != NULL and bounds.shape[0] > 1:
+            _add_up_totals(totals, &source.source, rows, bounds, sums_pointer)
         while b < bounds.shape[0] - 1:
             _begin(&batch, &memory.memory, &source.source, &rows[bounds[b]],
-                   bounds[b + 1] - bounds[b], objective, sums_pointer)
+                   bounds[b + 1] - bounds[b], objective, sums_pointer,
+                   &totals[b if sums_pointer != NULL else 0, 0])
             batch.step = optimizer[0].step
             _run(&losses[b, 0], &memory.memory, &batch, objective, segments)
             if not isfinite(losses[b, 0] + losses[b, 1]):
@@ -263,6 +284,7 @@ def loss_and_gradient(
     """
     cdef Batch batch
     with nogil:
-        _begin(&batch, &memory.memory, &source.source, &rows[0], rows.shape[0], objective, NULL)
+        _begin(&batch, &memory.memory, &source.source, &rows[0], rows.shape[0], objective, NULL,
+               NULL)
         batch.step = step
         _run(&losses[0, 0], &memory.memory, &batch, objective, segments)

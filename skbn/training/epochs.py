@@ -80,9 +80,9 @@ class Trainer:
         self.processes = processes
         self._rows = table.trained_rows
         self._n_rows = int(processes.total(len(self._rows)))
-        bounds = batches.bounds(self._n_rows)
-        self._sizes = np.diff(bounds)
-        self._bounds = processes.parts(len(self._rows), bounds)
+        # Of all processes, and the parts of this process.
+        self._all_bounds = batches.bounds(self._n_rows)
+        self._bounds = processes.parts(len(self._rows), self._all_bounds)
 
     def epoch(self):
         """Run an epoch: an iterator that trains a block of mini-batches at each step.
@@ -95,10 +95,11 @@ class Trainer:
         self._rows = self.batches.reordered(self._rows)
         rates = self.schedule.rates(len(self._bounds) - 1)
         losses = []
-        for block in blocks(self._bounds, self.network.flops_per_row(self.table)):
+        for block in blocks(self._all_bounds, self.network.flops_per_row(self.table)):
             losses.append(self._train(block, rates))
             yield
-        self.loss = float((np.concatenate(losses) * self._sizes).sum() / self._n_rows)
+        sizes = np.diff(self._all_bounds)
+        self.loss = float((np.concatenate(losses) * sizes).sum() / self._n_rows)
         self._rate = float(rates[0])
 
     def _train(self, block, rates):

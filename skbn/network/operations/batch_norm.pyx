@@ -35,7 +35,7 @@ cdef void _forward(
         # This process has no row of the batch.
         norm_no_statistics(scratch, operation)
     if batch.sums != NULL and not frozen:
-        norm_add_up_statistics(scratch, operation, batch)
+        norm_add_up_statistics(scratch, operation, memory.statistics, batch)
     batchnorm_forward(work + operation.y * memory.capacity,
                       <floating*> (scratch + AFFINE * operation.n_out), x,
                       norm_mean(scratch, operation, 0), norm_invstd(scratch, operation, 0),

@@ -88,7 +88,7 @@ cdef void _statistics(
                             batch.statistics_weights, batch.n_rows, d, _padded(d), 1)
     inverse_std(norm_invstd(scratch, operation, 0), var, d, operation.epsilon)
     if batch.sums != NULL:
-        norm_add_up_statistics(scratch, operation, batch)
+        norm_add_up_statistics(scratch, operation, memory.statistics, batch)
 
 
 cdef void _forward(

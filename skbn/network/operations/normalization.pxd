@@ -63,7 +63,7 @@ cdef void norm_add_parameter_gradients(
 cdef void norm_no_statistics(double* scratch, const Operation* operation) noexcept nogil
 
 cdef void norm_add_up_statistics(
-    double* scratch, const Operation* operation, const Batch* batch,
+    double* scratch, const Operation* operation, const double* statistics, const Batch* batch,
 ) noexcept nogil
 
 cdef void norm_add_up_gradient_sums(

@@ -46,6 +46,12 @@ from skbn.network.run cimport Batch
 cpdef enum:
     LEAST_SEQUENCES = 8
 
+# FAR: the square of the largest difference of a batch mean and the running mean, in standard
+# deviations, for which one message gives the variance over processes. The sum of variance and
+# epsilon then has 12 digits. ROUNDING: a larger share of the squared difference is a variance.
+cdef double FAR = 1e4
+cdef double ROUNDING = 1e-13
+
 
 def scratch_of(n_steps):
     """Doubles of scratch for a unit of a batch norm of `n_steps` time steps."""
@@ -284,31 +290,50 @@ cdef void norm_no_statistics(double* scratch, const Operation* operation) noexce
 
 
 cdef void norm_add_up_statistics(
-    double* scratch, const Operation* operation, const Batch* batch,
+    double* scratch, const Operation* operation, const double* statistics, const Batch* batch,
 ) noexcept nogil:
     """Statistics of the rows of all processes, from the statistics of the rows of each.
 
-    A process has rows of total weight W, mean m and variance v. Over all processes
+    A process has rows of total weight w, mean m and variance v. All processes have a number s near
+    the mean: the running mean. With W = sum w, the mean M and the variance V over all processes are
 
-        M = sum W m / sum W,   V = sum W (v + (m - M)^2) / sum W,
+        D = sum w (m - s) / W,   M = s + D,   V = sum w (v + (m - s)^2) / W - D^2.
 
-    in two rounds, because the second sum needs M. One round with W (v + m^2) minus M^2 would lose
-    digits by cancellation.
+    So one message has both sums. The difference has a rounding error of about D^2 times the
+    precision of a double. If this is too much beside V + epsilon, as it may be in the first batch,
+    a second message has the sums for s + D instead of s. A variance that may be rounding alone is
+    0, as in a unit whose values are all equal. All processes see the same sums and decide alike.
     """
     cdef Py_ssize_t d = operation.n_out, j
     cdef double* mean = norm_mean(scratch, operation, 0)
     cdef double* var = norm_var(scratch, operation, 0)
-    cdef double* values = scratch + MOMENTS * d
-    cdef double own = batch.own_statistics, total = batch.statistics_total
-    for j in range(d):
-        values[j] = own * mean[j]
-    batch.sums.add(batch.sums.context, values, d)
-    for j in range(d):
-        var[j] = own * (var[j] + (mean[j] - values[j] / total) ** 2)
-        mean[j] = values[j] / total
-    batch.sums.add(batch.sums.context, var, d)
-    for j in range(d):
-        var[j] /= total
+    # The two sums stand side by side in memory.
+    cdef double* sums = scratch + MOMENTS * d
+    cdef double* squares = sums + d
+    cdef double* near = squares + d
+    cdef double own = batch.own_statistics, total = batch.statistics_total, difference
+    cdef int _message
+    cdef bint is_far
+    memcpy(near, statistics + operation.statistics, d * sizeof(double))
+    for _message in range(2):
+        is_far = False
+        for j in range(d):
+            difference = mean[j] - near[j]
+            sums[j] = own * difference
+            squares[j] = own * (var[j] + difference * difference)
+        batch.sums.add(batch.sums.context, sums, 2 * d)
+        for j in range(d):
+            difference = sums[j] / total
+            near[j] += difference
+            difference *= difference
+            squares[j] = squares[j] / total - difference
+            if squares[j] < ROUNDING * difference:
+                squares[j] = 0.0
+            is_far = is_far or difference > FAR * (squares[j] + operation.epsilon)
+        if not is_far:
+            break
+    memcpy(mean, near, d * sizeof(double))
+    memcpy(var, squares, d * sizeof(double))
     inverse_std(norm_invstd(scratch, operation, 0), var, d, operation.epsilon)
 
 
