@@ -6,11 +6,17 @@ try:
 except ImportError as error:
     raise ImportError('skbn.dask needs Dask: pip install "skbn[dask]"') from error
 
+from skbn.dask.ensemble import (
+    DaskMLPEnsembleWithBatchNormClassifier,
+    DaskMLPEnsembleWithBatchNormRegressor,
+)
 from skbn.dask.mlp import DaskMLPWithBatchNormClassifier, DaskMLPWithBatchNormRegressor
 from skbn.dask.transformer import DaskBatchNormTransformer
 
 __all__ = [
     "DaskBatchNormTransformer",
+    "DaskMLPEnsembleWithBatchNormClassifier",
+    "DaskMLPEnsembleWithBatchNormRegressor",
     "DaskMLPWithBatchNormClassifier",
     "DaskMLPWithBatchNormRegressor",
 ]

@@ -34,13 +34,14 @@ class DaskEstimator(BaseEstimator):
         estimator : object
             The local estimator with the same parameters. It is fitted if this estimator is fitted.
         """
+        local = self._unfitted_local()
+        vars(local).update({name: value for name, value in vars(self).items() if name != "client"})
+        return local
+
+    def _unfitted_local(self) -> Any:
         parameters = self.get_params(deep=False)
         del parameters["client"]
-        local = self._local_class(**parameters)
-        vars(local).update(
-            {name: value for name, value in vars(self).items() if name not in {"client"}}
-        )
-        return local
+        return self._local_class(**parameters)
 
     def _take(self, fitted: Any) -> None:
         """Take over the fitted attributes of a local estimator, in one step."""

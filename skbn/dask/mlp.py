@@ -21,9 +21,7 @@ class DaskPerceptron(DaskModel):
         refuse_unsupported(self)
 
     def _fitted_on_workers(self, client, blocks):
-        estimator = self.to_local()
-        if not self.warm_start:
-            estimator = self._local_class(**estimator.get_params(deep=False))
+        estimator = self.to_local() if self.warm_start else self._unfitted_local()
         futures = blocks_of_workers(client, blocks)
         arguments = {worker: (estimator, *parts) for worker, parts in futures.items()}
         return run_on_workers(client, _fitted_together, arguments)

@@ -9,7 +9,7 @@ from dask.delayed import Delayed
 from distributed import Client, Future, wait
 from scipy.sparse import issparse, vstack
 
-__all__ = ["blocks_of_workers", "together"]
+__all__ = ["blocks_of_workers", "of_positive_weight", "together"]
 
 
 def blocks_of_workers(client: Client, blocks: list[dict[str, Delayed]]) -> dict[str, list[Future]]:
@@ -35,7 +35,7 @@ def blocks_of_workers(client: Client, blocks: list[dict[str, Delayed]]) -> dict[
     Exception
         The error of a block that cannot be computed.
     """
-    futures = client.compute([dask.delayed(_block)(**block) for block in blocks])
+    futures = client.compute([dask.delayed(of_positive_weight)(**block) for block in blocks])
     wait(futures)
     numbers = client.gather(client.map(_n_rows, futures, pure=False))
     holders = client.who_has(futures)
@@ -53,8 +53,8 @@ def blocks_of_workers(client: Client, blocks: list[dict[str, Delayed]]) -> dict[
     return dict(sorted(of_workers.items()))
 
 
-def _block(X, y, sample_weight=None):
-    """Rows of a block with positive weight. Blocks of different lengths are checked later."""
+def of_positive_weight(X: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Any, Any]:
+    """The rows of a block with positive weight. Different lengths are left to later checks."""
     if sample_weight is None:
         return X, y, None
     sample_weight = np.asarray(sample_weight)
@@ -86,6 +86,7 @@ def together(blocks: tuple[tuple[Any, Any, Any], ...]) -> tuple[Any, Any, Any]:
     y : ndarray, Series or DataFrame
     sample_weight : ndarray or None
     """
+    blocks = tuple(block for block in blocks if _n_rows(block)) or blocks[:1]
     X, y, sample_weight = zip(*blocks, strict=True)
     weight = None if sample_weight[0] is None else np.concatenate(sample_weight)
     return _below_each_other(X), _below_each_other(y), weight

@@ -238,7 +238,7 @@ class DaskBatchNormTransformer(
         X = whole_rows(X, "X", 2, 3)
         if sample_weight is not None:
             sample_weight = whole_rows(sample_weight, "sample_weight", 1, 1)
-        template = BatchNormTransformer(**self._local_parameters())
+        template = self._unfitted_local()
         fit = dask.delayed(_fitted_to_block)
         blocks = aligned_blocks(X=X, sample_weight=sample_weight)
         parts = [fit(template, **block) for block in blocks]
