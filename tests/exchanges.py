@@ -5,7 +5,7 @@ import signal
 import time
 
 import numpy as np
-from distributed import Event
+from distributed import Event, get_worker
 
 
 def summed(communicator, *values):
@@ -68,3 +68,22 @@ def together(communicator, numbers):
     everyones = np.empty_like(own)
     communicator.Allreduce(own, everyones)
     return [row.tobytes() for row in everyones]
+
+
+def rank_and_worker(communicator):
+    return communicator.rank, get_worker().address
+
+
+def dying_alone(communicator, seconds):
+    """Kill the worker of each rank with seconds after them. The others work for a long time."""
+    if seconds:
+        time.sleep(seconds)
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(5)
+    communicator.Allreduce(np.ones(1), np.ones(1))
+
+
+def when(event):
+    """A number that is there when the event is set."""
+    Event(event).wait(timeout=30)
+    return 1.0
