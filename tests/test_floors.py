@@ -17,6 +17,7 @@ FLOORS = {
     "skbn.estimators": 3,
     "skbn.displays": 4,
     "skbn.dask": 4,
+    "skbn.data_parallel": 3,
     "skbn.onnx": 4,
     "skbn.sequences": 4,
     "skbn.torch": 4,

@@ -61,10 +61,10 @@ def test_statistics_of_many_rows_are_of_rows_that_are_trained_on(monkeypatch):
     chosen, held = [], []
     original = scoring.set_exact_statistics
 
-    def spy(network, table, rows):
+    def spy(network, table, rows, *processes):
         chosen.append(rows)
         held.append(np.setdiff1d(np.arange(600), table.rows))
-        return original(network, table, rows)
+        return original(network, table, rows, *processes)
 
     monkeypatch.setattr(scoring, "set_exact_statistics", spy)
     MLPWithBatchNormClassifier((8,), n_epochs=2, random_state=0).fit(X, y > 2.0)

@@ -31,6 +31,7 @@ from skbn.estimators.transaction import draft_of, published
 from skbn.network import aligned
 from skbn.network.network import Network
 from skbn.network.plan import BATCH_NORM, Layout
+from skbn.network.processes import ONE_PROCESS
 from skbn.network.statistics import set_exact_statistics
 from skbn.training.threads import blas_limit
 
@@ -53,11 +54,11 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
     defines:
 
     - ``_checked_rows(X, y, *, smallest, fresh)``: checked data in the form of `Rows`;
-    - ``_auto_input_kind(rows, incremental)``: the normalization that 'auto' stands for;
+    - ``_auto_input_kind(rows, call)``: the normalization that 'auto' stands for;
     - ``_input_moments(rows)``: mean, variance and total weight of each feature;
     - ``_input_table(X, y, sample_weight)``: checked data as the `Table` of a network;
     - ``_shown_rows(X)``: checked data in the form that ``predict`` takes;
-    - ``_initial_plan(rows, incremental)``: the plan of a new network;
+    - ``_initial_plan(rows, call)``: the plan of a new network;
     - ``_renew_plan(rows)``: puts the present parameters into the plan of a network that is trained
       further;
     - ``_draw_weights(network, random_state)``: sets the initial weights;
@@ -147,11 +148,21 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
     # A fit. Warnings name the line that has called ``fit`` or ``partial_fit``. So the `stacklevel`
     # of a warning counts the functions in between.
 
-    def _fit(self, X, y, sample_weight, given_validation, *, incremental, classes=None):
-        fit = self._prepared(X, y, sample_weight, given_validation, incremental, classes)
+    def _fit(
+        self,
+        X,
+        y,
+        sample_weight,
+        given_validation,
+        *,
+        incremental,
+        classes=None,
+        processes=ONE_PROCESS,
+    ):
+        fit = self._prepared(X, y, sample_weight, given_validation, incremental, classes, processes)
         draft, call = fit.estimator, fit.call
-        n_epochs = 1 if incremental else solvers.n_epochs(draft, fit.rows.n)
-        if not incremental:
+        n_epochs = 1 if incremental else solvers.n_epochs(draft, call.count(fit.rows), processes)
+        if not (incremental or processes.is_parallel):
             # While fit runs, the context of the callbacks is an attribute of this estimator.
             # scikit-learn removes the context if fit fails, so the draft must not have it.
             n_tasks = 0 if self.solver == "lbfgs" else n_epochs
@@ -169,29 +180,39 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
             )
         return self
 
-    def _prepared(self, X, y, sample_weight, given_validation, incremental, classes=None):
+    def _prepared(
+        self,
+        X,
+        y,
+        sample_weight,
+        given_validation,
+        incremental,
+        classes=None,
+        processes=ONE_PROCESS,
+    ):
         """Check, encode and plan. Returns a `Preparation` and does not change this estimator."""
         # Check.
         X_val, y_val, sample_weight_val = given_validation
-        refuse_masked(
-            X=X,
-            y=y,
-            sample_weight=sample_weight,
-            X_val=X_val,
-            y_val=y_val,
-            sample_weight_val=sample_weight_val,
-        )
+        with processes.agreement():
+            refuse_masked(
+                X=X,
+                y=y,
+                sample_weight=sample_weight,
+                X_val=X_val,
+                y_val=y_val,
+                sample_weight_val=sample_weight_val,
+            )
         draft = draft_of(self)
         before = vars(draft).copy()
         is_given = any(part is not None for part in given_validation)
-        call = draft._check_call(incremental, is_given, classes)
+        call = draft._check_call(incremental, is_given, classes, processes)
         # Encode.
         targets = draft._targets_to_encode(call)
         rows = training_rows(draft, targets, X, y, sample_weight, call)
         validation_rows = None
         if is_given:
             validation_rows = given_validation_rows(draft, targets, *given_validation)
-        call.early_stopping = solvers.early_stopping(draft, rows, validation_rows, incremental)
+        call.early_stopping = solvers.early_stopping(draft, rows, validation_rows, call)
         # Plan.
         if call.fresh:
             draft._initialize(rows, targets, call)
@@ -200,16 +221,19 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
             draft._plan_digest = Layout.of(draft._plan).digest
         if call.early_stopping and not is_given:
             rows, validation_rows = draft._hold_out(rows, targets, call)
+        call.part_random_numbers()
         network = draft._network_to_train(rows, targets, call)
-        table = draft._table(rows, targets, "y")
+        with processes.agreement():
+            table = draft._table(rows, targets, "y")
         calibrates = draft._is_calibrated(validation_rows, call)
         if not incremental:
             targets.set_prior(rows if calibrates else None)
             for name in CALIBRATION:
                 vars(draft).pop(name, None)
         if network.is_normalized and rows.sample_weight is not None:
-            is_one_batch = not incremental and solvers.rows_per_step(draft, rows.n) >= rows.n
-            weight = statistics_weight(rows.sample_weight, is_one_batch)
+            n = call.count(rows)
+            is_one_batch = not incremental and solvers.rows_per_step(draft, n, processes) >= n
+            weight = statistics_weight(rows.sample_weight, is_one_batch, processes)
             table.statistics_weight = rows.in_place(weight)
         validation = None
         if validation_rows is not None and draft.solver != "lbfgs":
@@ -227,7 +251,7 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
             calibrates=calibrates,
         )
 
-    def _check_call(self, incremental, is_given, classes):
+    def _check_call(self, incremental, is_given, classes, processes):
         """Check the parameters, and the state at the beginning of the call."""
         if incremental:
             self._kind_of_targets.check_classes(self, classes)
@@ -255,17 +279,27 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
             fresh=fresh,
             # One row has no variance, so with batch norm fit needs two rows. The running statistics
             # can normalize one row: in partial_fit, and if they are frozen.
-            smallest=2 if normalized and not (incremental or self.bn_frozen) else 1,
+            # Of several processes each may have one row.
+            smallest=2
+            if normalized and not (incremental or self.bn_frozen or processes.is_parallel)
+            else 1,
             goes_on=goes_on,
-            random_state=random_sequence.sequence_of(
-                self.random_state, self._random_sequence if goes_on else None
+            random_state=random_sequence.shared(
+                random_sequence.sequence_of(
+                    self.random_state, self._random_sequence if goes_on else None
+                ),
+                processes,
             ),
+            processes=processes,
         )
 
     def _targets_to_encode(self, call):
         if call.fresh:
-            return self._kind_of_targets.begun_by(self, call.incremental)
-        return self._targets
+            targets = self._kind_of_targets.begun_by(self, call.incremental)
+        else:
+            targets = self._targets
+        targets.processes = call.processes
+        return targets
 
     def _initialize(self, rows, targets, call):
         """Plan a new network for `rows`, draw its weights, and forget the network before it."""
@@ -278,7 +312,7 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
         # The inputs and the outputs count as layers, too.
         self.n_layers_ = len(self._hidden_units()) + 2
         self.out_activation_ = targets.out_activation
-        self._plan = initial_plan(self, rows, call.incremental)
+        self._plan = initial_plan(self, rows, call)
         self._plan_digest = Layout.of(self._plan).digest
         self._loss, self._loss_parameter = targets.loss, targets.loss_parameter
         network = Network.initial(
@@ -314,17 +348,24 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
         split_place = self._split_place if call.goes_on else None
         if split_place is None:
             self._split_place = random_sequence.place_in(call.random_state)
-        drawn_from = call.random_state if split_place is None else random_sequence.at(split_place)
-        if call.early_stopping == "auto":
+            call.part_random_numbers()
+            drawn_from = call.random_state
+        else:
+            drawn_from = random_sequence.at(split_place)
+            if call.processes.rank > 0:
+                drawn_from = random_sequence.of_process(drawn_from, call.processes.rank)
+        if call.early_stopping == "auto" or call.processes.is_parallel:
             training, validation_rows = hold_out(
                 rows,
                 self.validation_fraction,
                 drawn_from,
                 stratified=is_classifier(self) and not targets.is_multilabel,
-                shuffle=self.shuffle,
+                shuffle=self.shuffle or call.early_stopping is True,
+                processes=call.processes,
             )
             # If most classes have one row, few rows can be held out.
-            if validation_rows.n < solvers.FEWEST_HELD_OUT:
+            fewest = solvers.FEWEST_HELD_OUT if call.early_stopping == "auto" else 2
+            if call.count(validation_rows) < fewest:
                 call.early_stopping = False
                 return rows, None
             rows = training
@@ -371,7 +412,7 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
             getattr(self, "calibrate", False) == "auto"
             and bool(call.early_stopping)
             and not call.incremental
-            and validation_rows.n_effective >= solvers.FEWEST_HELD_OUT
+            and call.effective_count(validation_rows) >= solvers.FEWEST_HELD_OUT
         )
 
     def _train(self, fit, n_epochs):
@@ -416,7 +457,9 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
                 + remedies(self, fit.call.incremental)
             )
         vars(self).update(fit.targets.attributes())
-        self._random_sequence = random_sequence.kept_of(self.random_state, fit.call.random_state)
+        (self._random_sequence, *_) = fit.call.processes.gathered(
+            lambda: random_sequence.kept_of(self.random_state, fit.call.random_state)
+        )
         self._keep_network(network)
 
     def _table(self, rows, targets, name):
@@ -428,14 +471,18 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
 
     def _validation(self, network, table, rows, targets, call):
         name = "y_val" if call.is_given else "y"
-        targets.check_scored(rows.targets, name)
+        with call.processes.agreement():
+            if rows.n:  # a process may have held out no row
+                targets.check_scored(rows.targets, name)
+            validation_table = self._table(rows, targets, name)
         return Validation(
             network,
             table,
-            self._table(rows, targets, name),
+            validation_table,
             rows,
             scoring_of(self, network, targets, call.early_stopping == "auto"),
             call.random_state,
+            call.processes,
         )
 
     def _keep_network(self, network):

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skbn.estimators import random_sequence
 from skbn.estimators.callbacks import FitCallbacks
 from skbn.estimators.rows import Rows
 from skbn.estimators.scoring import Validation
+from skbn.estimators.temperature import effective_rows
 from skbn.network.network import Network
+from skbn.network.processes import ONE_PROCESS, OneProcess, Processes
 from skbn.network.table import Table
 
 
@@ -33,7 +36,11 @@ class Call:
         How the call uses validation rows (``solvers.early_stopping``). Set after the rows are
         known.
     callbacks : FitCallbacks or None
-        Set after the rows are known. ``None`` for ``partial_fit``, which calls no callback.
+        Set after the rows are known. ``None`` for ``partial_fit``, and for a fit in several
+        processes, which call no callback.
+    processes : OneProcess or Processes
+        The processes that make the call together, each with rows of its own. Numbers of rows are
+        then the numbers of all processes.
     """
 
     incremental: bool
@@ -44,6 +51,26 @@ class Call:
     random_state: np.random.RandomState
     early_stopping: bool | str = False
     callbacks: FitCallbacks | None = None
+    processes: OneProcess | Processes = ONE_PROCESS
+
+    def count(self, rows):
+        """The number of rows of all processes."""
+        return int(self.processes.total(rows.n))
+
+    def effective_count(self, rows):
+        """The number of rows of equal weight that carry as much information as all rows."""
+        return effective_rows(rows.n, rows.sample_weight, self.processes)
+
+    def part_random_numbers(self):
+        """From now on each process draws its own random numbers.
+
+        The processes draw the same numbers up to here. The first process goes on with them.
+        """
+        if self.processes.rank > 0 and not self._is_parted:
+            self._is_parted = True
+            self.random_state = random_sequence.of_process(self.random_state, self.processes.rank)
+
+    _is_parted = False
 
 
 @dataclass

@@ -26,6 +26,7 @@ from skbn.estimators.temperature import (
     temperature_of_a_mean,
     tempered,
 )
+from skbn.network.processes import ONE_PROCESS
 
 # Kinds of dtypes of real numbers, and for each kind of classes the kinds that the classes can be
 # compared with. Strings can be compared with objects, which may be strings.
@@ -66,6 +67,9 @@ class ClassTargets:
 
     # The losses of classes have no parameter.
     loss_parameter = 0.0
+
+    # The processes whose rows count together in a call.
+    processes = ONE_PROCESS
 
     def __init__(
         self,
@@ -212,9 +216,8 @@ class ClassTargets:
             y = column_or_1d(y, warn=not validation)
         numbers = self._numbers_of_known(y) if incremental else None
         if numbers is None and not (incremental and self._are_known_labels(y)):
-            self._check_kind(y)
-            # Several columns of classes were refused before, so several columns are labels.
-            present = unique_labels(y) if y.ndim == 1 else np.arange(y.shape[1])
+            present = self.processes.gathered(lambda: self._present(y))
+            present = present[0] if len(present) == 1 else np.unique(np.concatenate(present))
             self._take_classes(present, incremental)
         self._take_form(y.shape, is_multilabel=y.ndim == 2)
         if y.ndim == 2:
@@ -259,6 +262,12 @@ class ClassTargets:
             and y.dtype.kind in NUMBERS
             and bool(((y == 0) | (y == 1)).all())
         )
+
+    def _present(self, y):
+        # The classes or labels of the rows of this process.
+        self._check_kind(y)
+        # Several columns of classes were refused before, so several columns are labels.
+        return unique_labels(y) if y.ndim == 1 else np.arange(y.shape[1])
 
     def _check_kind(self, y):
         """Refuse targets that are neither one class per row nor several labels per row.
@@ -335,12 +344,13 @@ class ClassTargets:
         """
         self.temperature = self.prior = None
         if rows is not None:
-            self.prior = prior_outputs(rows.targets, rows.sample_weight, self.n_outputs)
+            weight = rows.sample_weight
+            self.prior = prior_outputs(rows.targets, weight, self.n_outputs, self.processes)
 
     def set_temperature(self, z, rows):
         """Fit the temperature to raw outputs `z` of held-out rows."""
         # A temperature cannot be fitted to outputs that are not finite.
-        is_fitted = len(self.classes) > 1 and np.isfinite(z).all()
+        is_fitted = len(self.classes) > 1 and self.processes.all(np.isfinite(z).all())
         self.temperature = self._temperature_of(z, rows) if is_fitted else 1.0
 
     def take_temperature(self, targets):
@@ -364,7 +374,10 @@ class ClassTargets:
         # A stream keeps its first temperature.
         if self.temperature is not None:
             return self.temperature
-        return float(fitted_temperature(z, rows.targets, self.prior, rows.sample_weight))
+        weight = rows.sample_weight
+        return float(
+            fitted_temperature(z, rows.targets, self.prior, weight, processes=self.processes)
+        )
 
     def row_losses(self, z, rows, tempers):
         """The log loss of each row; `tempers`: after the temperature that fits the rows best."""
@@ -451,7 +464,7 @@ class ClassTargets:
 
         With `tempers` the temperature that fits the rows best is applied first.
         """
-        if not np.isfinite(z).all():
+        if not self.processes.all(np.isfinite(z).all()):
             return np.nan
         if tempers:
             z = self._tempered_on(z, rows)
@@ -462,4 +475,4 @@ class ClassTargets:
             if self.is_multilabel
             else codes == rows.targets[:, 0]
         )
-        return np.average(is_right, weights=rows.sample_weight)
+        return self.processes.average(is_right, rows.sample_weight)

@@ -8,7 +8,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from skbn.estimators.arguments import in_the_name_of
 
 
-def weights_by_class(estimator, targets, y, incremental):
+def weights_by_class(estimator, targets, y, call):
     """The weights of the rows by their classes, or None.
 
     Parameters
@@ -16,11 +16,10 @@ def weights_by_class(estimator, targets, y, incremental):
     estimator : estimator
         Its parameter `class_weight` is read, if it has this parameter.
     targets : ClassTargets or RealTargets
-        The targets. They know all classes if `incremental` is true.
+        The targets. They know all classes in a call of ``partial_fit``.
     y : ndarray or sparse matrix
         Classes or labels from the user.
-    incremental : bool
-        Whether classes may be missing in `y`.
+    call : Call
 
     Returns
     -------
@@ -34,15 +33,18 @@ def weights_by_class(estimator, targets, y, incremental):
     class_weight = getattr(estimator, "class_weight", None)
     if class_weight is None:
         return None
-    if incremental and class_weight == "balanced":
+    if call.incremental and class_weight == "balanced":
         raise ValueError(
             "class_weight='balanced' is not supported by partial_fit, which does not see all "
             "rows: give the weights as a dict"
         )
     _check_list(type(estimator).__name__, class_weight, y)
     n = y.shape[0]
-    if incremental:
-        y = _behind_all_classes(targets.classes, y)
+    classes = targets.classes if call.incremental else None
+    if call.processes.is_parallel:
+        classes, class_weight = _over_processes(class_weight, y, call.processes)
+    if classes is not None:
+        y = _behind_all_classes(classes, y)
         if y is None:
             return None
     with in_the_name_of("class_weight", instead_of="class_weight"):
@@ -67,10 +69,30 @@ def _check_list(estimator_name, class_weight, y):
         )
 
 
+def _over_processes(class_weight, y, processes):
+    # All classes of one class a row, and the weights. The weights of 'balanced' are a dict: with n
+    # rows, n_c of them of class c, and k classes, the weight of the class is n / (k n_c).
+    columns = y.toarray() if issparse(y) else y
+    columns = columns.reshape(len(columns), -1).T
+    counts = processes.gathered(
+        lambda: [np.unique(column, return_counts=True) for column in columns]
+    )
+    classes, weights = [], []
+    for of_column in zip(*counts, strict=True):
+        labels = np.concatenate([values for values, _ in of_column])
+        present, places = np.unique(labels, return_inverse=True)
+        n = np.bincount(places, np.concatenate([numbers for _, numbers in of_column]))
+        classes.append(present)
+        weights.append(dict(zip(present.tolist(), n.sum() / (len(n) * n), strict=True)))
+    if class_weight == "balanced":
+        class_weight = weights if len(columns) > 1 else weights[0]
+    return classes[0], class_weight
+
+
 def _behind_all_classes(classes, y):
-    # scikit-learn refuses weights of classes that do not occur, but a call of partial_fit need not
-    # have rows of every class. So one row of each class is put in front of `y`. The weights in a
-    # dict do not depend on the numbers of rows.
+    # scikit-learn refuses weights of classes that do not occur, but a call of partial_fit, and a
+    # process, need not have rows of every class. So one row of each class is put in front of `y`.
+    # The weights in a dict do not depend on the numbers of rows.
     if y.ndim == 2 and y.shape[1] > 1:
         y = y.toarray() if issparse(y) else y
         return np.vstack([np.zeros_like(y[:1]), np.ones_like(y[:1]), y])

@@ -8,6 +8,7 @@ by epoch. So all members have the same checkpoint, the same end and one progress
 import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
+from itertools import chain
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
@@ -31,6 +32,7 @@ from skbn.estimators.saved import SavedState, rebuilt
 from skbn.estimators.state import STATE_FORMAT, check_count, refuse_other_format
 from skbn.estimators.training_run import NetworkTraining, TrainingRun
 from skbn.estimators.transaction import draft_of, published
+from skbn.network.processes import ONE_PROCESS
 from skbn.training.threads import blas_limit
 
 
@@ -123,7 +125,17 @@ class BaseMLPEnsembleWithBatchNorm(
     # A fit. Warnings name the line that has called ``fit`` or ``partial_fit``. So the `stacklevel`
     # of a warning counts the functions in between, as many as in the fit of a perceptron.
 
-    def _fit(self, X, y, sample_weight, given_validation, *, incremental, classes=None):
+    def _fit(
+        self,
+        X,
+        y,
+        sample_weight,
+        given_validation,
+        *,
+        incremental,
+        classes=None,
+        processes=ONE_PROCESS,
+    ):
         draft = draft_of(self)
         before = vars(draft).copy()
         fresh = not (incremental and self.__sklearn_is_fitted__())
@@ -133,11 +145,20 @@ class BaseMLPEnsembleWithBatchNorm(
         X, y, given = draft._checked(
             X, y, sample_weight, given_validation, template, fresh, incremental
         )
+        members = draft._new_members(template) if fresh else draft._present_members(template)
+        if processes.is_parallel:
+            members = _members_of(processes, members)
         fits = []
-        for member in draft._new_members(template) if fresh else draft._present_members(template):
-            with told_once(fits):
-                fit = member._prepared(X, y, sample_weight, given, incremental, classes)
-            fits.append(fit)
+        with processes.agreement():
+            for member in members:
+                with told_once(fits):
+                    fit = member._prepared(X, y, sample_weight, given, incremental, classes)
+                fits.append(fit)
+        # With few rows some members may have held out no row.
+        stopping = [fit.call.early_stopping for fit in fits if fit.validation is not None]
+        # The numbers of held-out rows may differ by one. So the first member gives the number.
+        n_epochs = 1 if incremental else solvers.n_epochs(fits[0].estimator, fits[0].rows.n)
+        n_epochs, *_ = processes.gathered(lambda: n_epochs)
         call = Call(
             incremental=incremental,
             is_given=fits[0].call.is_given,
@@ -145,16 +166,11 @@ class BaseMLPEnsembleWithBatchNorm(
             smallest=fits[0].call.smallest,
             goes_on=not fresh,
             random_state=None,
-            # With few rows some members may have held out no row.
-            early_stopping=next(
-                (fit.call.early_stopping for fit in fits if fit.validation is not None), False
-            ),
+            early_stopping=next(chain.from_iterable(processes.gathered(lambda: stopping)), False),
         )
-        # The numbers of held-out rows may differ by one. So the first member gives the number.
-        n_epochs = 1 if incremental else solvers.n_epochs(fits[0].estimator, fits[0].rows.n)
-        if not incremental:
+        if not (incremental or processes.is_parallel):
             call.callbacks = FitCallbacks(self, n_epochs, X, y, {"sample_weight": sample_weight})
-        unconverged = draft._train(fits, call, n_epochs)
+        unconverged = draft._train(fits, call, n_epochs, processes)
         with published(self, draft, before):
             if call.callbacks is not None:
                 call.callbacks.end()
@@ -253,10 +269,10 @@ class BaseMLPEnsembleWithBatchNorm(
             member._validate_params()
         return members
 
-    def _train(self, fits, call, n_epochs):
+    def _train(self, fits, call, n_epochs, processes):
         """Train the members of this draft. Returns whether the training ran out of epochs."""
         losses_before = self.loss_curve_
-        targets = self._pooled_targets(fits)
+        targets, *_ = processes.gathered(lambda: self._pooled_targets(fits))
         n_threads = jobs.n_threads(self.n_jobs, len(fits))
         self.n_epochs_ = n_epochs
         validations = [fit.validation for fit in fits if fit.validation is not None]
@@ -265,8 +281,8 @@ class BaseMLPEnsembleWithBatchNorm(
             call.early_stopping == "auto" and not fits[0].estimator.shuffle
         )
         validation = None
-        if validations:
-            validation = PooledValidation(validations, targets, is_shared, n_threads)
+        if processes.total(len(validations)):
+            validation = PooledValidation(validations, targets, is_shared, n_threads, processes)
         vars(self).update(self._target_attributes(targets, all_rows(fits[0])))
         # One thread of the BLAS for each member, so that a network does not depend on `n_jobs`.
         with blas_limit.training(0):
@@ -292,6 +308,7 @@ class BaseMLPEnsembleWithBatchNorm(
                 n_epochs,
                 fitted_up_to_now,
                 n_threads,
+                processes,
             )
             unconverged = run.run()
             if not call.incremental:
@@ -300,14 +317,15 @@ class BaseMLPEnsembleWithBatchNorm(
                 for fit in fits:
                     fit.targets.take_temperature(targets)
                 if not is_shared:
-                    targets.predict_means(len(fits))
+                    targets.predict_means(int(processes.total(len(fits))))
         for fit in fits:
             fit.estimator._finish(fit)
             losses = fit.estimator.loss_curve_
             is_watched = call.early_stopping is True
             fit.estimator.best_loss_ = None if is_watched else min(losses, default=np.inf)
         vars(self).update(self._target_attributes(targets, all_rows(fits[0])))
-        vars(self).update(record_of([fit.estimator for fit in fits], losses_before))
+        members = processes.gathered(lambda: [fit.estimator for fit in fits])
+        vars(self).update(record_of(list(chain.from_iterable(members)), losses_before))
         return unconverged
 
     # Predictions.
@@ -391,6 +409,17 @@ class BaseMLPEnsembleWithBatchNorm(
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _members_of(processes, members):
+    # The members of this process: neighbours, and about as many as each other process has.
+    if processes.size > len(members):
+        raise ValueError(
+            f"{processes.size} processes cannot train {len(members)} members: each process needs "
+            "a member."
+        )
+    edges = len(members) * np.arange(processes.size + 1) // processes.size
+    return members[edges[processes.rank] : edges[processes.rank + 1]]
 
 
 @contextmanager

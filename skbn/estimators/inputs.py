@@ -46,7 +46,7 @@ def set_input_map(estimator, rows, call):
     if call.fresh:
         kind = estimator.normalize_input
         if kind == "auto":
-            kind = estimator._auto_input_kind(rows, call.incremental)
+            kind = estimator._auto_input_kind(rows, call)
         estimator._input_kind = kind
         if kind == "robust":
             values = center_and_spread(rows.X, rows.sample_weight, rows.numbers)
@@ -60,7 +60,8 @@ def set_input_map(estimator, rows, call):
     elif hasattr(estimator, "input_mean_"):
         previous = estimator.input_mean_, estimator.input_var_, estimator._input_weight
     if estimator._input_kind in ("standard", "smooth_clip"):
-        moments = merged(previous, estimator._input_moments(rows))
+        moments = call.processes.merged(lambda: estimator._input_moments(rows))
+        moments = merged(previous, moments)
         estimator.input_mean_, estimator.input_var_, estimator._input_weight = moments
 
 

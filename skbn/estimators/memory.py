@@ -20,7 +20,7 @@ def physical_memory():
         return np.inf
 
 
-def initial_plan(estimator, rows, incremental):
+def initial_plan(estimator, rows, call):
     """The plan of a new network, before anything of its size is allocated.
 
     Raises
@@ -35,7 +35,7 @@ def initial_plan(estimator, rows, incremental):
         f"features and {estimator.n_outputs_} outputs it makes"
     )
     try:
-        plan = estimator._initial_plan(rows, incremental)
+        plan = estimator._initial_plan(rows, call)
         sizes = Layout.of(plan)
     except OverflowError:
         raise ValueError(f"{asked} more weights than BLAS can count.") from None

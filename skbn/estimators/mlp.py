@@ -103,10 +103,11 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
     def _input_moments(self, rows):
         return column_moments(rows.X, rows.sample_weight, numbers=rows.numbers)
 
-    def _auto_input_kind(self, rows, incremental):
-        # The quartiles of the first rows are not the quartiles of a stream. The quartiles of a
-        # sparse column are mostly 0.
-        return "smooth_clip" if incremental or issparse(rows.X) else "robust"
+    def _auto_input_kind(self, rows, call):
+        # The quartiles of the first rows are not the quartiles of a stream. The quartiles of the
+        # rows of several processes do not merge. The quartiles of a sparse column are mostly 0.
+        has_moments = call.incremental or call.processes.is_parallel or issparse(rows.X)
+        return "smooth_clip" if has_moments else "robust"
 
     def _input_table(self, X, y=None, sample_weight=None):
         return input_table(X, *input_normalization(self), y, sample_weight)
@@ -114,11 +115,11 @@ class BaseMLPWithBatchNorm(BaseWithBatchNorm):
     def _shown_rows(self, X):
         return X
 
-    def _initial_plan(self, rows, incremental):
+    def _initial_plan(self, rows, call):
         layer_units = [rows.X.shape[1], *self._hidden_units(), self.n_outputs_]
         embedded = ()
-        if self.periodic_embedding is not None and not incremental and not issparse(rows.X):
-            embedded = embedded_columns(rows.X)
+        if self.periodic_embedding is not None and not (call.incremental or issparse(rows.X)):
+            embedded = embedded_columns(rows.X, call.processes)
         return feed_forward(
             layer_units,
             batch_norm=self.batch_norm,

@@ -5,19 +5,26 @@ import numpy as np
 from skbn.estimators.quartiles import of_many_values
 from skbn.kernels.periodic import FREQUENCIES
 from skbn.network import views
+from skbn.network.processes import ONE_PROCESS
 
 
-def embedded_columns(X):
+def embedded_columns(X, processes=ONE_PROCESS):
     """The columns of a dense table that have an embedding, in the form of a plan.
 
     A column of one or two values has no embedding, because each function of two values is affine.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    processes : OneProcess or Processes, default=ONE_PROCESS
+        The processes whose rows count together.
 
     Returns
     -------
     runs : list of (int, int)
         First column and number of columns of each run of neighbouring columns.
     """
-    edges = np.diff(of_many_values(X).astype(np.int8), prepend=0, append=0)
+    edges = np.diff(of_many_values(X, processes).astype(np.int8), prepend=0, append=0)
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
     return [(int(start), int(end - start)) for start, end in zip(starts, ends, strict=True)]
 

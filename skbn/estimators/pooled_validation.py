@@ -1,10 +1,12 @@
 """The score of all members of an ensemble together on validation rows."""
 
 from copy import copy
+from itertools import chain
 
 import numpy as np
 
 from skbn.estimators.rows import Rows
+from skbn.network.processes import ONE_PROCESS
 from skbn.training.side_by_side import side_by_side
 from skbn.training.validation_record import Evaluation
 
@@ -27,6 +29,9 @@ class PooledValidation:
         Whether the members have the same validation rows.
     n_threads : int
         Number of threads that evaluate the members side by side.
+    processes : OneProcess or Processes, default=ONE_PROCESS
+        The processes that train members. `validations` belong to the members of this process. The
+        pool has the rows of the members of all processes.
     """
 
     # A pool has more rows than the validation of one network, so its score is less noisy. So there
@@ -34,13 +39,14 @@ class PooledValidation:
     shares = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     standard_errors = 0.5
 
-    def __init__(self, validations, targets, is_shared, n_threads):
-        self.validations, self.targets = validations, targets
+    def __init__(self, validations, targets, is_shared, n_threads, processes=ONE_PROCESS):
+        self.validations, self.targets, self.processes = validations, targets, processes
         self.is_shared, self.n_threads = is_shared, n_threads
         if is_shared:
             self.rows = copy(validations[0].rows)
         else:
-            self.rows = pooled([validation.rows for validation in validations])
+            parts = self._of_all(lambda: [pooled([one.rows]) for one in validations])
+            self.rows = pooled(parts)
 
     def evaluate(self, exact=True):
         """The `Evaluation` of the present members.
@@ -48,13 +54,17 @@ class PooledValidation:
         The loss is computed row by row over the pool. Any other score is the mean of the scores of
         the members.
         """
-        outputs = side_by_side(
-            lambda validation: validation.outputs(exact), self.validations, self.n_threads
-        )
-        evaluations = [
-            validation.evaluation_of(z)
-            for validation, z in zip(self.validations, outputs, strict=True)
-        ]
+
+        def evaluated():
+            outputs = side_by_side(
+                lambda validation: validation.outputs(exact), self.validations, self.n_threads
+            )
+            return [
+                (z, validation.evaluation_of(z))
+                for validation, z in zip(self.validations, outputs, strict=True)
+            ]
+
+        outputs, evaluations = zip(*self._of_all(evaluated), strict=True)
         loss = float(np.mean([evaluation.loss for evaluation in evaluations]))
         if any(evaluation.row_losses is None for evaluation in evaluations):
             return Evaluation(float(np.mean([one.score for one in evaluations])), loss)
@@ -71,7 +81,11 @@ class PooledValidation:
 
     def raw_outputs(self):
         """The pool of the raw outputs of the present networks, in float64."""
-        return self._pool([validation.raw_outputs() for validation in self.validations])
+        return self._pool(self._of_all(lambda: [one.raw_outputs() for one in self.validations]))
+
+    def _of_all(self, function):
+        # The items that ``function()`` gives for the members of each process, in one list.
+        return list(chain.from_iterable(self.processes.gathered(function)))
 
     def _pool(self, outputs):
         outputs = [z.astype(np.float64, copy=False) for z in outputs]

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from skbn.estimators.columns import NON_FINITE
+from skbn.network.processes import ONE_PROCESS
 
 QUARTILES = (0.25, 0.5, 0.75)
 
@@ -111,15 +112,32 @@ def _weighted_numbers(column, sample_weight):
     return *numbers, column[0], column[-1]
 
 
-def of_many_values(X):
-    """Which columns of a dense table hold three values or more: a mask of shape (d,)."""
+def of_many_values(X, processes=ONE_PROCESS):
+    """Which columns of a dense table hold three values or more: a mask of shape (d,).
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    processes : OneProcess or Processes, default=ONE_PROCESS
+        The processes whose rows count together.
+    """
     # Most columns show a third value in their first rows. Only the others are searched as a whole.
-    mask = _holds_a_third(X[:HEAD])
-    for column in np.flatnonzero(~mask):
-        mask[column] = _holds_a_third(X[:, column])
+    head = X[:HEAD]
+    mask = processes.largest(_holds_a_third(head, head.min(axis=0), head.max(axis=0)))
+    suspects = np.flatnonzero(~mask)
+    low = -processes.largest(-np.array([X[:, column].min() for column in suspects]))
+    high = processes.largest(np.array([X[:, column].max() for column in suspects]))
+    mask[suspects] = processes.largest(
+        np.array(
+            [
+                _holds_a_third(X[:, column], *bounds)
+                for column, *bounds in zip(suspects, low, high, strict=True)
+            ],
+            bool,
+        )
+    )
     return mask
 
 
-def _holds_a_third(rows):
-    low, high = rows.min(axis=0), rows.max(axis=0)
+def _holds_a_third(rows, low, high):
     return ~((rows == low) | (rows == high)).all(axis=0)

@@ -60,6 +60,24 @@ def sequence_of(random_state, kept):
     return at(kept["state"])
 
 
+def shared(sequence, processes):
+    """The sequence of the first process, for all processes."""
+    if not processes.is_parallel:
+        return sequence
+    place, *_ = processes.gathered(lambda: place_in(sequence) if processes.rank == 0 else None)
+    return sequence if processes.rank == 0 else at(place)
+
+
+def of_process(sequence, rank):
+    """The sequence of process `rank`, which is independent of the sequences of other processes.
+
+    `sequence` is the sequence that all processes have in common up to here.
+    """
+    words = place_in(sequence)["state"]["key"]
+    seed = np.random.SeedSequence(words.tolist(), spawn_key=(rank,))
+    return np.random.RandomState(np.random.MT19937(seed))
+
+
 def kept_of(random_state, sequence):
     """The state from which the next call continues; ``None`` if there is nothing to keep.
 

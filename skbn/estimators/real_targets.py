@@ -10,6 +10,7 @@ from skbn.estimators.fitted import refuse_non_finite
 from skbn.estimators.losses import REGRESSION_LOSSES
 from skbn.estimators.state import check_numbers
 from skbn.network import views
+from skbn.network.processes import ONE_PROCESS
 
 # Datetimes of pandas are instances of these classes, too.
 DATES = (date, time, timedelta, np.datetime64, np.timedelta64)
@@ -39,6 +40,9 @@ class RealTargets:
 
     # Real targets have no probabilities, and so no prior.
     prior = None
+
+    # The processes whose rows count together in a call.
+    processes = ONE_PROCESS
 
     def __init__(
         self,
@@ -140,6 +144,10 @@ class RealTargets:
             If `y` has numbers that are not finite, or for which the loss is not defined, or another
             number of outputs than the earlier targets.
         """
+        with self.processes.agreement():
+            return self._encoded(y, validation)
+
+    def _encoded(self, y, validation):
         _refuse_dates(y)
         if isinstance(y, np.ndarray) and y.dtype.kind in "biuf" and y.dtype.itemsize <= 8:
             # The original `y` was checked, and float64 holds all of its numbers.
@@ -182,7 +190,10 @@ class RealTargets:
             return
         previous = self.moments
         before = None if previous is None else self.output_affine()
-        self.moments = merged(previous, column_moments(rows.targets, rows.sample_weight, name="y"))
+        moments = self.processes.merged(
+            lambda: column_moments(rows.targets, rows.sample_weight, name="y")
+        )
+        self.moments = merged(previous, moments)
         if previous is not None:
             self._rescale_outputs(network, *before)
 
@@ -308,11 +319,17 @@ class RealTargets:
         """The score of raw outputs `z` for `rows`; NaN if a prediction is not finite."""
         with np.errstate(over="ignore", invalid="ignore"):
             predictions = self._predictions(z)
-        if not np.isfinite(predictions).all():
+        if not self.processes.all(np.isfinite(predictions).all()):
             return np.nan
+        # R2 and its relatives are no means over rows, so the rows of all processes are needed.
+        scored = self.processes.gathered(lambda: (rows.targets, predictions, rows.sample_weight))
+        targets, predictions, weight = (
+            None if parts[0] is None else np.concatenate(parts)
+            for parts in zip(*scored, strict=True)
+        )
         loss = REGRESSION_LOSSES[self.loss]
         options = {} if loss.parameter is None else {loss.parameter: self.loss_parameter}
-        return loss.score(rows.targets, predictions, sample_weight=rows.sample_weight, **options)
+        return loss.score(targets, predictions, sample_weight=weight, **options)
 
 
 def _refuse_dates(y):

@@ -76,7 +76,7 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
         )
         return reduce(merged, map(_moments_of_steps, parts))
 
-    def _auto_input_kind(self, rows, incremental):
+    def _auto_input_kind(self, rows, call):
         return "smooth_clip"
 
     def _input_table(self, X, y=None, sample_weight=None):
@@ -85,7 +85,7 @@ class BaseRNNWithBatchNorm(BaseWithBatchNorm):
     def _shown_rows(self, X):
         return X.values if self._n_dimensions == 3 else X.values[:, :, 0]
 
-    def _initial_plan(self, rows, incremental):
+    def _initial_plan(self, rows, call):
         hidden_units = self._hidden_units()
         if not hidden_units:
             raise ValueError(

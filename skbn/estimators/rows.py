@@ -16,7 +16,6 @@ from sklearn.utils.validation import (
 
 from skbn.estimators.arguments import checker_of, in_the_name_of
 from skbn.estimators.class_weights import weights_by_class
-from skbn.estimators.temperature import effective_rows
 
 # Up to this number of entries in a table the time of scikit-learn's checks is noticeable.
 SMALL_TABLE = 1_000_000
@@ -47,11 +46,6 @@ class Rows:
     @property
     def n(self):
         return len(self.targets)
-
-    @property
-    def n_effective(self):
-        """The number of rows of equal weight that carry as much information."""
-        return effective_rows(self.n, self.sample_weight)
 
     def taken(self, numbers):
         """A copy of the rows with these numbers. `self.numbers` must be None."""
@@ -238,12 +232,17 @@ def training_rows(estimator, targets, X, y, sample_weight, call):
         If the data are not finite, do not fit each other or an earlier call, or are too few.
     """
     keep_all, smallest = estimator._is_plain, call.smallest
-    X, y = estimator._checked_rows(X, y, smallest=smallest, fresh=call.fresh)
-    if sample_weight is not None:
-        sample_weight = _checked_weight(sample_weight, X, ensure_non_negative=not keep_all)
-        if not keep_all:
+    processes = call.processes
+    with processes.agreement():
+        X, y = estimator._checked_rows(X, y, smallest=smallest, fresh=call.fresh)
+        if sample_weight is not None:
+            sample_weight = _checked_weight(sample_weight, X, ensure_non_negative=not keep_all)
+    if processes.is_parallel:
+        _refuse_different_forms(estimator, X, y, sample_weight, call)
+    if sample_weight is not None and not keep_all:
+        with processes.agreement():
             X, y, sample_weight = _of_positive_weight(estimator, X, y, sample_weight, smallest)
-    class_weight = weights_by_class(estimator, targets, y, call.incremental)
+    class_weight = weights_by_class(estimator, targets, y, call)
     if class_weight is not None:
         if sample_weight is None:
             sample_weight = class_weight
@@ -253,7 +252,8 @@ def training_rows(estimator, targets, X, y, sample_weight, call):
                 sample_weight = sample_weight * class_weight
             _refuse_endless("sample_weight times class_weight", sample_weight)
         if not keep_all:
-            X, y, sample_weight = _of_positive_weight(estimator, X, y, sample_weight, smallest)
+            with processes.agreement():
+                X, y, sample_weight = _of_positive_weight(estimator, X, y, sample_weight, smallest)
     return Rows(X, targets.encode(y, call.incremental), sample_weight)
 
 
@@ -323,6 +323,26 @@ def _refuse_endless(name, sample_weight):
         raise ValueError(
             f"{name} has a sum beyond the largest float64: divide them all by the largest"
         )
+
+
+def _refuse_different_forms(estimator, X, y, sample_weight, call):
+    names = getattr(estimator, "feature_names_in_", None)
+    form = {
+        "the number of features": X.shape[1],
+        "the feature names": None if names is None else names.tolist(),
+        "the dtype of X": X.dtype.name,
+        "whether X is sparse": issparse(X),
+        "the shape of the targets of a row": y.shape[1:],
+        "whether there are weights": sample_weight is not None,
+    }
+    forms = call.processes.gathered(lambda: form)
+    for name, of_first in forms[0].items():
+        for rank, other in enumerate(forms):
+            if other[name] != of_first:
+                raise ValueError(
+                    "The rows of all processes must have one form, but "
+                    f"{name} differs: {of_first} in process 0, {other[name]} in process {rank}."
+                )
 
 
 def _of_positive_weight(estimator, X, y, sample_weight, smallest):

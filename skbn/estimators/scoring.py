@@ -6,6 +6,7 @@ from sklearn.model_selection import train_test_split
 
 from skbn.estimators.arguments import in_the_name_of
 from skbn.estimators.transaction import draft_of
+from skbn.network.processes import ONE_PROCESS
 from skbn.network.statistics import set_exact_statistics
 from skbn.training.validation_record import Evaluation
 
@@ -40,7 +41,7 @@ def split_off(rows, fraction, random_state, stratified):
     return training, validation
 
 
-def hold_out(rows, fraction, random_state, *, stratified, shuffle):
+def hold_out(rows, fraction, random_state, *, stratified, shuffle, processes=ONE_PROCESS):
     """Split rows into training and validation rows under ``early_stopping='auto'``.
 
     If the split is stratified, each class gives its share of rows, rounded up or down, whatever the
@@ -58,11 +59,15 @@ def hold_out(rows, fraction, random_state, *, stratified, shuffle):
         Whether the first column of the targets has classes, which keep their shares.
     shuffle : bool
         Whether random rows are held out. Otherwise the last rows are held out.
+    processes : OneProcess or Processes, default=ONE_PROCESS
+        The processes whose rows count together. Each holds out its share of its own rows.
     """
     n = rows.n
     order = random_state.permutation(n) if shuffle else np.arange(n)
-    n_held = n_held_out(n, fraction)
-    if shuffle and stratified:
+    n_held = processes.share(n, n_held_out(int(processes.total(n)), fraction))
+    if processes.is_parallel:
+        n_held = min(n_held, n - 1)  # each process trains on a row
+    if shuffle and stratified and n_held > 0:
         order = order[np.argsort(rows.targets[order, 0], kind="stable")]
         _, classes, counts = np.unique(
             rows.targets[order, 0], return_inverse=True, return_counts=True
@@ -106,6 +111,8 @@ class Validation:
         minus the score; None instead of the losses under another score.
     random_state : numpy.random.RandomState
         Draws the rows for the exact statistics once, if there are too many rows.
+    processes : OneProcess or Processes, default=ONE_PROCESS
+        The processes whose rows count together.
     """
 
     # The checkpoints as shares of the epochs, and the standard errors by which an earlier
@@ -114,16 +121,20 @@ class Validation:
     shares = tuple(tenths / 10 for tenths in range(3, 11))
     standard_errors = 2.0
 
-    def __init__(self, network, training, validation, rows, score, random_state):
+    def __init__(
+        self, network, training, validation, rows, score, random_state, processes=ONE_PROCESS
+    ):
         self.network = network
+        self.processes = processes
         self.training = training
         self.validation = validation
         self.rows = rows
         self.score = score
         self.statistics_rows = None
         trained = training.trained_rows
-        if network.is_normalized and len(trained) > STATISTICS_ROWS:
-            chosen = random_state.permutation(len(trained))[:STATISTICS_ROWS]
+        if network.is_normalized and processes.total(len(trained)) > STATISTICS_ROWS:
+            n_chosen = processes.share(len(trained), STATISTICS_ROWS)
+            chosen = random_state.permutation(len(trained))[:n_chosen]
             self.statistics_rows = trained[np.sort(chosen)]
 
     def evaluate(self, exact=True):
@@ -133,13 +144,15 @@ class Validation:
     def outputs(self, exact):
         """Raw outputs of the present network; `exact`: after its exact statistics are set."""
         if exact:
-            set_exact_statistics(self.network, self.training, self.statistics_rows)
+            rows = self.statistics_rows
+            set_exact_statistics(self.network, self.training, rows, self.processes)
         return self.raw_outputs()
 
     def evaluation_of(self, z):
         """The `Evaluation` of raw outputs."""
         score, row_losses = self.score(z.astype(np.float64, copy=False), self.rows)
-        loss = self.network.loss_of(z, self.validation)
+        weight = self.rows.n if self.rows.sample_weight is None else self.rows.sample_weight.sum()
+        loss = self.processes.combined(lambda: self.network.loss_of(z, self.validation), weight)
         return Evaluation(float(score), loss, row_losses, self.rows.sample_weight)
 
     def raw_outputs(self):
@@ -162,15 +175,16 @@ def scoring_of(estimator, network, targets, checkpoints):
         loss.
     """
     scoring = estimator.scoring
+    processes = targets.processes
     # In a stream the temperature of the earlier fit stays.
     tempers = targets.prior is not None
     if scoring == "loss" or (scoring is None and checkpoints):
 
         def loss(z, rows):
-            if not np.isfinite(z).all():
+            if not processes.all(np.isfinite(z).all()):
                 return np.nan, None
             row_losses = targets.row_losses(z, rows, tempers)
-            return -np.average(row_losses, weights=rows.sample_weight), row_losses
+            return -processes.average(row_losses, rows.sample_weight), row_losses
 
         return loss
     if scoring is None:

@@ -15,6 +15,7 @@ from skbn.estimators.scoring import n_held_out
 from skbn.network import aligned
 from skbn.network import optimizer as optimizers
 from skbn.network.optimizer import Training
+from skbn.network.processes import ONE_PROCESS
 from skbn.training import schedules
 from skbn.training.epochs import INTERRUPTED
 
@@ -37,6 +38,10 @@ CONSTANT_RATE, EPOCHS_WITHOUT_ADAM = 0.001, 200
 PLAIN_BATCH = 200
 STEPS_OF_AN_EPOCH = 50
 BATCHES = (32, 128)
+
+# Several processes exchange numbers in each step, so they take larger mini-batches, if the fewest
+# epochs still have the fewest steps. docs/decisions.rst has the measurements.
+LARGEST_OF_PROCESSES = 4096
 
 
 def check_solver(estimator):
@@ -75,7 +80,7 @@ def is_plain(estimator):
     )
 
 
-def early_stopping(estimator, rows, given, incremental):
+def early_stopping(estimator, rows, given, call):
     """How validation rows take part in a call: False, True or ``"auto"``.
 
     ``"auto"``: a planned training ends with the best of its checkpoints.
@@ -87,8 +92,7 @@ def early_stopping(estimator, rows, given, incremental):
         Rows to train on or to hold out.
     given : Rows or None
         Validation rows that the caller gave.
-    incremental : bool
-        Whether the call is ``partial_fit``.
+    call : Call
 
     Raises
     ------
@@ -107,14 +111,14 @@ def early_stopping(estimator, rows, given, incremental):
     asked = estimator.early_stopping
     if asked != "auto":
         asked = bool(asked)  # NumPy's bool becomes Python's
-    elif not _has_checkpoints(estimator, rows, given, incremental):
+    elif not _has_checkpoints(estimator, rows, given, call):
         asked = False
-    if asked is True and incremental and not is_given:
+    if asked is True and call.incremental and not is_given:
         raise ValueError(
             "partial_fit does not support early_stopping=True without validation data: "
             "give X_val and y_val"
         )
-    if is_given and not asked and not incremental:
+    if is_given and not asked and not call.incremental:
         warnings.warn(
             f"X_val is given, but early_stopping={estimator.early_stopping!r} does not use it here:"
             " validation_scores_ and validation_loss_curve_ are recorded, and training does not "
@@ -124,15 +128,16 @@ def early_stopping(estimator, rows, given, incremental):
     return asked
 
 
-def _has_checkpoints(estimator, rows, given, incremental):
-    if incremental or estimator.learning_rate not in PLANNED:
+def _has_checkpoints(estimator, rows, given, call):
+    if call.incremental or estimator.learning_rate not in PLANNED:
         return False
     # A few heavy rows carry no more information than a few rows.
     if given is not None:
-        return given.n_effective >= FEWEST_HELD_OUT
-    if not is_classifier(estimator) and rows.n < FEWEST_FOR_REGRESSION:
+        return call.effective_count(given) >= FEWEST_HELD_OUT
+    if not is_classifier(estimator) and call.count(rows) < FEWEST_FOR_REGRESSION:
         return False
-    return n_held_out(rows.n_effective, estimator.validation_fraction) >= FEWEST_HELD_OUT
+    n_effective = call.effective_count(rows)
+    return n_held_out(n_effective, estimator.validation_fraction) >= FEWEST_HELD_OUT
 
 
 def new_training(estimator, network, random_state):
@@ -224,7 +229,7 @@ def learning_rate_init(estimator, incremental=False):
     return estimator._planned_rate if is_planned(estimator) and not incremental else CONSTANT_RATE
 
 
-def n_epochs(estimator, n_rows):
+def n_epochs(estimator, n_rows, processes=ONE_PROCESS):
     """The maximum number of epochs of ``fit``: the planned epochs, otherwise ``max_iter``.
 
     Parameters
@@ -232,6 +237,8 @@ def n_epochs(estimator, n_rows):
     estimator : estimator
     n_rows : int
         Number of training rows.
+    processes : OneProcess or Processes, default=ONE_PROCESS
+        The processes that train the network together.
     """
     if estimator.learning_rate not in PLANNED:
         return estimator.max_iter
@@ -239,15 +246,15 @@ def n_epochs(estimator, n_rows):
         return estimator.n_epochs
     planned = EPOCHS_WITHOUT_ADAM
     if is_planned(estimator):
-        planned = estimator._planned_epochs or _enough_epochs(estimator, n_rows)
+        planned = estimator._planned_epochs or _enough_epochs(estimator, n_rows, processes)
     return min(planned, estimator.max_iter)
 
 
-def _enough_epochs(estimator, n_rows):
+def _enough_epochs(estimator, n_rows, processes):
     if is_classifier(estimator) and n_rows < TINY_TABLE:
         return FEWEST_EPOCHS
     n_steps = FEWEST_STEPS if n_rows >= SMALL_TABLE else FEWEST_STEPS_OF_SMALL
-    steps_of_an_epoch = int(np.ceil(n_rows / rows_per_step(estimator, n_rows)))
+    steps_of_an_epoch = int(np.ceil(n_rows / rows_per_step(estimator, n_rows, processes)))
     return max(FEWEST_EPOCHS, int(np.ceil(n_steps / steps_of_an_epoch)))
 
 
@@ -268,7 +275,7 @@ def schedule_of(settings, n_epochs):
     return schedules.Constant(rate)
 
 
-def batch_size(estimator, n_rows, normalized):
+def batch_size(estimator, n_rows, normalized, processes=ONE_PROCESS):
     """Number of rows in a mini-batch. `normalized`: the network has batch norm.
 
     Raises
@@ -277,7 +284,7 @@ def batch_size(estimator, n_rows, normalized):
         If batch norm would get mini-batches of one row.
     """
     if estimator.batch_size == "auto":
-        return rows_per_step(estimator, n_rows)
+        return rows_per_step(estimator, n_rows, processes)
     if estimator.batch_size == 1 and normalized and n_rows > 1:
         raise ValueError(
             "batch_size=1 leaves batch norm no variance to normalize by: use at least 2, "
@@ -291,7 +298,7 @@ def batch_size(estimator, n_rows, normalized):
     return rows_per_step(estimator, n_rows)
 
 
-def rows_per_step(estimator, n_rows):
+def rows_per_step(estimator, n_rows, processes=ONE_PROCESS):
     """Number of rows of one step: a mini-batch, or all rows for L-BFGS."""
     if estimator.solver == "lbfgs":
         return n_rows
@@ -300,9 +307,16 @@ def rows_per_step(estimator, n_rows):
     if estimator._is_plain:
         return min(PLAIN_BATCH, n_rows)
     smallest, largest = BATCHES
+    power = min(max(_power_of_2(n_rows / STEPS_OF_AN_EPOCH), smallest), largest)
+    if processes.is_parallel:
+        rows = _power_of_2(n_rows * FEWEST_EPOCHS / FEWEST_STEPS)
+        power = max(power, min(rows, LARGEST_OF_PROCESSES))
+    return min(power, n_rows)
+
+
+def _power_of_2(number):
     # The nearest power of 2, on a logarithmic scale.
-    power = 2 ** round(np.log2(n_rows / STEPS_OF_AN_EPOCH))
-    return min(max(power, smallest), largest, n_rows)
+    return 2 ** round(np.log2(number))
 
 
 def minimize(estimator, network, table):

@@ -8,6 +8,8 @@ such problem and always uses the weights.
 
 import numpy as np
 
+from skbn.network.processes import ONE_PROCESS
+
 # Weights are moderate if no weight is larger than this multiple of the mean weight. If all rows
 # are one mini-batch, integers from 0 to 4 are always moderate. docs/decisions.rst has the
 # measurements.
@@ -25,7 +27,7 @@ STANDARD_DEVIATIONS = 3.0
 LIGHT = 0.01
 
 
-def statistics_weight(sample_weight, is_one_batch):
+def statistics_weight(sample_weight, is_one_batch, processes=ONE_PROCESS):
     """The weights of the rows in batch statistics: `sample_weight`, or equal weights.
 
     Moderate weights count in the statistics as in the loss: a row of weight 2 counts like two equal
@@ -40,6 +42,8 @@ def statistics_weight(sample_weight, is_one_batch):
     is_one_batch : bool
         Whether these rows are the only mini-batch of the training. Then no heavy row is in some
         mini-batches and not in others.
+    processes : OneProcess or Processes, default=ONE_PROCESS
+        The processes whose rows count together.
 
     Returns
     -------
@@ -48,17 +52,19 @@ def statistics_weight(sample_weight, is_one_batch):
         weight.
     """
     present = sample_weight > 0.0
-    if not present.any():
+    if not processes.total(np.count_nonzero(present)):
         return sample_weight
     # Relative to the largest weight: sums of huge weights would overflow.
-    relative = sample_weight[present] / sample_weight.max()
-    mean = relative.mean()
+    relative = sample_weight[present] / processes.largest(sample_weight.max(initial=0.0))
+    mean = processes.average(relative)
+    deviation = np.sqrt(processes.average((relative - mean) ** 2))
+    smallest = -processes.largest(-relative.min(initial=1.0))
     if is_one_batch:
         is_moderate = LARGEST_IN_ONE_BATCH * mean >= 1.0
     else:
-        is_moderate = LARGEST * mean >= 1.0 and 1.0 - mean <= STANDARD_DEVIATIONS * relative.std()
+        is_moderate = LARGEST * mean >= 1.0 and 1.0 - mean <= STANDARD_DEVIATIONS * deviation
     # Equal weights are moderate, whatever rounding makes of their mean and deviation.
-    if is_moderate or relative.min() == 1.0:
+    if is_moderate or smallest == 1.0:
         return sample_weight
     weight = np.zeros_like(sample_weight)
     weight[present] = np.minimum(relative / (LIGHT * mean), 1.0)

@@ -16,6 +16,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, log_softmax, softmax
 
+from skbn.network.processes import ONE_PROCESS
+
 # Limits of 1 / T. The upper limit 1 keeps calibration from making a network more sure. At the lower
 # limit the outputs are divided by 100, and still rank rows.
 FLATTEST, STEEPEST = 0.01, 1.0
@@ -27,7 +29,7 @@ SHARE_OF_ONE_NETWORK = 0.4
 PRECISION = 1e-4
 
 
-def prior_outputs(targets, sample_weight, n_outputs):
+def prior_outputs(targets, sample_weight, n_outputs, processes=ONE_PROCESS):
     """The raw outputs that give the prior of the training rows, shape (n_outputs,).
 
     Parameters
@@ -36,16 +38,19 @@ def prior_outputs(targets, sample_weight, n_outputs):
         Numbers of the classes if there are more classes than two; otherwise 0 or 1 for each output.
     sample_weight : ndarray of shape (n,) or None
     n_outputs : int
+    processes : OneProcess or Processes, default=ONE_PROCESS
+        The processes whose rows count together.
     """
-    n = len(targets)
-    weight = np.ones(n) if sample_weight is None else sample_weight
+    weight = np.ones(len(targets)) if sample_weight is None else sample_weight
+    n = processes.total(len(targets))
     # A class without rows would have the prior 0. It gets half the share of one row instead.
     least = 0.5 / n
     if n_outputs > targets.shape[1]:
         counts = np.bincount(targets[:, 0].astype(np.intp), weight, minlength=n_outputs)
-        shares = np.maximum(counts / weight.sum(), least)
+        shares = np.maximum(processes.total(counts) / processes.total(weight.sum()), least)
         return np.log(shares / shares.sum())
-    shares = np.clip(np.average(targets, axis=0, weights=weight), least, 1.0 - least)
+    shares = processes.total(weight @ targets) / processes.total(weight.sum())
+    shares = np.clip(shares, least, 1.0 - least)
     return np.log(shares) - np.log1p(-shares)
 
 
@@ -62,19 +67,19 @@ def row_losses(z, targets):
     return (np.logaddexp(0.0, z) - targets * z).sum(axis=1)
 
 
-def effective_rows(n, sample_weight):
+def effective_rows(n, sample_weight, processes=ONE_PROCESS):
     """The number of equally weighted rows that n weighted rows count as: (sum w)^2 / sum w^2.
 
     Kish (1965), "Survey sampling", section 11.7.
     """
     if sample_weight is None:
-        return n
+        return processes.total(n)
     # The largest weight is divided out, so that no square leaves the range of float64.
-    weight = sample_weight / sample_weight.max()
-    return weight.sum() ** 2 / (weight**2).sum()
+    weight = sample_weight / processes.largest(sample_weight.max(initial=0.0))
+    return processes.total(weight.sum()) ** 2 / processes.total((weight**2).sum())
 
 
-def fitted_temperature(z, targets, prior, sample_weight=None):
+def fitted_temperature(z, targets, prior, sample_weight=None, processes=ONE_PROCESS):
     """The temperature from 1 to 100 with the smallest penalized log loss of held-out rows.
 
     Parameters
@@ -86,6 +91,8 @@ def fitted_temperature(z, targets, prior, sample_weight=None):
     prior : ndarray of shape (n_outputs,)
         From `prior_outputs`.
     sample_weight : ndarray of shape (n,), default=None
+    processes : OneProcess or Processes, default=ONE_PROCESS
+        The processes whose rows count together.
     """
     away = z - prior
     if z.shape[1] > targets.shape[1]:
@@ -102,10 +109,11 @@ def fitted_temperature(z, targets, prior, sample_weight=None):
         def slopes(steepness):
             return ((expit(prior + steepness * away) - targets) * away).sum(axis=1)
 
-    penalty = np.sqrt(np.mean(away**2)) / effective_rows(len(z), sample_weight)
+    mean_square = processes.total((away**2).sum()) / processes.total(away.size)
+    penalty = np.sqrt(mean_square) / effective_rows(len(z), sample_weight, processes)
 
     def slope(steepness):
-        return np.average(slopes(steepness), weights=sample_weight) + penalty
+        return processes.average(slopes(steepness), sample_weight) + penalty
 
     if slope(STEEPEST) <= 0.0:
         return 1.0 / STEEPEST

@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skbn.estimators import solvers
 from skbn.estimators.columns import NON_FINITE
 from skbn.estimators.row_order import warn_of_order
+from skbn.network.processes import ONE_PROCESS
 from skbn.network.statistics import set_exact_statistics
 from skbn.training.batches import Batches
 from skbn.training.checkpoints import Checkpoints
@@ -96,8 +97,10 @@ class NetworkTraining:
         self.incremental = call.incremental
         self.n_epochs_before = len(getattr(estimator, "loss_curve_", ()))
         training, schedule = self._steps(call.random_state, n_epochs)
-        n_rows = table.n_trained_rows
-        estimator.batch_size_ = solvers.batch_size(estimator, n_rows, network.is_normalized)
+        n_rows = int(call.processes.total(table.n_trained_rows))
+        estimator.batch_size_ = solvers.batch_size(
+            estimator, n_rows, network.is_normalized, call.processes
+        )
         estimator.n_epochs_ = n_epochs
         estimator.learning_rate_init_ = self.schedule_settings["learning_rate_init"]
         # Under batch norm a last mini-batch of fewer rows joins the mini-batch before it.
@@ -116,6 +119,7 @@ class NetworkTraining:
             loss_curve=getattr(estimator, "loss_curve_", ()),
             learning_rate_curve=getattr(estimator, "learning_rate_curve_", ()),
             n_rows_seen=estimator.t_,
+            processes=call.processes,
         )
 
     def _steps(self, random_state, n_epochs):
@@ -184,7 +188,7 @@ class NetworkTraining:
             rate = settings["learning_rate_init"]
         estimator._optimizer = trainer.training.optimizer
         estimator._moments = trainer.training.moments
-        estimator._dropout_seed = trainer.training.seed
+        (estimator._dropout_seed, *_) = trainer.processes.gathered(lambda: trainer.training.seed)
         estimator._learning_rate, estimator._schedule = rate, settings
 
 
@@ -201,22 +205,34 @@ class TrainingRun:
     validation : Validation, PooledValidation or None
         Evaluates the present networks.
     call : Call
-        The task of the call. ``partial_fit`` is one epoch without callbacks.
+        The task of the call. ``partial_fit`` is one epoch.
     n_epochs : int
         Maximum number of epochs.
     fitted_up_to_now : callable
         Takes the number of epochs, and returns the attributes with which callbacks predict.
     n_threads : int, default=1
         Number of threads that train several networks side by side.
+    side_by_side : OneProcess or Processes, default=ONE_PROCESS
+        The processes that train members of `estimator`. `networks` are the members of this process.
     """
 
     def __init__(
-        self, estimator, networks, validation, call, n_epochs, fitted_up_to_now, n_threads=1
+        self,
+        estimator,
+        networks,
+        validation,
+        call,
+        n_epochs,
+        fitted_up_to_now,
+        n_threads=1,
+        side_by_side=ONE_PROCESS,
     ):
         self.estimator = estimator
         self.networks = networks
         self.parameters = networks[0].estimator
-        self.trainers = Trainers([network.trainer for network in networks], n_threads)
+        trainers = [network.trainer for network in networks]
+        self.trainers = Trainers(trainers, n_threads, side_by_side)
+        self.call = call
         self.callbacks = call.callbacks
         self.incremental = call.incremental
         self.early_stopping = call.early_stopping
@@ -260,7 +276,11 @@ class TrainingRun:
         if self.early_stopping == "auto":
             validation = self.validation
             return Checkpoints(
-                self.n_epochs, self.record, validation.shares, validation.standard_errors
+                self.n_epochs,
+                self.record,
+                validation.shares,
+                validation.standard_errors,
+                self.call.processes,
             )
         tol, n_iter_no_change = self.parameters.tol, self.parameters.n_iter_no_change
         if self.early_stopping:
@@ -297,7 +317,7 @@ class TrainingRun:
                 max_epochs=self.n_epochs,
                 verbose=self.estimator.verbose,
                 epoch_hook=no_hook
-                if self.incremental
+                if self.callbacks is None
                 else self.callbacks.epochs(lambda: self.fitted_up_to_now(progress.n_epochs)),
             )
         except NonFiniteLoss as error:
@@ -316,7 +336,8 @@ class TrainingRun:
         self.n_kept = progress.n_epochs
         if not self.incremental:
             self._finish_networks(diverged)
-            if not (self.parameters.shuffle or progress.interrupted):
+            is_parallel = self.call.processes.is_parallel
+            if not (self.parameters.shuffle or progress.interrupted or is_parallel):
                 # One warning is enough, because all networks see the same order of rows.
                 self.networks[0].warn_of_order()
         for network in self.networks:

@@ -8,12 +8,15 @@ recurrent network depend on each other like layers. So all sequences go through 
 the statistics of the step are taken then.
 """
 
+from functools import partial
+
 import numpy as np
 
 from skbn.network import inference, views
 from skbn.network.memory import RunSource
 from skbn.network.operations import batch_norm
 from skbn.network.plan import BATCH_NORM, RECURRENT
+from skbn.network.processes import ONE_PROCESS
 
 # Rows of one block: the work between two chances for Ctrl-C, and the memory that it takes.
 BLOCK_ROWS = 2048
@@ -24,7 +27,7 @@ BLOCK_ROWS = 2048
 KEPT_BYTES = 1 << 22
 
 
-def set_exact_statistics(network, table, rows=None):
+def set_exact_statistics(network, table, rows=None, processes=ONE_PROCESS):
     """Replace the running statistics of a network by the exact statistics of rows of a table.
 
     Frozen statistics stay as they are.
@@ -37,6 +40,8 @@ def set_exact_statistics(network, table, rows=None):
         The data. The moments are weighted by `weight_in_statistics`; the variances are biased.
     rows : ndarray of shape (n,), intp, default=None
         Row numbers; ``None``: the rows that the table is trained on.
+    processes : OneProcess or Processes, default=ONE_PROCESS
+        The processes whose rows count together. Sequences are not supported by several processes.
     """
     if network.is_frozen or not network.is_normalized:
         return
@@ -48,14 +53,14 @@ def set_exact_statistics(network, table, rows=None):
     draft = network.with_statistics(network.statistics.copy())
     n_steps = 1
     if table.lengths is None:
-        _collect_rows(draft, table, rows)
+        _collect_rows(draft, table, rows, processes)
     else:
         n_steps = _collect_sequences(draft, table, rows)
     network.statistics[:] = draft.statistics
     network.statistics_are_set(n_steps)
 
 
-def _collect_rows(network, table, rows):
+def _collect_rows(network, table, rows, processes):
     # The loop goes from batch norm to batch norm. It keeps the inputs of a batch norm. These values
     # then go through the batch norm and the operations behind it, up to the next batch norm.
     plan = network.plain_plan(table).operations
@@ -75,7 +80,8 @@ def _collect_rows(network, table, rows):
     below = None
     for position, running_mean, running_var in running:
         blocks = _blocks(network, table, source, rows, kept, position, below)
-        running_mean[0], running_var[0] = batch_norm.collect(blocks)
+        collected = partial(batch_norm.collect, blocks, running_mean.shape[1])
+        running_mean[0], running_var[0], _ = processes.merged(collected)
         below = position
 
 

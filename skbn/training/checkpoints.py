@@ -7,6 +7,8 @@ more than chance explains.
 
 import numpy as np
 
+from skbn.network.processes import ONE_PROCESS
+
 
 def checkpoint_epochs(n_epochs, shares):
     """The epochs, counted from 1, after which the network is scored: these shares of all epochs."""
@@ -27,6 +29,8 @@ class Checkpoints:
     standard_errors : float
         By how many standard errors of the rows' differences another network must be better than the
         last network.
+    processes : OneProcess or Processes, default=ONE_PROCESS
+        The processes whose rows count together.
 
     Attributes
     ----------
@@ -38,9 +42,9 @@ class Checkpoints:
 
     message = ""
 
-    def __init__(self, n_epochs, record, shares, standard_errors):
+    def __init__(self, n_epochs, record, shares, standard_errors, processes=ONE_PROCESS):
         self.wanted = checkpoint_epochs(n_epochs, shares)
-        self.record, self.standard_errors = record, standard_errors
+        self.record, self.standard_errors, self.processes = record, standard_errors, processes
         self.best_loss = np.inf
         self.n_without_improvement = 0
 
@@ -57,12 +61,12 @@ class Checkpoints:
         best, last = self.record.best_evaluation, self.record.last_evaluation
         if best is None or best is last:
             return None
-        if np.isnan(last.score) or is_ahead(best, last, self.standard_errors):
+        if np.isnan(last.score) or is_ahead(best, last, self.standard_errors, self.processes):
             return self.record.best
         return None
 
 
-def is_ahead(best, last, standard_errors):
+def is_ahead(best, last, standard_errors, processes=ONE_PROCESS):
     """Whether a network is better than the last network by more than so many standard errors.
 
     The mean of the rows' differences d is compared with its standard error. With the row weights w,
@@ -73,6 +77,7 @@ def is_ahead(best, last, standard_errors):
         return best.score > last.score
     difference = last.row_losses - best.row_losses
     weights = np.ones(len(difference)) if best.weights is None else best.weights
-    share = weights / weights.sum()
-    mean = share @ difference
-    return bool(mean > standard_errors * np.sqrt(share**2 @ (difference - mean) ** 2))
+    share = weights / processes.total(weights.sum())
+    mean = processes.total(share @ difference)
+    variance = processes.total(share**2 @ (difference - mean) ** 2)
+    return bool(mean > standard_errors * np.sqrt(variance))

@@ -7,10 +7,12 @@ error or Ctrl-C between two blocks leaves a usable network.
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from time import perf_counter
 
 import numpy as np
 
+from skbn.network.processes import ONE_PROCESS
 from skbn.network.statistics import set_exact_statistics
 from skbn.training.batches import blocks
 from skbn.training.side_by_side import in_turns, side_by_side
@@ -41,6 +43,9 @@ class Trainer:
         The curves of earlier trainings.
     n_rows_seen : int, default=0
         Rows that earlier trainings have seen.
+    processes : OneProcess or Processes, default=ONE_PROCESS
+        The processes that train the network together, each on its part of every mini-batch. Losses
+        and numbers of rows are those of all processes.
 
     Attributes
     ----------
@@ -65,14 +70,19 @@ class Trainer:
         loss_curve=(),
         learning_rate_curve=(),
         n_rows_seen=0,
+        processes=ONE_PROCESS,
     ):
         self.network, self.table, self.training = network, table, training
         self.schedule, self.batches = schedule, batches
         self.loss_curve, self.learning_rate_curve = list(loss_curve), list(learning_rate_curve)
         self.n_rows_seen = n_rows_seen
         self.loss = self._rate = None
+        self.processes = processes
         self._rows = table.trained_rows
-        self._bounds = batches.bounds(len(self._rows))
+        self._n_rows = int(processes.total(len(self._rows)))
+        bounds = batches.bounds(self._n_rows)
+        self._sizes = np.diff(bounds)
+        self._bounds = processes.parts(len(self._rows), bounds)
 
     def epoch(self):
         """Run an epoch: an iterator that trains a block of mini-batches at each step.
@@ -88,8 +98,7 @@ class Trainer:
         for block in blocks(self._bounds, self.network.flops_per_row(self.table)):
             losses.append(self._train(block, rates))
             yield
-        sizes = self._bounds[1:] - self._bounds[:-1]
-        self.loss = float((np.concatenate(losses) * sizes).sum() / len(self._rows))
+        self.loss = float((np.concatenate(losses) * self._sizes).sum() / self._n_rows)
         self._rate = float(rates[0])
 
     def _train(self, block, rates):
@@ -103,14 +112,16 @@ class Trainer:
             rates[block],
             self.training.alpha,
             self.training.seed,
+            self.processes.sums,
         )
+        self.processes.check()
         if len(losses) < len(edges) - 1:
             raise NonFiniteLoss(f"mini-batch {block.start + len(losses) + 1}")
         return self.network.loss_value(losses)
 
     def record_epoch(self):
         """Record the last epoch that has run."""
-        self.n_rows_seen += len(self._rows)
+        self.n_rows_seen += self._n_rows
         self.loss_curve.append(self.loss)
         self.learning_rate_curve.append(self._rate)
         self.schedule.epoch_ended(self.n_rows_seen)
@@ -128,10 +139,12 @@ class Trainers:
         The trainers. Their schedules are of one kind.
     n_threads : int, default=1
         Threads that train them.
+    processes : OneProcess or Processes, default=ONE_PROCESS
+        The processes that train networks side by side. `trainers` are the trainers of this process.
     """
 
-    def __init__(self, trainers, n_threads=1):
-        self.trainers, self.n_threads = trainers, n_threads
+    def __init__(self, trainers, n_threads=1, processes=ONE_PROCESS):
+        self.trainers, self.n_threads, self.processes = trainers, n_threads, processes
 
     @property
     def runs_to_the_end(self):
@@ -139,9 +152,13 @@ class Trainers:
         return all(trainer.schedule.runs_to_the_end for trainer in self.trainers)
 
     def run_epoch(self):
-        """Run an epoch of each trainer; returns the mean of their losses."""
+        """Run an epoch of each trainer; returns the mean of the losses of all processes."""
+        losses = list(chain.from_iterable(self.processes.gathered(self._losses_of_epoch)))
+        return sum(losses) / len(losses)
+
+    def _losses_of_epoch(self):
         in_turns([trainer.epoch() for trainer in self.trainers], self.n_threads)
-        return sum(trainer.loss for trainer in self.trainers) / len(self.trainers)
+        return [trainer.loss for trainer in self.trainers]
 
     def record_epoch(self):
         """Record the last epoch of each trainer."""
@@ -169,7 +186,9 @@ class Trainers:
     def set_exact_statistics(self):
         """Replace the running statistics by the exact statistics of the rows trained on."""
         side_by_side(
-            lambda trainer: set_exact_statistics(trainer.network, trainer.table),
+            lambda trainer: set_exact_statistics(
+                trainer.network, trainer.table, None, trainer.processes
+            ),
             self.trainers,
             self.n_threads,
         )

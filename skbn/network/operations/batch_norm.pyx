@@ -109,29 +109,29 @@ def sizes(row):
     return result
 
 
-def collect(blocks):
+def collect(blocks, d):
     """Exact mean and biased variance of the input, over blocks of rows.
 
     Parameters
     ----------
     blocks : iterable of (x, weight)
         Rows of the input, shape (n, d), and their weights, shape (n,), or None.
+    d : int
 
     Returns
     -------
-    mean, var : ndarray of shape (d,), float64
+    mean, var, weight : ndarray of shape (d,), float64
+        The weight is the total weight of the rows.
     """
-    mean = None
+    mean, var, weight = (np.zeros(d) for _ in range(3))
     for x, block_weight in blocks:
-        if mean is None:
-            mean, var, weight = (np.zeros(x.shape[1]) for _ in range(3))
         if block_weight is None:
             block_mean, block_var = moments.batch_moments(x)
-            total = np.full(len(mean), float(len(x)))
+            total = np.full(d, float(len(x)))
         else:
             block_mean, block_var, total = moments.weighted_moments(x, block_weight)
         merging.merge(mean, var, weight, block_mean, block_var, total)
-    return mean, var
+    return mean, var, weight
 
 
 def fold(maps, row, arrays):

@@ -1,0 +1,102 @@
+"""Base of the estimators for Dask: the parameter ``client``, and the way to the local estimator."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import dask
+from distributed import Client, get_client
+from sklearn.base import BaseEstimator
+
+from skbn.estimators.annotations import available_if
+from skbn.estimators.transaction import draft_of, fitted_draft
+
+
+class DaskEstimator(BaseEstimator):
+    """Mixin of estimators for Dask, in front of the local estimator; not to be used by itself.
+
+    An estimator for Dask is a subclass of the local estimator with the same parameters and fitted
+    attributes. It gives ``_local_class``, the class of the local estimator.
+
+    A client is the connection of one process. So the client is not stored in files, and copies of
+    the estimator share the client.
+    """
+
+    _local_class: type
+
+    if TYPE_CHECKING:
+        client: Client | None
+
+    def to_local(self) -> Any:
+        """The estimator for arrays and DataFrames in the memory of this process.
+
+        Returns
+        -------
+        estimator : object
+            The local estimator with the same parameters. It is fitted if this estimator is fitted.
+        """
+        parameters = self.get_params(deep=False)
+        del parameters["client"]
+        local = self._local_class(**parameters)
+        vars(local).update(
+            {name: value for name, value in vars(self).items() if name not in {"client"}}
+        )
+        return local
+
+    def _take(self, fitted: Any) -> None:
+        """Take over the fitted attributes of a local estimator, in one step."""
+        parameters = self.get_params(deep=False)
+        with fitted_draft(self) as draft:
+            for name in vars(draft).keys() - parameters.keys():
+                delattr(draft, name)
+            vars(draft).update(
+                {name: value for name, value in vars(fitted).items() if name not in parameters}
+            )
+
+    def _computed(self, collection: Any) -> Any:
+        """The result of a collection; any other object is itself."""
+        if not dask.is_dask_collection(collection):
+            return collection
+        if self.client is None:
+            return collection.compute()
+        return self.client.compute(collection, sync=True)
+
+    def _client(self) -> Client:
+        """The client of the parameter, or the current client of Dask.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        if self.client is not None:
+            return self.client
+        try:
+            return get_client()
+        except ValueError:
+            raise ValueError(
+                f"{type(self).__name__} needs a Dask cluster, and there is no current client: "
+                "create a dask.distributed.Client first, or pass client=."
+            ) from None
+
+    def _to_saved(self, state: dict[str, Any]) -> dict[str, Any]:
+        # The method of SavedState, in the local estimator.
+        return super()._to_saved(state) | {"client": None}
+
+    def __sklearn_clone__(self) -> Any:
+        # scikit-learn copies parameters deeply, and a client cannot be copied.
+        draft = draft_of(self)
+        draft.client = None
+        copied = BaseEstimator.__sklearn_clone__(draft)
+        copied.client = self.client
+        return copied
+
+
+def local_alone(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of the local estimator that the estimator for Dask does not have."""
+
+    def refuse(estimator):
+        raise AttributeError(
+            f"{type(estimator).__name__} has no {method.__name__}: use to_local()."
+        )
+
+    return available_if(refuse)(method)

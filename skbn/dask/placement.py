@@ -1,0 +1,103 @@
+"""Which worker trains on which blocks of rows, and the rows of a worker in one piece."""
+
+from collections import defaultdict
+from typing import Any
+
+import dask
+import numpy as np
+from dask.delayed import Delayed
+from distributed import Client, Future, wait
+from scipy.sparse import issparse, vstack
+
+__all__ = ["blocks_of_workers", "together"]
+
+
+def blocks_of_workers(client: Client, blocks: list[dict[str, Delayed]]) -> dict[str, list[Future]]:
+    """Compute blocks of rows, and leave each block on the worker that has computed it.
+
+    Rows of weight 0 are left out. Workers without rows take no part.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    blocks : list of dict
+        From `aligned_blocks`: ``X``, ``y`` and possibly ``sample_weight``.
+
+    Returns
+    -------
+    futures : dict of str to list of Future
+        By the address of a worker, the blocks that it has: arguments of `together`.
+
+    Raises
+    ------
+    ValueError
+        If no block has a row of positive weight.
+    Exception
+        The error of a block that cannot be computed.
+    """
+    futures = client.compute([dask.delayed(_block)(**block) for block in blocks])
+    wait(futures)
+    numbers = client.gather(client.map(_n_rows, futures, pure=False))
+    holders = client.who_has(futures)
+    of_workers: dict[str, list[Future]] = defaultdict(list)
+    n_rows: dict[str, int] = defaultdict(int)
+    for future, n in zip(futures, numbers, strict=True):
+        if n > 0:
+            worker = min(holders[future.key], key=lambda address: (n_rows[address], address))
+            of_workers[worker].append(future)
+            n_rows[worker] += n
+    if not of_workers:
+        raise ValueError(
+            "Found array with 0 sample(s) of positive weight while a minimum of 1 is required."
+        )
+    return dict(sorted(of_workers.items()))
+
+
+def _block(X, y, sample_weight=None):
+    """Rows of a block with positive weight. Blocks of different lengths are checked later."""
+    if sample_weight is None:
+        return X, y, None
+    sample_weight = np.asarray(sample_weight)
+    # Negative weights and NaN stay, so that the checks find them.
+    dropped = sample_weight == 0
+    if not dropped.any() or not _n(X) == _n(y) == len(sample_weight):
+        return X, y, sample_weight
+    return X[~dropped], y[~dropped], sample_weight[~dropped]
+
+
+def _n(rows):
+    return rows.shape[0]
+
+
+def _n_rows(block):
+    return max(_n(rows) for rows in block if rows is not None)
+
+
+def together(blocks: tuple[tuple[Any, Any, Any], ...]) -> tuple[Any, Any, Any]:
+    """The rows of several blocks, one below the other.
+
+    Parameters
+    ----------
+    blocks : sequence of (X, y, sample_weight)
+
+    Returns
+    -------
+    X : ndarray, sparse matrix or DataFrame
+    y : ndarray, Series or DataFrame
+    sample_weight : ndarray or None
+    """
+    X, y, sample_weight = zip(*blocks, strict=True)
+    weight = None if sample_weight[0] is None else np.concatenate(sample_weight)
+    return _below_each_other(X), _below_each_other(y), weight
+
+
+def _below_each_other(parts):
+    if len(parts) == 1:
+        return parts[0]
+    if issparse(parts[0]):
+        return vstack(parts, format="csr")
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    import pandas as pd  # the parts are objects of pandas
+
+    return pd.concat(parts)
