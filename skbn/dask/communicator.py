@@ -40,6 +40,10 @@ class CommunicatorError(RuntimeError):
     """A sum is not possible any more: another task failed or was lost, or the fit was canceled."""
 
 
+class _ConnectionLost(CommunicatorError):
+    """The other side of a connection has closed it."""
+
+
 class DaskCommunicator:
     """Adds up arrays over the tasks of a fit.
 
@@ -152,10 +156,14 @@ class DaskCommunicator:
 
     def _send(self, rank: int, numbers: memoryview) -> None:
         header = HEADER.pack(len(numbers))
-        pieces = [header, numbers] if len(numbers) > SMALL else [header + numbers]
+        pieces: list[Any] = [header + numbers] if len(numbers) <= SMALL else [header, numbers]
         try:
             for piece in pieces:
                 self._move(rank, self._peers[rank].send, memoryview(piece))
+        except _ConnectionLost:
+            # The other task may have sent the reason before it closed the connection.
+            self._receive(rank, memoryview(b""))
+            raise
         except CommunicatorError:
             # A reason in the midst of numbers would be read as numbers.
             self._peers.pop(rank).close()
@@ -189,14 +197,14 @@ class DaskCommunicator:
                     raise ConnectionResetError
                 view = view[moved:]
         except OSError as error:
-            raise CommunicatorError(
+            raise _ConnectionLost(
                 f"The connection to worker {self._workers[rank]} is lost: the worker died, or its "
                 f"task has ended."
             ) from error
 
 
 def _bytes_of(array: NDArray[Any]) -> memoryview:
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data
 
 
 def connect(fit: str, rank: int, workers: list[str]) -> DaskCommunicator:

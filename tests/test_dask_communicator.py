@@ -1,0 +1,298 @@
+"""Sums over tasks: over sockets in threads, and between the workers of a Dask cluster."""
+
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+pytest.importorskip("distributed")
+
+import exchanges
+from distributed import Client
+from distributed.security import Security
+from local_cluster import local_cluster, workers_of
+
+from skbn.dask.communicator import CommunicatorError, DaskCommunicator
+from skbn.dask.gang import run_on_workers
+
+WORKERS = ["tcp://a:1", "tcp://b:2", "tcp://c:3"]
+
+
+def wanted():
+    """A task that nobody has canceled."""
+
+
+def both_ends():
+    """Both ends of a connection between sockets of the kind that workers have."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        near = socket.create_connection(server.getsockname())
+        return near, server.accept()[0]
+
+
+@pytest.fixture
+def connected():
+    """A function that gives communicators of threads. All are closed after the test."""
+    made = []
+
+    def of(size, check=wanted):
+        peers = [{} for _ in range(size)]
+        for rank in range(1, size):
+            peers[0][rank], peers[rank][0] = both_ends()
+        for connections in peers:
+            for connection in connections.values():
+                connection.settimeout(0.05)
+        made.extend(
+            DaskCommunicator(rank, WORKERS[:size], connections, check)
+            for rank, connections in enumerate(peers)
+        )
+        return made[-size:]
+
+    yield of
+    for communicator in made:
+        communicator.close()
+
+
+def run(communicators, function):
+    """Results of a function of communicator and rank, or the exceptions, by rank."""
+
+    def caught(communicator):
+        try:
+            return function(communicator, communicator.rank)
+        except Exception as error:
+            communicator.abort(f"rank {communicator.rank} failed: {error}")
+            return error
+
+    with ThreadPoolExecutor(len(communicators)) as pool:
+        return list(pool.map(caught, communicators, timeout=30))
+
+
+def allreduced(communicator, numbers):
+    total = np.empty_like(numbers)
+    communicator.Allreduce(numbers, total)
+    return total
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("dtype", [np.float64, np.int64, np.uint8])
+@pytest.mark.parametrize("shape", [(1,), (), (3, 5), (70_000,)])
+def test_sums(connected, size, dtype, shape):
+    rng = np.random.default_rng(0)
+    numbers = [np.asarray(rng.integers(0, 50, shape), dtype=dtype) for _ in range(size)]
+    kept = [array.copy() for array in numbers]
+    results = run(
+        connected(size), lambda communicator, rank: allreduced(communicator, numbers[rank])
+    )
+    for result in results:
+        np.testing.assert_array_equal(result, np.sum(numbers, axis=0, dtype=dtype))
+        assert (result.shape, result.dtype) == (shape, dtype)
+    np.testing.assert_array_equal(numbers, kept)
+
+
+def test_adds_in_the_order_of_ranks(connected):
+    numbers = [np.array([1e16]), np.array([1.0]), np.array([-1e16])]
+    results = run(connected(3), lambda communicator, rank: allreduced(communicator, numbers[rank]))
+    assert [result.tobytes() for result in results] == [
+        ((1e16 + 1.0) - 1e16).hex() and np.array([0.0]).tobytes()
+    ] * 3
+
+
+def test_many_rounds_stay_apart(connected):
+    def last(communicator, rank):
+        for i in range(200):
+            np.testing.assert_array_equal(
+                allreduced(communicator, np.full(1 + i % 7, float(rank + i))), 2 * i + 1
+            )
+        return i
+
+    assert run(connected(2), last) == [199, 199]
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_a_late_task_is_waited_for(connected, late):
+    """The buffers of the sockets are full long before a late task comes."""
+    numbers = np.random.default_rng(1).normal(size=1_000_000)
+
+    def summed(communicator, rank):
+        if rank == late:
+            time.sleep(0.3)
+        return allreduced(communicator, numbers)
+
+    for result in run(connected(2), summed):
+        np.testing.assert_array_equal(result, numbers + numbers)
+
+
+@pytest.mark.parametrize("culprit", [0, 1, 2])
+def test_an_error_reaches_all(connected, culprit):
+    def failing(communicator, rank):
+        allreduced(communicator, np.ones(3))
+        if rank == culprit:
+            raise ValueError("bad rows")
+        allreduced(communicator, np.ones(3))
+
+    communicators = connected(3)
+    errors = run(communicators, failing)
+    for rank, error in enumerate(errors):
+        if rank == culprit:
+            assert isinstance(error, ValueError)
+        else:
+            assert isinstance(error, CommunicatorError)
+            assert str(error) == f"rank {culprit} failed: bad rows"
+            with pytest.raises(CommunicatorError, match="bad rows"):
+                allreduced(communicators[rank], np.ones(3))
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_closed_connection_names_the_worker(connected, lost):
+    communicators = connected(2)
+    communicators[lost].close()
+    for _ in range(2):
+        with pytest.raises(CommunicatorError, match=f"worker {WORKERS[lost]} is lost"):
+            allreduced(communicators[1 - lost], np.ones(3))
+    with pytest.raises(CommunicatorError, match="closed"):
+        allreduced(communicators[lost], np.ones(3))
+
+
+def test_a_lost_worker_is_named_to_all(connected):
+    communicators = connected(3)
+    communicators[1].close()
+    errors = run([communicators[0], communicators[2]], lambda c, rank: allreduced(c, np.ones(3)))
+    assert all(f"worker {WORKERS[1]} is lost" in str(error) for error in errors)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("size", [1, 1_000_000])
+def test_a_canceled_task_stops_waiting(connected, rank, size):
+    """The other task never comes: the numbers are not read, or never sent."""
+    is_canceled = threading.Event()
+
+    def check():
+        if is_canceled.is_set():
+            raise CommunicatorError("The fit was canceled.")
+
+    communicator = connected(2, check)[rank]
+    timer = threading.Timer(0.2, is_canceled.set)
+    timer.start()
+    for _ in range(2):
+        with pytest.raises(CommunicatorError, match="canceled"):
+            allreduced(communicator, np.ones(size))
+    timer.join()
+
+
+def test_a_canceled_task_stops_without_waiting(connected):
+    def check():
+        raise CommunicatorError("The fit was canceled.")
+
+    with pytest.raises(CommunicatorError, match="canceled"):
+        allreduced(connected(1, check)[0], np.ones(1))
+
+
+def test_sizes_that_differ_are_an_error(connected):
+    errors = run(connected(2), lambda c, rank: allreduced(c, np.ones(3 + rank)))
+    for error in errors:
+        assert isinstance(error, CommunicatorError)
+        assert f"worker {WORKERS[1]} sent 32 bytes where worker {WORKERS[0]} expected 24" in str(
+            error
+        )
+
+
+def test_a_reason_is_not_read_as_numbers(connected):
+    """A task that gives up in the midst of its numbers does not send the reason after them."""
+    is_canceled = threading.Event()
+
+    def check():
+        if is_canceled.is_set():
+            raise CommunicatorError("x" * 20_000_000)
+
+    numbers = np.ones(2_000_000)
+    sender = connected(2, check)[1]
+    receiver = sender._peers[0]
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(allreduced, sender, numbers)
+        time.sleep(0.2)
+        is_canceled.set()
+        assert isinstance(sent.exception(timeout=30), CommunicatorError)
+    assert receiver.fileno() == -1
+
+
+@pytest.mark.parametrize(
+    ("sendbuf", "recvbuf", "message"),
+    [
+        (np.ones(3), np.ones(4), "same shape and dtype"),
+        (np.ones(3), np.ones(3, dtype=int), "same shape and dtype"),
+        (np.ones((2, 2)).T[:1], np.ones((1, 2)), "contiguous"),
+        (np.ones(2), np.ones(4)[::2], "contiguous"),
+    ],
+)
+def test_refuses_other_arrays(connected, sendbuf, recvbuf, message):
+    with pytest.raises(ValueError, match=message):
+        connected(1)[0].Allreduce(sendbuf, recvbuf)
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 3])
+def test_workers_of_a_cluster_get_the_same_bits(client, n_workers):
+    rng = np.random.default_rng(2)
+    numbers = [rng.normal(size=1000) * 10.0 ** rng.integers(-8, 8, 1000) for _ in range(n_workers)]
+    expected = numbers[0].copy()
+    for part in numbers[1:]:
+        expected += part
+    arguments = zip(workers_of(client), [(part,) for part in numbers], strict=False)
+    results = run_on_workers(client, exchanges.together, dict(arguments))
+    assert results == [expected.tobytes()] * n_workers
+
+
+def test_nothing_is_left_on_the_workers(client):
+    """Fits one after the other leave no socket open, and no port listens."""
+
+    def sockets():
+        import psutil
+
+        return len(psutil.Process().net_connections())
+
+    arguments = dict.fromkeys(workers_of(client), (1,))
+    run_on_workers(client, exchanges.rounds, arguments)
+    before = client.run(sockets)
+    for _ in range(3):
+        run_on_workers(client, exchanges.rounds, arguments)
+        with pytest.raises(ValueError, match="does not like"):
+            run_on_workers(client, exchanges.failing, arguments)
+    assert client.run(sockets) == before
+
+
+@pytest.fixture(scope="module")
+def security(tmp_path_factory):
+    """Certificates of a cluster, signed by themselves."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl makes the certificates")
+    folder = tmp_path_factory.mktemp("certificates")
+    key, certificate = str(folder / "key.pem"), str(folder / "certificate.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+        + ["-subj", "/CN=skbn", "-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )
+    sides = ("client", "scheduler", "worker")
+    return Security(
+        tls_ca_file=certificate,
+        require_encryption=True,
+        **{f"tls_{side}_cert": certificate for side in sides},
+        **{f"tls_{side}_key": key for side in sides},
+    )
+
+
+def test_encrypted(security):
+    with (
+        local_cluster(2, security=security, protocol="tls://") as cluster,
+        Client(cluster, security=security) as client,
+    ):
+        workers = workers_of(client)
+        assert all(worker.startswith("tls://") for worker in workers)
+        numbers = np.random.default_rng(3).normal(size=300_000)
+        results = run_on_workers(client, exchanges.together, dict.fromkeys(workers, (numbers,)))
+        assert results == [(numbers + numbers).tobytes()] * 2
+        assert run_on_workers(client, exchanges.rounds, dict.fromkeys(workers, (20, 0.02))) == 60.0
