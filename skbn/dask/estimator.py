@@ -10,6 +10,9 @@ from sklearn.base import BaseEstimator
 from skbn.estimators.annotations import available_if
 from skbn.estimators.transaction import draft_of, fitted_draft
 
+# Attributes of scikit-learn that are not fitted: callbacks, metadata requests, output settings.
+NOT_FITTED = ("_skl", "_sklearn", "_callback", "_parent_callback", "_propagated", "_metadata")
+
 
 class DaskEstimator(BaseEstimator):
     """Mixin of estimators for Dask, in front of the local estimator; not to be used by itself.
@@ -48,10 +51,11 @@ class DaskEstimator(BaseEstimator):
         parameters = self.get_params(deep=False)
         with fitted_draft(self) as draft:
             for name in vars(draft).keys() - parameters.keys():
-                delattr(draft, name)
-            vars(draft).update(
-                {name: value for name, value in vars(fitted).items() if name not in parameters}
-            )
+                if not name.startswith(NOT_FITTED):
+                    delattr(draft, name)
+            for name in vars(fitted).keys() - parameters.keys():
+                if not name.startswith(NOT_FITTED):
+                    setattr(draft, name, vars(fitted)[name])
 
     def _computed(self, collection: Any) -> Any:
         """The result of a collection; any other object is itself."""
@@ -60,6 +64,11 @@ class DaskEstimator(BaseEstimator):
         if self.client is None:
             return collection.compute()
         return self.client.compute(collection, sync=True)
+
+    @property
+    def set_callbacks(self) -> None:
+        """There is no such method: the workers would call callbacks in their own processes."""
+        raise AttributeError(f"{type(self).__name__} does not support callbacks.")
 
     def _client(self) -> Client:
         """The client of the parameter, or the current client of Dask.

@@ -81,7 +81,10 @@ class DaskModel(DaskEstimator):
         if sample_weight is not None:
             sample_weight = whole_rows(sample_weight, "sample_weight", 1, 1)
         blocks = aligned_blocks(X=X, y=y, sample_weight=sample_weight)
-        self._take(self._fitted_on_workers(self._client(), blocks))
+        client = self._client()
+        # Some functions of Dask know no client but the current one.
+        with client.as_current():
+            self._take(self._fitted_on_workers(client, blocks))
         return self
 
     def _lazily(self, name: str, X: Any) -> Any:
