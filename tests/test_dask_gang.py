@@ -18,10 +18,11 @@ pytest.importorskip("distributed")
 
 import exchanges
 from distributed import Client, Event, Future, MultiLock
+from distributed.protocol.pickle import dumps
 from local_cluster import are_free, local_cluster, workers_of
 from processes import environment
 
-from skbn.dask import gang
+from skbn.dask import gang, locks
 from skbn.dask.gang import run_on_workers
 from skbn.dask.locks import locked
 
@@ -283,6 +284,13 @@ def test_a_client_that_is_killed_leaves_the_queue_for_the_lock(client, other_cli
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(fit_of, client).result(timeout=HANGS)
     assert not running.is_set()
+
+
+def test_a_scheduler_does_not_need_skbn():
+    """The plugin that frees a lock is code, not a name to import."""
+    code = "import sys, pickle; sys.modules['skbn'] = None; pickle.load(sys.stdin.buffer)"
+    plugin = dumps(locks._releasing("client", "lock", "name"))
+    subprocess.run([sys.executable, "-c", code], input=plugin, check=True, env=environment())
 
 
 @pytest.fixture(scope="module")

@@ -32,8 +32,10 @@ PATIENCE = 30.0
 # Before the numbers goes their size in bytes. A negative size is the size of the reason why the
 # sender gives up.
 HEADER = struct.Struct("<q")
-# A message of up to this many bytes is sent with its header in one piece.
+# Numbers of up to this many bytes are sent with their header in one call.
 SMALL = 1 << 16
+# Bytes that are received before they are added: they stay in the cache of the processor.
+PIECE = 1 << 20
 
 
 class CommunicatorError(RuntimeError):
@@ -114,21 +116,25 @@ class DaskCommunicator:
                 self._add_up(sendbuf, recvbuf)
             else:
                 self._send(0, _bytes_of(sendbuf))
-                self._receive(0, _bytes_of(recvbuf))
+                self._expect(0, recvbuf.nbytes)
+                self._move(0, self._peers[0].recv_into, _bytes_of(recvbuf))
         except CommunicatorError as error:
             self.abort(str(error))
             raise
 
     def _add_up(self, sendbuf: NDArray[Any], recvbuf: NDArray[Any]) -> None:
         recvbuf[...] = sendbuf
-        if self.size == 1:
-            return
-        part = np.empty_like(recvbuf)
+        total = recvbuf.reshape(-1)
         for rank in range(1, self.size):
-            self._receive(rank, _bytes_of(part))
-            np.add(recvbuf, part, out=recvbuf)
+            self._expect(rank, total.nbytes)
+            # Piece by piece: a piece is added while the next one arrives.
+            piece = np.empty(max(1, min(total.size, PIECE // total.itemsize)), total.dtype)
+            for start in range(0, total.size, piece.size):
+                own = total[start : start + piece.size]
+                self._move(rank, self._peers[rank].recv_into, _bytes_of(piece[: own.size]))
+                np.add(own, piece[: own.size], out=own)
         for rank in range(1, self.size):
-            self._send(rank, _bytes_of(recvbuf))
+            self._send(rank, _bytes_of(total))
 
     def abort(self, reason: str) -> None:
         """Tell the other tasks why this task gives up, and close the connections.
@@ -156,33 +162,33 @@ class DaskCommunicator:
 
     def _send(self, rank: int, numbers: memoryview) -> None:
         header = HEADER.pack(len(numbers))
-        pieces: list[Any] = [header + numbers] if len(numbers) <= SMALL else [header, numbers]
+        calls: list[Any] = [header + numbers] if len(numbers) <= SMALL else [header, numbers]
         try:
-            for piece in pieces:
-                self._move(rank, self._peers[rank].send, memoryview(piece))
+            for part in calls:
+                self._move(rank, self._peers[rank].send, memoryview(part))
         except _ConnectionLost:
             # The other task may have sent the reason before it closed the connection.
-            self._receive(rank, memoryview(b""))
+            self._expect(rank, 0)
             raise
         except CommunicatorError:
             # A reason in the midst of numbers would be read as numbers.
             self._peers.pop(rank).close()
             raise
 
-    def _receive(self, rank: int, numbers: memoryview) -> None:
+    def _expect(self, rank: int, size: int) -> None:
+        """Read the header of so many bytes, or the reason why the other task gives up."""
         header = bytearray(HEADER.size)
         self._move(rank, self._peers[rank].recv_into, memoryview(header))
-        (size,) = HEADER.unpack(header)
-        if size < 0:
-            reason = bytearray(-size)
+        (announced,) = HEADER.unpack(header)
+        if announced < 0:
+            reason = bytearray(-announced)
             self._move(rank, self._peers[rank].recv_into, memoryview(reason))
             raise CommunicatorError(reason.decode())
-        if size != len(numbers):
+        if announced != size:
             raise CommunicatorError(
-                f"The tasks are out of step: worker {self._workers[rank]} sent {size} bytes where "
-                f"worker {self._workers[self.rank]} expected {len(numbers)}."
+                f"The tasks are out of step: worker {self._workers[rank]} sent {announced} bytes "
+                f"where worker {self._workers[self.rank]} expected {size}."
             )
-        self._move(rank, self._peers[rank].recv_into, numbers)
 
     def _move(self, rank: int, move: Callable[[memoryview], int], view: memoryview) -> None:
         """Send or receive all bytes of a view."""
@@ -248,7 +254,7 @@ def _check_of(worker: Worker) -> Callable[[], None]:
     """A function that raises CommunicatorError if the task of this thread is not wanted any more.
 
     Dask does not interrupt a thread. A task whose future was canceled, or whose client is gone,
-    only leaves the state "executing".
+    only leaves the state "executing" of the worker's state machine, which has no public question.
     """
     key = worker.get_current_task()
 

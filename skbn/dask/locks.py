@@ -28,21 +28,22 @@ def locked(client: Client, workers: list[str]) -> Iterator[None]:
     """
     lock = MultiLock(workers, client=client)
     name = f"skbn-lock-{lock.id}"
-    # A scheduler may refuse plugins (``distributed.scheduler.pickle: False``). The lock then
-    # outlives a client that is lost.
-    with suppress(ValueError):
-        client.register_plugin(_releasing(client.id, lock.id, name), name=name)
+    client.register_plugin(_releasing(client.id, lock.id, name), name=name)
     try:
         lock.acquire()
         yield
     finally:
         _release(client, lock.id)
+        # The plugin is gone already if the client was lost for a while.
         with suppress(ValueError):
             client.unregister_scheduler_plugin(name)
 
 
 def _release(client: Client, lock_id: str) -> None:
-    """Give back the locks, or leave the queue for them: MultiLock only does the first."""
+    """Give back the locks, or leave the queue for them.
+
+    MultiLock has no method for the second, so the scheduler is called as MultiLock calls it.
+    """
     for _ in range(5):
         try:
             client.sync(client.scheduler.multi_lock_release, id=lock_id)
@@ -56,8 +57,9 @@ def _release(client: Client, lock_id: str) -> None:
 def _releasing(client_id: str, lock_id: str, name: str) -> SchedulerPlugin:
     """A plugin that releases a MultiLock when a client leaves the scheduler.
 
-    MultiLock itself remembers no client. The class is defined in a function, so that cloudpickle
-    sends its code: the scheduler does not need skbn.
+    MultiLock itself remembers no client, so the plugin calls the extension of the scheduler behind
+    MultiLock. The class is defined in a function, so that cloudpickle sends its code: the scheduler
+    does not need skbn.
     """
 
     class ReleaseLock(SchedulerPlugin):
