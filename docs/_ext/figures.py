@@ -175,4 +175,39 @@ def recurrent(results):
     return figure
 
 
-FIGURES = {"learning_rates": learning_rates, "recurrent": recurrent, "tables": tables}
+# Workers of a cluster ----------------------------------------------------------------------
+
+
+def workers(results):
+    """Steps a second with several workers, relative to one worker, for each network."""
+    rows = {(row["network"], row["workers"]): row for row in results["rows"]}
+    networks = list(dict.fromkeys(row["network"] for row in results["rows"]))
+    numbers = sorted({row["workers"] for row in results["rows"]})
+    figure = Figure(figsize=(7.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(networks))
+    width = 0.8 / (len(numbers) - 1)
+    for shift, n in enumerate(numbers[1:]):
+        at = places + (shift - (len(numbers) - 2) / 2.0) * width
+        for key, color, label in (
+            ("alone", "#c8d8e8", f"{n} workers, without messages"),
+            ("seconds", BLUE, f"{n} workers"),
+        ):
+            speeds = [rows[name, 1]["seconds"] / rows[name, n][key] for name in networks]
+            axes.bar(at, speeds, width * (0.9 if key == "alone" else 0.5), color=color, label=label)
+            if key == "seconds":
+                axes.bar_label(axes.containers[-1], fmt="%.2f", padding=2, fontsize=10)
+    axes.axhline(1.0, color="black", lw=0.8, ls="--")
+    axes.set_xticks(places, networks)
+    axes.set(ylabel="speed, relative to one worker", xlabel="hidden layers @ rows of a mini-batch")
+    axes.grid(axis="x", visible=False)
+    axes.legend(loc="upper left", ncols=2, bbox_to_anchor=(0.0, 1.18))
+    return figure
+
+
+FIGURES = {
+    "learning_rates": learning_rates,
+    "recurrent": recurrent,
+    "tables": tables,
+    "workers": workers,
+}
