@@ -21,7 +21,8 @@ from math import ceil, log2
 
 FLOPS = 1e11
 WORKERS = 2, 8, 32, 128, 512
-MOST_WORKERS = 4096
+# A worker with fewer rows of a mini-batch multiplies more slowly.
+ROWS_OF_WORKER = 32
 
 
 @dataclass(frozen=True)
@@ -136,42 +137,30 @@ def most_efficient(work, communicator, efficiency=0.5):
     """The most workers of which each has at least this share of the speed of one worker alone."""
     return max(
         workers
-        for workers in range(1, MOST_WORKERS + 1)
+        for workers in range(1, most_workers(work) + 1)
         if speed(work, communicator, workers) >= efficiency * workers
     )
 
 
-def fastest(work, communicator):
-    """The number of workers with the highest speed, and this speed."""
-    workers = max(range(1, MOST_WORKERS + 1), key=lambda n: speed(work, communicator, n))
-    return workers, speed(work, communicator, workers)
+def most_workers(work):
+    """The most workers that still have products of matrices, not of vectors."""
+    return work.n_rows // ROWS_OF_WORKER
 
 
 def speeds():
-    """Lines: a network and its rows, a communicator, the speed with each number of workers."""
+    """Lines: a network, its rows, a communicator, speeds, the most workers at half the speed."""
     for name, work in NETWORKS.items():
         for n_rows in (4096, 65_536):
             for connection, communicator in COMMUNICATORS.items():
                 sized = replace(work, n_rows=n_rows)
-                found = (speed(sized, communicator, workers) for workers in WORKERS)
-                yield (name, f"{n_rows:,}", connection, *(f"{one:.3g}" for one in found))
-
-
-def limits():
-    """Lines: a network and its rows, a communicator, where more workers stop paying."""
-    for name, work in NETWORKS.items():
-        for n_rows in (4096, 65_536):
-            for connection, communicator in COMMUNICATORS.items():
-                sized = replace(work, n_rows=n_rows)
-                workers, most = fastest(sized, communicator)
-                yield (
-                    name,
-                    f"{n_rows:,}",
-                    connection,
-                    str(most_efficient(sized, communicator)),
-                    str(workers),
-                    f"{most:.3g}",
+                found = (
+                    three_digits(speed(sized, communicator, workers))
+                    if workers <= most_workers(sized)
+                    else ""
+                    for workers in WORKERS
                 )
+                most = most_efficient(sized, communicator)
+                yield name, f"{n_rows:,}", connection, *found, f"{most:,}"
 
 
 def variants():
@@ -180,10 +169,15 @@ def variants():
     for name, changes in VARIANTS.items():
         changed = replace(work, **changes)
         found = (speed(changed, communicator, 128) for communicator in COMMUNICATORS.values())
-        yield (name, *(f"{one:.3g}" for one in found))
+        yield name, *map(three_digits, found)
 
 
-TABLES = {"speeds": speeds, "limits": limits, "variants": variants}
+def three_digits(number):
+    """A number as the tables have it."""
+    return f"{number:.3g}" if number >= 0.1 else f"{number:.2g}"
+
+
+TABLES = {"speeds": speeds, "variants": variants}
 
 
 def main():

@@ -1,4 +1,4 @@
-"""Data-parallel fits over MPI, in processes that ``mpiexec`` starts, against fits of one process."""
+"""Data-parallel fits in processes that ``mpiexec`` starts, against fits of one process."""
 
 import os
 import re
@@ -50,9 +50,7 @@ def mpiexec(n_processes, *arguments, directory, check=True):
 def test_processes_fit_the_network_of_one_process(counts, tmp_path):
     X, y, weight = rows_of("classes")
     np.savez(tmp_path / "rows.npz", X=X, y=y, weight=weight, counts=counts)
-    mpiexec(
-        len(counts), TESTS / "mpi_fit.py", tmp_path / "rows.npz", tmp_path, directory=tmp_path
-    )
+    mpiexec(len(counts), TESTS / "mpi_fit.py", tmp_path / "rows.npz", tmp_path, directory=tmp_path)
     networks = [joblib.load(tmp_path / f"{rank}.joblib") for rank in range(len(counts))]
     order = in_merged_order(counts, n_held=60)
     single = network_of("classes").fit(X[order], y[order], weight[order])
