@@ -27,6 +27,8 @@ class DaskClassifier(DaskModel):
         ------
         TypeError
             If `X` is no collection of Dask.
+        ValueError
+            If `X` has other features than the fitted rows.
         NotFittedError
             If nothing was fitted before.
         """
@@ -49,6 +51,8 @@ class DaskClassifier(DaskModel):
         ------
         TypeError
             If `X` is no collection of Dask.
+        ValueError
+            If `X` has other features than the fitted rows.
         NotFittedError
             If nothing was fitted before.
         """
@@ -71,6 +75,8 @@ class DaskClassifier(DaskModel):
         ------
         TypeError
             If `X` is no collection of Dask.
+        ValueError
+            If `X` has other features than the fitted rows.
         NotFittedError
             If nothing was fitted before.
         """
@@ -96,6 +102,8 @@ class DaskClassifier(DaskModel):
         ------
         TypeError
             If `X` is no collection of Dask.
+        ValueError
+            If `X` has other features than the fitted rows.
         NotFittedError
             If nothing was fitted before.
         """

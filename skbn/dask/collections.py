@@ -13,7 +13,7 @@ import dask.array as da
 import numpy as np
 from dask.delayed import Delayed
 
-__all__ = ["aligned_blocks", "is_frame", "map_rows", "whole_rows"]
+__all__ = ["aligned_blocks", "is_frame", "map_rows", "row_of_zeros", "whole_rows"]
 
 
 def is_frame(collection: Any) -> bool:
@@ -21,7 +21,12 @@ def is_frame(collection: Any) -> bool:
 
     The module of DataFrames is not imported for this, because it needs pandas.
     """
-    return dask.is_dask_collection(collection) and hasattr(collection, "map_partitions")
+    # A bag has partitions, too, but no ``_meta``. A delayed object has every public attribute.
+    return (
+        dask.is_dask_collection(collection)
+        and hasattr(collection, "map_partitions")
+        and hasattr(collection, "_meta")
+    )
 
 
 def whole_rows(collection: Any, name: str, least: int = 1, most: int = 2) -> Any:
@@ -34,18 +39,16 @@ def whole_rows(collection: Any, name: str, least: int = 1, most: int = 2) -> Any
     name : str
         The name of the argument in errors.
     least, most : int
-        The fewest and the most dimensions of an array.
+        The fewest and the most dimensions. A Series has one dimension, a DataFrame has two.
 
     Raises
     ------
     TypeError
         If `collection` is no collection of Dask.
     ValueError
-        If an array has another number of dimensions.
+        If the collection has another number of dimensions.
     """
-    if is_frame(collection):
-        return collection
-    if not isinstance(collection, da.Array):
+    if not isinstance(collection, da.Array) and not is_frame(collection):
         raise TypeError(
             f"{name} must be a dask array or a dask DataFrame, got {type(collection).__name__}. "
             "For other data, convert them with dask.array.from_array or "
@@ -54,7 +57,7 @@ def whole_rows(collection: Any, name: str, least: int = 1, most: int = 2) -> Any
     if not least <= collection.ndim <= most:
         expected = str(most) if least == most else f"{least} to {most}"
         raise ValueError(f"{name} has {collection.ndim} dimensions, expected {expected}.")
-    if any(len(chunks) > 1 for chunks in collection.chunks[1:]):
+    if not is_frame(collection) and any(len(chunks) > 1 for chunks in collection.chunks[1:]):
         collection = collection.rechunk(dict.fromkeys(range(1, collection.ndim), -1))
     return collection
 
@@ -116,6 +119,34 @@ def _delayed(collection: Any) -> list[Delayed]:
     return list(blocks) if is_frame(collection) else blocks.ravel().tolist()
 
 
+def row_of_zeros(X: Any, n_features: int) -> Any:
+    """One row in the form of the rows of a collection, for a first call of a function of rows.
+
+    Parameters
+    ----------
+    X : dask array or dask DataFrame
+        Checked by `whole_rows`.
+    n_features : int
+        The length of the last axis if `X` does not know it.
+
+    Returns
+    -------
+    row : ndarray or DataFrame
+        Zeros in the dtype of `X` if this is a dtype of numbers, otherwise in float64.
+    """
+    if is_frame(X):
+        names, dtypes = X._meta.columns, list(X._meta.dtypes)
+        return type(X._meta)(np.zeros((1, len(names)), _common(dtypes)), columns=names)
+    lengths = (n_features if math.isnan(length) else length for length in X.shape[1:])
+    return np.zeros((1, *lengths), _common([X.dtype]))
+
+
+def _common(dtypes):
+    # Other dtypes, of pandas for instance, have no common dtype in NumPy. They become float64.
+    numbers = all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in dtypes)
+    return np.result_type(*dtypes) if dtypes and numbers else np.float64
+
+
 def map_rows(
     function: Callable[[Any, Any], Any],
     model: Any,
@@ -127,7 +158,7 @@ def map_rows(
     Parameters
     ----------
     function : callable
-        Takes the model and a block, which may have no rows. Returns as many rows.
+        Takes the model and a block of at least one row. Returns as many rows.
     model : object
         Is sent to each worker once.
     X : dask array or dask DataFrame
@@ -148,16 +179,19 @@ def map_rows(
             X,
             function=function,
             model=held,
+            example=example,
             chunks=(X.chunks[0], *((n,) for n in example.shape[1:])),
             drop_axis=list(range(example.ndim, X.ndim)),
             dtype=example.dtype,
             meta=np.empty((0,) * example.ndim, example.dtype),
         )
     if not isinstance(example, np.ndarray):
-        return X.map_partitions(_of_block, function=function, model=held, meta=example)
+        return X.map_partitions(
+            _of_block, function=function, model=held, example=example, meta=example
+        )
     parts = [
         da.from_delayed(
-            dask.delayed(_of_block)(block, function=function, model=held),
+            dask.delayed(_of_block)(block, function=function, model=held, example=example),
             (np.nan, *example.shape[1:]),
             dtype=example.dtype,
             meta=np.empty((0,) * example.ndim, example.dtype),
@@ -167,5 +201,5 @@ def map_rows(
     return da.concatenate(parts, allow_unknown_chunksizes=True)
 
 
-def _of_block(block: Any, function: Callable[[Any, Any], Any], model: Any) -> Any:
-    return function(model, block)
+def _of_block(block: Any, function: Callable[[Any, Any], Any], model: Any, example: Any) -> Any:
+    return function(model, block) if block.shape[0] else example

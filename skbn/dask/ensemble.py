@@ -2,7 +2,7 @@
 
 import dask
 import numpy as np
-from distributed import Client, get_worker
+from distributed import Client, get_worker, wait
 from sklearn.utils import check_random_state
 from threadpoolctl import threadpool_limits
 
@@ -30,6 +30,8 @@ class DaskEnsemble(DaskModel):
             ensemble.set_params(random_state=seed)
         # Each worker has all rows: they go from worker to worker, and not through this process.
         parts = client.compute([dask.delayed(of_positive_weight)(**block) for block in blocks])
+        # Before the first block is there, a cluster may have no worker yet.
+        wait(parts)
         workers = sorted(client.nthreads())[: len(ensemble.periodic_embeddings)]
         arguments = dict.fromkeys(workers, (ensemble, *parts))
         return run_on_workers(client, _fitted_members, arguments)

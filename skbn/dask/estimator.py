@@ -8,6 +8,7 @@ from distributed import Client, get_client
 from sklearn.base import BaseEstimator
 
 from skbn.estimators.annotations import available_if
+from skbn.estimators.documentation import DocumentationLinkMixin
 from skbn.estimators.transaction import draft_of, fitted_draft
 
 # Attributes of scikit-learn that are not fitted: callbacks, metadata requests, output settings.
@@ -25,6 +26,7 @@ class DaskEstimator(BaseEstimator):
     """
 
     _local_class: type
+    _doc_link_template = DocumentationLinkMixin._doc_link_template.replace("skbn.{", "skbn.dask.{")
 
     if TYPE_CHECKING:
         client: Client | None
@@ -63,7 +65,7 @@ class DaskEstimator(BaseEstimator):
             return collection
         if self.client is None:
             return collection.compute()
-        return self.client.compute(collection, sync=True)
+        return self._client().compute(collection, sync=True)
 
     @property
     def set_callbacks(self) -> None:
@@ -77,16 +79,22 @@ class DaskEstimator(BaseEstimator):
         ------
         ValueError
             If there is none.
+        TypeError
+            If the client is asynchronous.
         """
-        if self.client is not None:
-            return self.client
         try:
-            return get_client()
+            client = get_client() if self.client is None else self.client
         except ValueError:
             raise ValueError(
                 f"{type(self).__name__} needs a Dask cluster, and there is no current client: "
                 "create a dask.distributed.Client first, or pass client=."
             ) from None
+        if client.asynchronous:
+            raise TypeError(
+                f"{type(self).__name__} waits for its results, and the client is asynchronous: "
+                "pass a client that was created without asynchronous=True."
+            )
+        return client
 
     def _to_saved(self, state: dict[str, Any]) -> dict[str, Any]:
         # The method of SavedState, in the local estimator.

@@ -1,5 +1,7 @@
 """The perceptrons with batch normalization, trained by all workers of a Dask cluster together."""
 
+from typing import Any
+
 from distributed import Client, get_worker
 from threadpoolctl import threadpool_limits
 
@@ -16,6 +18,35 @@ from skbn.estimators.mlp_regressor import MLPWithBatchNormRegressor
 
 class DaskPerceptron(DaskModel):
     """Mixin of the perceptrons for Dask; not to be used by itself."""
+
+    def hidden_activations(self, X: Any, layer: int = -1) -> Any:
+        """Outputs of a hidden layer, as the network computes them for a prediction, lazily.
+
+        Parameters
+        ----------
+        X : dask array of shape (n_samples, n_features), or dask DataFrame
+            The rows.
+        layer : int, default=-1
+            Number of the hidden layer, counted from 0. A negative number counts from the last
+            hidden layer.
+
+        Returns
+        -------
+        activations : dask array of shape (n_samples, n_units)
+            Nothing is computed yet.
+
+        Raises
+        ------
+        IndexError
+            If the network has no such hidden layer.
+        TypeError
+            If `X` is no collection of Dask; if `layer` is not an integer.
+        ValueError
+            If `X` has other features than the fitted rows.
+        NotFittedError
+            If nothing was fitted before.
+        """
+        return self._lazily("hidden_activations", X, layer=layer)
 
     def _refuse_unsupported(self):
         refuse_unsupported(self)

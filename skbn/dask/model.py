@@ -1,18 +1,17 @@
 """Base of the models for Dask: a fit on the workers, and lazy predictions."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from dask.delayed import Delayed
-from distributed import Client
-from numpy.typing import NDArray
+from distributed import Client, rejoin, secede
 from scipy.sparse import issparse
 
-from skbn.dask.collections import aligned_blocks, is_frame, map_rows, whole_rows
+from skbn.dask.collections import aligned_blocks, map_rows, row_of_zeros, whole_rows
 from skbn.dask.estimator import DaskEstimator
-from skbn.estimators.transaction import draft_of
 
 CLIENT = inspect.Parameter(
     "client", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Client | None
@@ -65,7 +64,7 @@ class DaskModel(DaskEstimator):
         Raises
         ------
         TypeError
-            If `X`, `y` or `sample_weight` is no collection of Dask.
+            If `X`, `y` or `sample_weight` is no collection of Dask; if the client is asynchronous.
         ValueError
             If there is no client; if a parameter is not supported on a cluster; if the rows of `X`,
             `y` and `sample_weight` differ. For the reasons of ``fit`` of the local estimator, with
@@ -83,38 +82,50 @@ class DaskModel(DaskEstimator):
         blocks = aligned_blocks(X=X, y=y, sample_weight=sample_weight)
         client = self._client()
         # Some functions of Dask know no client but the current one.
-        with client.as_current():
-            self._take(self._fitted_on_workers(client, blocks))
+        with client.as_current(), _beside_other_tasks():
+            fitted = self._fitted_on_workers(client, blocks)
+        self._take(fitted)
         return self
 
-    def _lazily(self, name: str, X: Any) -> Any:
+    def _lazily(self, name: str, X: Any, **options: Any) -> Any:
         """The lazy result of a method of the local model for a collection."""
         local = self._look().to_local()
         X = whole_rows(X, "X", 2, 2)
-        # Column names are checked in the blocks.
-        nameless = draft_of(local)
-        vars(nameless).pop("feature_names_in_", None)
-        dtype = np.float64 if is_frame(X) else X.dtype
-        row = np.zeros((1, local.n_features_in_), np.float32 if dtype == np.float32 else np.float64)
-        example = _dense(getattr(nameless, name)(row))[:0]
-        return map_rows(_Prediction(name, example), local, X, example)
+        method = _Method(name, options)
+        return map_rows(method, local, X, method(local, row_of_zeros(X, local.n_features_in_))[:0])
 
-    def _fetched(self, *collections: Any) -> list[NDArray[Any] | None]:
+    def _fetched(self, *collections: Any) -> list[Any]:
         """The numbers of collections, or of arrays, in the memory of this process."""
         # Dask warns if arrays and DataFrames are computed in one call.
-        return [None if one is None else np.asarray(self._computed(one)) for one in collections]
+        fetched = [self._computed(one) for one in collections]
+        return [one if one is None or issparse(one) else np.asarray(one) for one in fetched]
 
 
-class _Prediction:
-    """The result of a method of a model for a block, which may have no rows."""
+class _Method:
+    """The result of a method of a model for a block of rows."""
 
-    def __init__(self, name, example):
-        self.name, self.example = name, example
+    def __init__(self, name, options):
+        self.name, self.options = name, options
 
     def __call__(self, model, X):
-        return _dense(getattr(model, self.name)(X)) if X.shape[0] else self.example
+        result = getattr(model, self.name)(X, **self.options)
+        # Predicted labels are sparse if the targets were.
+        return result.toarray() if issparse(result) else result
 
 
-def _dense(result):
-    # Predicted labels are sparse if the targets were.
-    return result.toarray() if issparse(result) else result
+@contextmanager
+def _beside_other_tasks() -> Iterator[None]:
+    """If this is a task of a worker, give its thread to other tasks during the block.
+
+    Otherwise the tasks of a fit would wait for the thread of the task that fits.
+    """
+    try:
+        secede()
+    # Not a task, or a task that has given its thread away before.
+    except (ValueError, KeyError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        rejoin()

@@ -8,6 +8,9 @@ import numpy as np
 from dask.delayed import Delayed
 from distributed import Client, Future, wait
 from scipy.sparse import issparse, vstack
+from sklearn.utils import check_consistent_length
+
+from skbn.estimators.arguments import refuse_masked
 
 __all__ = ["blocks_of_workers", "of_positive_weight", "together"]
 
@@ -26,7 +29,8 @@ def blocks_of_workers(client: Client, blocks: list[dict[str, Delayed]]) -> dict[
     Returns
     -------
     futures : dict of str to list of Future
-        By the address of a worker, the blocks that it has: arguments of `together`.
+        By the address of a worker, the blocks that it has: arguments of `together`. The worker with
+        the first rows comes first, so that the order does not depend on the addresses.
 
     Raises
     ------
@@ -50,27 +54,36 @@ def blocks_of_workers(client: Client, blocks: list[dict[str, Delayed]]) -> dict[
         raise ValueError(
             "Found array with 0 sample(s) of positive weight while a minimum of 1 is required."
         )
-    return dict(sorted(of_workers.items()))
+    return dict(of_workers)
 
 
 def of_positive_weight(X: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Any, Any]:
-    """The rows of a block with positive weight. Different lengths are left to later checks."""
+    """The rows of a block with positive weight.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ. The lengths of all rows of a worker could agree nevertheless.
+    """
+    check_consistent_length(X, y, sample_weight)
     if sample_weight is None:
         return X, y, None
+    refuse_masked(sample_weight=sample_weight)
     sample_weight = np.asarray(sample_weight)
     # Negative weights and NaN stay, so that the checks find them.
-    dropped = sample_weight == 0
-    if not dropped.any() or not _n(X) == _n(y) == len(sample_weight):
+    kept = sample_weight != 0
+    if kept.all():
         return X, y, sample_weight
-    return X[~dropped], y[~dropped], sample_weight[~dropped]
+    return _chosen(X, kept), _chosen(y, kept), sample_weight[kept]
 
 
-def _n(rows):
-    return rows.shape[0]
+def _chosen(rows, mask):
+    # Not all forms of sparse matrices have an index.
+    return rows.tocsr()[mask] if issparse(rows) else rows[mask]
 
 
 def _n_rows(block):
-    return max(_n(rows) for rows in block if rows is not None)
+    return block[0].shape[0]
 
 
 def together(blocks: tuple[tuple[Any, Any, Any], ...]) -> tuple[Any, Any, Any]:

@@ -27,6 +27,8 @@ class DaskRegressor(DaskModel):
         ------
         TypeError
             If `X` is no collection of Dask.
+        ValueError
+            If `X` has other features than the fitted rows.
         NotFittedError
             If nothing was fitted before.
         """
@@ -52,6 +54,8 @@ class DaskRegressor(DaskModel):
         ------
         TypeError
             If `X` is no collection of Dask.
+        ValueError
+            If `X` has other features than the fitted rows.
         NotFittedError
             If nothing was fitted before.
         """

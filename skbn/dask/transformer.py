@@ -1,5 +1,6 @@
 """Batch normalization of the columns of a collection of Dask."""
 
+from copy import copy as copied
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -7,10 +8,13 @@ import dask
 import numpy as np
 from distributed import Client
 from numpy.typing import ArrayLike
+from sklearn import config_context
+from sklearn.utils import check_consistent_length
 
-from skbn.dask.collections import aligned_blocks, is_frame, map_rows, whole_rows
+from skbn.dask.collections import aligned_blocks, is_frame, map_rows, row_of_zeros, whole_rows
 from skbn.dask.estimator import DaskEstimator, local_alone
-from skbn.estimators.transformer import FLOATS, BatchNormTransformer
+from skbn.estimators.arguments import refuse_masked
+from skbn.estimators.transformer import BatchNormTransformer
 
 # The moments of so many blocks are merged by one task, so that no task waits for all blocks.
 MERGED_AT_ONCE = 8
@@ -35,8 +39,8 @@ class DaskBatchNormTransformer(
         merge.
 
     epsilon, gamma, beta, batch_size, time_statistics, copy
-        As in :class:`~skbn.BatchNormTransformer`. `batch_size` has no effect: each block is a
-        mini-batch.
+        As in :class:`~skbn.BatchNormTransformer`. `batch_size` and `copy` have no effect: each
+        block is a mini-batch, and blocks are never overwritten.
 
     client : distributed.Client, default=None
         The connection to the cluster that :meth:`fit` uses. None: the scheduler that Dask uses for
@@ -200,6 +204,10 @@ class DaskBatchNormTransformer(
             If nothing was fitted before.
         TypeError
             If `X` is no collection of Dask.
+        ValueError
+            If `X` has other features or more time steps than the fitted rows. Workers raise the
+            other errors of :meth:`BatchNormTransformer.transform
+            <skbn.BatchNormTransformer.transform>`.
         """
         return self._mapped(_transformed, X)
 
@@ -223,6 +231,8 @@ class DaskBatchNormTransformer(
             If nothing was fitted before.
         TypeError
             If `X` is no collection of Dask.
+        ValueError
+            If gamma of a feature is 0; if `X` does not fit, as in :meth:`transform`.
         """
         return self._mapped(_transformed_back, X)
 
@@ -257,25 +267,24 @@ class DaskBatchNormTransformer(
         return fitted
 
     def _mapped(self, function, X):
-        fitted = self._look()
+        local = self._look().to_local()
+        # A block may be an input of other tasks, too.
+        local.copy = True
         X = whole_rows(X, "X", 2, 3)
+        example = function(local, row_of_zeros(X, local.n_features_in_))[:0]
         if is_frame(X):
-            dtype = np.result_type(*X.dtypes)
-            example = X._meta.astype(dtype if dtype in FLOATS else np.float64)
-        else:
-            dtype = X.dtype if X.dtype in FLOATS else np.dtype(np.float64)
-            example = np.empty((0, *X.shape[1:]), dtype)
-        return map_rows(function, fitted.to_local(), X, example)
+            example = example.set_index(X._meta.index)
+        return map_rows(function, local, X, example)
 
 
 def _fitted_to_block(template, X, sample_weight=None):
     """A transformer fitted to a block; None if the block has no rows of positive weight."""
-    if len(X) == 0:
-        return None
-    if sample_weight is not None and len(sample_weight) == len(X):
+    if sample_weight is not None:
+        check_consistent_length(X, sample_weight)
+        refuse_masked(sample_weight=sample_weight)
         sample_weight = np.asarray(sample_weight)
-        if not sample_weight.any():
-            return None
+    if X.shape[0] == 0 or (sample_weight is not None and not sample_weight.any()):
+        return None
     return BatchNormTransformer(**template.get_params(deep=False)).fit(
         X, sample_weight=sample_weight
     )
@@ -283,23 +292,21 @@ def _fitted_to_block(template, X, sample_weight=None):
 
 def _merged(parts):
     parts = [part for part in parts if part is not None]
-    return reduce(BatchNormTransformer.merge, parts) if parts else None
+    # The first part is the result of another task, which may be asked for once more.
+    return reduce(BatchNormTransformer.merge, parts[1:], copied(parts[0])) if parts else None
 
 
 def _transformed(transformer, X):
-    return _of_rows(transformer.transform, X)
+    # The settings of scikit-learn in this thread are not the settings of the caller.
+    with config_context(transform_output="default"):
+        return _in_the_form_of(X, transformer.transform(X))
 
 
 def _transformed_back(transformer, X):
-    return _of_rows(transformer.inverse_transform, X)
+    return _in_the_form_of(X, transformer.inverse_transform(X))
 
 
-def _of_rows(function, X):
-    if isinstance(X, np.ndarray):
-        if len(X) == 0:
-            return X.astype(X.dtype if X.dtype in FLOATS else np.float64)
-        return function(X)
-    dtype = np.result_type(*X.dtypes)
-    if len(X) == 0:
-        return X.astype(dtype if dtype in FLOATS else np.float64)
-    return type(X)(np.asarray(function(X)), index=X.index, columns=X.columns)
+def _in_the_form_of(X, rows):
+    if not hasattr(X, "columns"):
+        return rows
+    return type(X)(rows, index=X.index, columns=X.columns)
