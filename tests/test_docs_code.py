@@ -7,6 +7,7 @@ is compiled only: it needs what the tests do not have.
 
 import doctest
 import inspect
+import ipaddress
 import re
 import socket
 import textwrap
@@ -32,8 +33,8 @@ DIRECTIVE = re.compile(
 )
 
 
-# Modules that a page needs, and that the oldest supported scikit-learn does not have.
-NEEDED = {"guide/callbacks.rst": "sklearn.callback"}
+# Modules that a page needs. Old versions of scikit-learn have no callbacks. Dask is optional.
+NEEDED = {"guide/callbacks.rst": "sklearn.callback", "guide/cluster.rst": "distributed"}
 
 
 class Block(NamedTuple):
@@ -75,18 +76,45 @@ def run(text, name, namespace):
             exec(code, namespace)
 
 
+def is_of_this_machine(host):
+    """Whether a host is an address of this machine, or None. Nothing is looked up."""
+    if host is None:
+        return True
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:  # a name
+        return False
+    with socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6) as listener:
+        try:
+            listener.bind((str(host), 0))
+        except OSError:
+            return False
+    return True
+
+
 @pytest.fixture
 def empty_directory(tmp_path, monkeypatch):
-    """An empty working directory, no network, and no window for figures."""
+    """An empty working directory, no network beside this machine, and no window for figures."""
     import matplotlib
     import matplotlib.pyplot as plt
 
-    def refuse(*args, **kwargs):
-        raise OSError("the code of a page must not need a network")
+    def refuse(host):
+        if not is_of_this_machine(host):
+            raise OSError("the code of a page must not need a network")
+
+    look_up, connect = socket.getaddrinfo, socket.create_connection
+
+    def getaddrinfo(host, *args, **kwargs):
+        refuse(host)
+        return look_up(host, *args, **kwargs)
+
+    def create_connection(address, *args, **kwargs):
+        refuse(address[0])
+        return connect(address, *args, **kwargs)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "create_connection", create_connection)
     backend = matplotlib.get_backend()
     matplotlib.use("agg")
     with np.printoptions(), matplotlib.rc_context():
@@ -100,7 +128,7 @@ def empty_directory(tmp_path, monkeypatch):
 )
 def test_code_of_a_page(page, empty_directory):
     if page in NEEDED:
-        pytest.importorskip(NEEDED[page], reason="scikit-learn is older than 1.9")
+        pytest.importorskip(NEEDED[page])
     run((DOCS / page).read_text(encoding="utf-8"), page, {"__name__": "__main__"})
 
 
@@ -169,6 +197,22 @@ def test_a_block_without_network(empty_directory):
             "page",
             {},
         )
+
+
+@pytest.mark.parametrize("host", ["example.org", "198.51.100.7", "2001:db8::1"])
+def test_other_machines_are_the_network(host, empty_directory):
+    for call in (
+        lambda: socket.getaddrinfo(host, 80),
+        lambda: socket.create_connection((host, 80), timeout=1.0),
+    ):
+        with pytest.raises(OSError, match="must not need a network"):
+            call()
+
+
+def test_this_machine_is_no_network(empty_directory):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        socket.create_connection(server.getsockname()).close()
+    assert socket.getaddrinfo(None, 0)
 
 
 # Docstrings ----------------------------------------------------------------------------------
