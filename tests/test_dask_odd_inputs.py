@@ -24,6 +24,7 @@ from skbn.dask import (  # noqa: E402
     DaskMLPWithBatchNormClassifier,
     DaskMLPWithBatchNormRegressor,
 )
+from skbn.dask.collections import aligned_blocks  # noqa: E402
 from skbn.dask.placement import blocks_of_workers, of_positive_weight  # noqa: E402
 from skbn.dask.transformer import _merged  # noqa: E402
 
@@ -252,6 +253,19 @@ class TestBlocks:
             classifier().fit(X, da.ma.masked_less(y, 1))
         with pytest.raises(ValueError, match="sample_weight is a masked array"):
             classifier().fit(X, y, da.ma.masked_less(X[:, 0], 5.0))
+
+    def test_a_common_source_of_arrays_is_computed_once(self):
+        computed = []
+
+        def load(block):
+            computed.append(block.shape)
+            return block + np.random.default_rng().uniform(size=block.shape)
+
+        source = da.zeros((40, 3), chunks=(10, 3)).map_blocks(load, meta=np.empty((0, 0)))
+        blocks = aligned_blocks(X=source[:, :2], y=2.0 * source[:, 0], sample_weight=None)
+        for block in dask.compute(blocks, scheduler="synchronous")[0]:
+            np.testing.assert_array_equal(2.0 * block["X"][:, 0], block["y"])
+        assert computed == [(10, 3)] * 4
 
 
 class TestPredictions:

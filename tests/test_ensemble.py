@@ -146,7 +146,7 @@ def held_out_by_members(monkeypatch):
     original = PooledValidation.__init__
 
     def init(pool, validations, *arguments):
-        held.extend(validation.rows.X[:, 0] for validation in validations)
+        held.extend(validation.rows.own_X[:, 0] for validation in validations)
         original(pool, validations, *arguments)
 
     monkeypatch.setattr(PooledValidation, "__init__", init)
@@ -176,7 +176,7 @@ class TestPool:
         assert len(pool.rows.targets) == len(z) == 3 * 60
         for number, member in enumerate(fitted.estimators_):
             rows = pool.validations[number].rows
-            expected, _ = member._look()._raw_outputs(rows.X)
+            expected, _ = member._look()._raw_outputs(rows.own_X)
             part = slice(60 * number, 60 * (number + 1))
             np.testing.assert_allclose(z[part], expected, rtol=1e-5, atol=1e-6)
             np.testing.assert_array_equal(pool.rows.targets[part], rows.targets)
@@ -286,7 +286,7 @@ class TestPool:
         assert one.is_shared
         # They count once, and no temperature is corrected for the mean.
         assert one.rows.n == 120
-        np.testing.assert_array_equal(one.rows.X, X[1080:])
+        np.testing.assert_array_equal(one.rows.own_X, X[1080:])
         if kind is CLASSIFIER:
             temperatures = {member.temperature_ for member in fitted.estimators_}
             assert temperatures == {fitted.temperature_}

@@ -83,19 +83,18 @@ def aligned_blocks(**collections: Any) -> list[dict[str, Delayed]]:
         If a collection has another number of rows, or other blocks that cannot be changed because
         the numbers of rows are not known.
     """
-    (first_name, first), *others = collections.items()
+    given = {name: one for name, one in collections.items() if one is not None}
+    (first_name, first), *others = given.items()
     rows = _rows_of_blocks(first)
-    blocks = {first_name: _delayed(first)}
+    blocks = {first_name: _delayed(first, len(given))}
     for name, collection in others:
-        if collection is None:
-            continue
         own = _rows_of_blocks(collection)
         if rows is not None and own is not None:
             if sum(own) != sum(rows):
                 raise ValueError(f"{name} has {sum(own)} rows, but {first_name} has {sum(rows)}.")
             if own != rows:
                 collection = collection.rechunk({0: rows})
-        blocks[name] = _delayed(collection)
+        blocks[name] = _delayed(collection, len(given))
         if len(blocks[name]) != len(blocks[first_name]):
             raise ValueError(
                 f"{name} has {len(blocks[name])} blocks of rows, but {first_name} has "
@@ -114,9 +113,12 @@ def _rows_of_blocks(collection: Any) -> tuple[int, ...] | None:
     return collection.chunks[0]
 
 
-def _delayed(collection: Any) -> list[Delayed]:
-    blocks = collection.to_delayed()
-    return list(blocks) if is_frame(collection) else blocks.ravel().tolist()
+def _delayed(collection: Any, n_given: int) -> list[Delayed]:
+    if is_frame(collection):
+        # The optimized graph reads the columns of the collection alone from a file.
+        return list(collection.to_delayed())
+    # Optimized one by one, arrays of a common source would each compute the source.
+    return collection.to_delayed(optimize_graph=n_given == 1).ravel().tolist()
 
 
 def row_of_zeros(X: Any, n_features: int) -> Any:

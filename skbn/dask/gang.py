@@ -144,8 +144,10 @@ def _raise_first(client: Client, futures: list[Future], workers: list[str]) -> N
     """Raise the exception that made the others fail, if any task has failed."""
     deadline = time.monotonic() + PATIENCE
     while True:
-        failed = [i for i, future in enumerate(futures) if future.status == "error"]
-        canceled = [future for future in futures if future.status in ("cancelled", "lost")]
+        # Read once: a task that fails in between must not be missed.
+        states = [future.status for future in futures]
+        failed = [i for i, state in enumerate(states) if state == "error"]
+        canceled = [state for state in states if state in ("cancelled", "lost")]
         if not failed and not canceled:
             return
         causes = [i for i in failed if not isinstance(futures[i].exception(), CommunicatorError)]
@@ -156,7 +158,9 @@ def _raise_first(client: Client, futures: list[Future], workers: list[str]) -> N
             raise RuntimeError(
                 "The tasks of the fit or their data were canceled, so the fit has ended."
             )
-        pending = [future for future in futures if future.status == "pending"]
+        pending = [
+            future for future, state in zip(futures, states, strict=True) if state == "pending"
+        ]
         if not pending or time.monotonic() > deadline:
             _raise(futures[failed[0]], workers[failed[0]])
         _sleep_until_any(pending)

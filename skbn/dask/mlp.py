@@ -98,6 +98,14 @@ class DaskMLPWithBatchNormClassifier(  # type: ignore[misc] # fit takes no valid
     A fit holds its workers until its end. Another fit of this package or of XGBoost on the same
     workers waits. If a worker is lost, the fit ends with an error.
 
+    A worker trains on the rows that Dask has computed there, and needs memory for these rows twice.
+    If `X` and `y` are persisted before (``X, y = client.persist([X, y])``) and `random_state` is an
+    integer, another fit gives the same network. Otherwise Dask may give a worker other rows, and
+    may compute a DataFrame twice, once for `X` and once for `y`.
+
+    Validation rows are always held out from the rows of each worker: ``fit`` has no argument for
+    other validation rows.
+
     Examples
     --------
     >>> import dask.array as da
@@ -153,7 +161,8 @@ class DaskMLPWithBatchNormRegressor(  # type: ignore[misc] # fit takes no valida
     Notes
     -----
     A fit holds its workers until its end. Another fit of this package or of XGBoost on the same
-    workers waits. If a worker is lost, the fit ends with an error.
+    workers waits. If a worker is lost, the fit ends with an error. The notes of
+    :class:`DaskMLPWithBatchNormClassifier` hold here, too.
 
     Examples
     --------

@@ -5,7 +5,7 @@ from functools import reduce
 import numpy as np
 from scipy.sparse import issparse
 
-from skbn.estimators.row_parts import fixed_parts, side_by_side
+from skbn.estimators.row_parts import LARGE_BYTES, blocks, fixed_parts, side_by_side
 from skbn.kernels import merging, moments
 
 EPS = np.finfo(np.float64).eps
@@ -57,7 +57,17 @@ def column_moments(X, sample_weight=None, name="X", numbers=None):
             mean, var = moments.batch_moments(part)
             return mean, var, np.full(X.shape[1], float(rows.stop - rows.start))
 
-        parts = side_by_side(moments_of, fixed_parts(n, n * X.shape[1] * X.itemsize))
+        def moments_by_blocks(rows):
+            # Rows with given numbers are copied. A large part is copied block by block.
+            n_bytes = (rows.stop - rows.start) * X.shape[1] * X.itemsize
+            pieces = blocks(rows.stop - rows.start, n_bytes, LARGE_BYTES)
+            shifted = [slice(rows.start + b.start, rows.start + b.stop) for b in pieces]
+            return reduce(_merged, map(moments_of, shifted))
+
+        parts = side_by_side(
+            moments_of if numbers is None else moments_by_blocks,
+            fixed_parts(n, n * X.shape[1] * X.itemsize),
+        )
         mean, var, weight = reduce(_merged, parts)
     _refuse_extremes(name, mean, var, too_small(mean, var, X, numbers))
     return mean, var, weight
@@ -136,14 +146,19 @@ def too_small(mean, var, X, numbers=None):
         return suspects
     if issparse(X) and not _has_tiny_entry(X.data):
         return np.zeros_like(suspects)
-    columns = X[:, np.flatnonzero(suspects)]
-    columns = columns if numbers is None else columns[numbers]
-    if issparse(columns):
+    chosen = np.flatnonzero(suspects)
+    if issparse(X):
+        columns = X[:, chosen]
         varies = columns.max(axis=0).toarray() != columns.min(axis=0).toarray()
     else:
-        # NaN are ignored.
-        varies = np.fmax.reduce(columns, axis=0) != np.fmin.reduce(columns, axis=0)
-        varies &= ~np.isnan(columns).all(axis=0)
+        n = len(X) if numbers is None else len(numbers)
+        low, high = np.full((2, len(chosen)), [[np.inf], [-np.inf]])
+        for rows in blocks(n, n * X.shape[1] * X.itemsize):
+            block = X[rows if numbers is None else numbers[rows]][:, chosen]
+            # NaN are ignored.
+            np.fmin(low, np.fmin.reduce(block, axis=0), out=low)
+            np.fmax(high, np.fmax.reduce(block, axis=0), out=high)
+        varies = high > low
     suspects[suspects] = np.ravel(varies)
     return suspects
 

@@ -10,6 +10,8 @@ import numpy as np
 from scipy.sparse import issparse
 
 from skbn.estimators.columns import NON_FINITE
+from skbn.estimators.row_parts import blocks
+from skbn.estimators.selection import numbers_at
 from skbn.network.processes import ONE_PROCESS
 
 QUARTILES = (0.25, 0.5, 0.75)
@@ -17,6 +19,11 @@ QUARTILES = (0.25, 0.5, 0.75)
 # Size in bytes of the columns that are sorted together, so that a fit needs little memory beside
 # the table. At least one column is sorted.
 SORTED_BYTES = 1 << 23
+
+# The columns of a table of this size and more rows are searched together. Sorting some columns at a
+# time would read the whole table for each group of columns. The search takes a while for each
+# column, so it does not suit few rows.
+LARGE_BYTES, LARGE_ROWS = 1 << 28, 100_000
 
 # Number of first rows that are searched for a third value of a column before all rows.
 HEAD = 1000
@@ -44,14 +51,18 @@ def center_and_spread(X, sample_weight=None, numbers=None):
     """
     n, d = X.shape
     n = n if numbers is None else len(numbers)
-    # With weights, two more arrays are needed: the order of the rows, and the sums of the weights.
-    n_copies = 1 if sample_weight is None else 3
-    width = max(1, SORTED_BYTES // (8 * n_copies * n))
-    parts = [
-        _of_block(X, slice(start, min(start + width, d)), sample_weight, numbers)
-        for start in range(0, d, width)
-    ]
-    center, spread = (np.concatenate(values) for values in zip(*parts, strict=True))
+    is_large = n >= LARGE_ROWS and n * d * X.itemsize >= LARGE_BYTES
+    if is_large and not issparse(X):
+        center, spread = _of_large(X, sample_weight, numbers)
+    else:
+        # With weights, two more arrays are needed: the order of the rows, and the sums of weights.
+        n_copies = 1 if sample_weight is None else 3
+        width = max(1, SORTED_BYTES // (8 * n_copies * n))
+        parts = [
+            _of_block(X, slice(start, min(start + width, d)), sample_weight, numbers)
+            for start in range(0, d, width)
+        ]
+        center, spread = (np.concatenate(values) for values in zip(*parts, strict=True))
     with np.errstate(divide="ignore", over="ignore"):
         tiny = (spread > 0.0) & ~np.isfinite(1.0 / spread)
     extreme = np.flatnonzero(tiny | ~np.isfinite(spread))
@@ -77,8 +88,38 @@ def _of_block(X, columns, sample_weight, numbers):
             low, center, high, smallest, largest = np.transpose(
                 [_weighted_numbers(column, sample_weight) for column in block]
             )
-        spread = np.where(high > low, high - low, 0.5 * largest - 0.5 * smallest)
-    return center, spread
+        return center, _spread(low, high, smallest, largest)
+
+
+def _spread(low, high, smallest, largest):
+    return np.where(high > low, high - low, 0.5 * largest - 0.5 * smallest)
+
+
+def _of_large(X, sample_weight, numbers):
+    n = len(X) if numbers is None else len(numbers)
+    total, rounding = float(n), 0.0
+    if sample_weight is not None:
+        present = np.flatnonzero(sample_weight > 0.0)
+        if len(present) < n:
+            sample_weight = sample_weight[present]
+            numbers = present if numbers is None else numbers[present]
+        total = sample_weight.sum()
+        rounding = _rounding(len(present), total)
+    places = [
+        (quantile * total + sign * rounding, side)
+        for quantile in QUARTILES
+        for sign, side in ((-1.0, "left"), (1.0, "right"))
+    ]
+    found, *bounds = numbers_at(X, places, sample_weight, numbers)
+    found = found.astype(np.float64)
+    with np.errstate(over="ignore"):
+        low, center, high = 0.5 * found[::2] + 0.5 * found[1::2]
+        return center.copy(), _spread(low, high, *(bound.astype(np.float64) for bound in bounds))
+
+
+def _rounding(n, total):
+    # A sum of n weights that differs from an aim by rounding alone counts as equal to the aim.
+    return n * np.finfo(np.float64).eps * total
 
 
 def _sorted_numbers(block):
@@ -101,8 +142,7 @@ def _weighted_numbers(column, sample_weight):
     order = order[sample_weight[order] > 0.0]
     column = column[order].astype(np.float64)
     sums = np.cumsum(sample_weight[order])
-    # A sum that differs from the aim by rounding alone counts as equal to the aim.
-    rounding = len(sums) * np.finfo(np.float64).eps * sums[-1]
+    rounding = _rounding(len(sums), sums[-1])
     numbers = []
     for quantile in QUARTILES:
         aim = quantile * sums[-1]
@@ -125,19 +165,24 @@ def of_many_values(X, processes=ONE_PROCESS):
     head = X[:HEAD]
     mask = processes.largest(_holds_a_third(head, head.min(axis=0), head.max(axis=0)))
     suspects = np.flatnonzero(~mask)
-    low = -processes.largest(-np.array([X[:, column].min() for column in suspects]))
-    high = processes.largest(np.array([X[:, column].max() for column in suspects]))
-    mask[suspects] = processes.largest(
-        np.array(
-            [
-                _holds_a_third(X[:, column], *bounds)
-                for column, *bounds in zip(suspects, low, high, strict=True)
-            ],
-            bool,
-        )
-    )
+    low, high = np.full((2, len(suspects)), [[np.inf], [-np.inf]], X.dtype)
+    for block in _blocks_of(X, suspects):
+        np.minimum(low, block.min(axis=0), out=low)
+        np.maximum(high, block.max(axis=0), out=high)
+    low, high = -processes.largest(-low), processes.largest(high)
+    third = np.zeros(len(suspects), bool)
+    for block in _blocks_of(X, suspects):
+        third |= _holds_a_third(block, low, high)
+    mask[suspects] = processes.largest(third)
     return mask
 
 
 def _holds_a_third(rows, low, high):
     return ~((rows == low) | (rows == high)).all(axis=0)
+
+
+def _blocks_of(X, columns):
+    # Some columns, block by block: a table in a file is read by whole rows.
+    if len(columns):
+        for rows in blocks(len(X), X.nbytes):
+            yield X[rows][:, columns]

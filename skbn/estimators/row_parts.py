@@ -14,6 +14,9 @@ LARGE_BYTES = 8 * 1024**2
 # find no more memory bandwidth.
 PARTS = 8
 
+# Size in bytes of the rows that are copied at a time.
+BLOCK_BYTES = 4 * 1024**2
+
 
 def fixed_parts(n_rows, n_bytes):
     """Slices that cover the rows of a table, the same slices for any number of threads.
@@ -34,6 +37,14 @@ def fixed_parts(n_rows, n_bytes):
 def a_part_for_each_thread(n_rows, n_bytes):
     """One slice for each thread, for results that do not depend on the parts."""
     return _slices(n_rows, min(available_threads(), PARTS) if n_bytes >= LARGE_BYTES else 1)
+
+
+def blocks(n_rows, n_bytes, most=BLOCK_BYTES):
+    """Slices that cover the rows of a table, each of `most` bytes or less, or of one row.
+
+    A copy of such rows takes little memory, however large the table is.
+    """
+    return _slices(n_rows, -(-n_bytes // most))
 
 
 def _slices(n_rows, parts):

@@ -47,6 +47,11 @@ class Rows:
     def n(self):
         return len(self.targets)
 
+    @property
+    def own_X(self):
+        """`X` with these rows alone: a copy, if `X` has more rows."""
+        return self.X if self.numbers is None else self.X[self.numbers]
+
     def taken(self, numbers):
         """A copy of the rows with these numbers. `self.numbers` must be None."""
         weight = None if self.sample_weight is None else self.sample_weight[numbers]

@@ -32,7 +32,7 @@ def split_off(rows, fraction, random_state, stratified):
             # As in scikit-learn, stratified by whether the class is the second of two classes.
             stratify=rows.targets.astype(bool) if stratified else None,
         )
-    training, validation = rows.marked(numbers[0]), rows.taken(numbers[1])
+    training, validation = rows.marked(numbers[0]), rows.marked(numbers[1])
     if validation.n < 2:
         raise ValueError(
             "The validation set is too small. Increase 'validation_fraction' "
@@ -85,7 +85,7 @@ def hold_out(rows, fraction, random_state, *, stratified, shuffle, processes=ONE
         held = order[n - n_held :]
     is_held = np.zeros(n, bool)
     is_held[held] = True
-    return rows.marked(np.flatnonzero(~is_held)), rows.taken(np.flatnonzero(is_held))
+    return rows.marked(np.flatnonzero(~is_held)), rows.marked(np.flatnonzero(is_held))
 
 
 def n_held_out(n_rows, fraction):
@@ -157,7 +157,7 @@ class Validation:
 
     def raw_outputs(self):
         """Raw outputs of the present network for the validation rows."""
-        return self.network.infer(self.validation)
+        return self.network.infer(self.validation, self.validation.rows)
 
 
 def scoring_of(estimator, network, targets, checkpoints):
@@ -200,7 +200,7 @@ def scoring_of(estimator, network, targets, checkpoints):
         vars(fitted).pop("feature_names_in_", None)
         vars(fitted).update(targets.attributes_calibrated_on(z, rows))
         weight = {} if rows.sample_weight is None else {"sample_weight": rows.sample_weight}
-        X, y = estimator._shown_rows(rows.X), targets.shown(rows.targets)
+        X, y = estimator._shown_rows(rows.own_X), targets.shown(rows.targets)
         try:
             return scorer(fitted, X, y, **weight), None
         except Exception as error:

@@ -175,10 +175,13 @@ class Network:
         return losses[:, 0] / self._loss_divisor + losses[:, 1]
 
     def loss_of(self, z, table):
-        """Mean loss of raw outputs for the targets of a table, without the penalty."""
-        y = table.y[:, 0] if self.loss == SOFTMAX else table.y
+        """Mean loss of raw outputs for the targets of the rows of a table, without the penalty."""
+        y, weight = table.y, table.sample_weight
+        if table.rows is not None:
+            y, weight = y[table.rows], None if weight is None else weight[table.rows]
+        y = y[:, 0] if self.loss == SOFTMAX else y
         parameter = (self.loss_parameter,) if self.loss in WITH_PARAMETER else ()
-        loss, _ = getattr(loss_kernels, self.loss)(z, y, table.sample_weight, *parameter)
+        loss, _ = getattr(loss_kernels, self.loss)(z, y, weight, *parameter)
         return loss / self._loss_divisor
 
     def _objective(self, alpha, seed):

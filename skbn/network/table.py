@@ -33,7 +33,8 @@ class Table:
         is positive, and are given only together with `sample_weight`. ``None``: the statistics are
         weighted by `sample_weight`.
     rows : ndarray of shape (n,), intp, or None
-        The rows that are trained on, and whose exact statistics are collected. ``None``: all rows.
+        The rows that are trained on and whose exact statistics are collected, or the rows that are
+        scored. ``None``: all rows.
     """
 
     X: object
