@@ -10,6 +10,7 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_
 from sklearn.pipeline import make_pipeline
 from test_ensemble import KINDS, REGRESSOR, data, ensemble
 
+da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
 
 from searches import score_and_threads  # noqa: E402
@@ -20,6 +21,7 @@ from skbn import (  # noqa: E402
     MLPWithBatchNormRegressor,
     RNNWithBatchNormClassifier,
 )
+from skbn.dask import DaskMLPWithBatchNormClassifier  # noqa: E402
 from skbn.estimators import jobs  # noqa: E402
 from skbn.training.side_by_side import available_threads  # noqa: E402
 
@@ -134,6 +136,19 @@ def test_the_error_of_a_candidate_is_raised(client):
     # The workers go on with other work.
     with joblib.parallel_config("dask"):
         assert GridSearchCV(estimator, {"alpha": [0.0]}, cv=2).fit(X, y).best_score_ > 0.3
+
+
+@pytest.mark.parametrize("backend", ["dask", "sequential"])
+def test_candidates_that_all_workers_train(backend, client):
+    # Within tasks of a search, too: these must not hold the threads that train.
+    X, y = data(KINDS[0])
+    rows, labels = da.from_array(X, chunks=(100, 5)), da.from_array(y, chunks=100)
+    model = DaskMLPWithBatchNormClassifier(**NETWORK)
+    search = GridSearchCV(model, {"alpha": [0.0, 0.1]}, cv=3, error_score="raise")
+    with joblib.parallel_config(backend):
+        search.fit(rows, labels)
+    assert (search.cv_results_["mean_test_score"] > 0.4).all()
+    assert isinstance(search.predict(rows), da.Array)
 
 
 class TestThreadsOfAnEnsemble:
