@@ -25,7 +25,11 @@ from skbn.dask import (  # noqa: E402
     DaskMLPWithBatchNormRegressor,
 )
 from skbn.dask.collections import aligned_blocks  # noqa: E402
-from skbn.dask.placement import blocks_of_workers, of_positive_weight  # noqa: E402
+from skbn.dask.placement import (  # noqa: E402
+    blocks_of_workers,
+    computed,
+    of_positive_weight,
+)
 from skbn.dask.transformer import _merged  # noqa: E402
 
 NAMES = list("abcdef")
@@ -227,7 +231,14 @@ class TestBlocks:
                 }
                 for block, worker in enumerate(workers)
             ]
-            assert list(blocks_of_workers(client, blocks)) == workers
+            with computed(client, blocks) as futures:
+                assert list(blocks_of_workers(client, futures)) == workers
+
+    def test_a_block_that_no_worker_has(self, client, monkeypatch):
+        X, y = arrays()
+        monkeypatch.setattr(client, "who_has", lambda futures: {f.key: () for f in futures})
+        with pytest.raises(RuntimeError, match="A worker left the cluster before the fit"):
+            classifier().fit(X, y)
 
     @pytest.mark.parametrize("form", ["coo_matrix", "coo_array", "csc_array", "csr_matrix"])
     @pytest.mark.parametrize("weighted", [False, True])

@@ -1,8 +1,7 @@
 """The ensembles of perceptrons, whose members train on different workers of a Dask cluster."""
 
-import dask
 import numpy as np
-from distributed import Client, get_worker, wait
+from distributed import Client, get_worker
 from sklearn.utils import check_random_state
 from threadpoolctl import threadpool_limits
 
@@ -10,7 +9,7 @@ from skbn.dask.classification import DaskClassifier
 from skbn.dask.estimator import local_alone
 from skbn.dask.gang import run_on_workers
 from skbn.dask.model import DaskModel, with_client
-from skbn.dask.placement import of_positive_weight, together
+from skbn.dask.placement import computed, together
 from skbn.dask.regression import DaskRegressor
 from skbn.data_parallel import fit_members, refuse_callbacks
 from skbn.estimators.ensemble_classifier import MLPEnsembleWithBatchNormClassifier
@@ -29,12 +28,10 @@ class DaskEnsemble(DaskModel):
             seed = check_random_state(ensemble.random_state).randint(np.iinfo(np.int32).max)
             ensemble.set_params(random_state=seed)
         # Each worker has all rows: they go from worker to worker, and not through this process.
-        parts = client.compute([dask.delayed(of_positive_weight)(**block) for block in blocks])
-        # Before the first block is there, a cluster may have no worker yet.
-        wait(parts)
-        workers = sorted(client.nthreads())[: len(ensemble.periodic_embeddings)]
-        arguments = dict.fromkeys(workers, (ensemble, *parts))
-        return run_on_workers(client, _fitted_members, arguments)
+        with computed(client, blocks) as futures:
+            workers = sorted(client.nthreads())[: len(ensemble.periodic_embeddings)]
+            arguments = dict.fromkeys(workers, (ensemble, *futures))
+            return run_on_workers(client, _fitted_members, arguments)
 
 
 def _fitted_members(communicator, ensemble, *blocks):

@@ -9,7 +9,7 @@ from skbn.dask.classification import DaskClassifier
 from skbn.dask.estimator import local_alone
 from skbn.dask.gang import run_on_workers
 from skbn.dask.model import DaskModel, with_client
-from skbn.dask.placement import blocks_of_workers, together
+from skbn.dask.placement import blocks_of_workers, computed, together
 from skbn.dask.regression import DaskRegressor
 from skbn.data_parallel import fit, refuse_unsupported
 from skbn.estimators.mlp_classifier import MLPWithBatchNormClassifier
@@ -53,9 +53,10 @@ class DaskPerceptron(DaskModel):
 
     def _fitted_on_workers(self, client, blocks):
         estimator = self.to_local() if self.warm_start else self._unfitted_local()
-        futures = blocks_of_workers(client, blocks)
-        arguments = {worker: (estimator, *parts) for worker, parts in futures.items()}
-        return run_on_workers(client, _fitted_together, arguments)
+        with computed(client, blocks) as futures:
+            of_workers = blocks_of_workers(client, futures)
+            arguments = {worker: (estimator, *parts) for worker, parts in of_workers.items()}
+            return run_on_workers(client, _fitted_together, arguments)
 
 
 def _fitted_together(communicator, estimator, *blocks):

@@ -1,6 +1,8 @@
 """Which worker trains on which blocks of rows, and the rows of a worker in one piece."""
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dask
@@ -12,13 +14,14 @@ from sklearn.utils import check_consistent_length
 
 from skbn.estimators.arguments import refuse_masked
 
-__all__ = ["blocks_of_workers", "of_positive_weight", "together"]
+__all__ = ["blocks_of_workers", "computed", "of_positive_weight", "together"]
 
 
-def blocks_of_workers(client: Client, blocks: list[dict[str, Delayed]]) -> dict[str, list[Future]]:
+@contextmanager
+def computed(client: Client, blocks: list[dict[str, Delayed]]) -> Iterator[list[Future]]:
     """Compute blocks of rows, and leave each block on the worker that has computed it.
 
-    Rows of weight 0 are left out. Workers without rows take no part.
+    Rows of weight 0 are left out. At the end of the context the workers forget the blocks.
 
     Parameters
     ----------
@@ -26,11 +29,41 @@ def blocks_of_workers(client: Client, blocks: list[dict[str, Delayed]]) -> dict[
     blocks : list of dict
         From `aligned_blocks`: ``X``, ``y`` and possibly ``sample_weight``.
 
+    Yields
+    ------
+    futures : list of Future
+        Finished futures of the blocks: arguments of `together`.
+    """
+    futures = client.compute([dask.delayed(of_positive_weight)(**block) for block in blocks])
+    with _released(futures):
+        wait(futures)
+        yield futures
+
+
+@contextmanager
+def _released(futures):
+    # The frames of errors that Dask has caught may refer to futures long after a fit.
+    try:
+        yield futures
+    finally:
+        for future in futures:
+            future.release()
+
+
+def blocks_of_workers(client: Client, futures: list[Future]) -> dict[str, list[Future]]:
+    """Which worker has which blocks of rows. Workers without rows take no part.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    futures : list of Future
+        From `computed`.
+
     Returns
     -------
-    futures : dict of str to list of Future
-        By the address of a worker, the blocks that it has: arguments of `together`. The worker with
-        the first rows comes first, so that the order does not depend on the addresses.
+    of_workers : dict of str to list of Future
+        By the address of a worker, the blocks that it has. The worker with the first rows comes
+        first, so that the order does not depend on the addresses.
 
     Raises
     ------
@@ -38,15 +71,20 @@ def blocks_of_workers(client: Client, blocks: list[dict[str, Delayed]]) -> dict[
         If no block has a row of positive weight.
     Exception
         The error of a block that cannot be computed.
+    RuntimeError
+        If a worker was lost after it had computed a block.
     """
-    futures = client.compute([dask.delayed(of_positive_weight)(**block) for block in blocks])
-    wait(futures)
-    numbers = client.gather(client.map(_n_rows, futures, pure=False))
+    with _released(client.map(_n_rows, futures, pure=False)) as counted:
+        numbers = client.gather(counted)
     holders = client.who_has(futures)
     of_workers: dict[str, list[Future]] = defaultdict(list)
     n_rows: dict[str, int] = defaultdict(int)
     for future, n in zip(futures, numbers, strict=True):
         if n > 0:
+            if not holders[future.key]:
+                raise RuntimeError(
+                    "A worker left the cluster before the fit, so the fit has ended."
+                )
             worker = min(holders[future.key], key=lambda address: (n_rows[address], address))
             of_workers[worker].append(future)
             n_rows[worker] += n
