@@ -145,6 +145,13 @@ class TestTransformer:
         with pytest.raises(ValueError, match="inconsistent numbers of samples"):
             DaskBatchNormTransformer().fit(X[X["a"] > 1e9], sample_weight=weight)
 
+    def test_squares_beyond_the_largest_number(self, client):
+        # A cluster, so that the workers warn in other processes.
+        X = 1e200 * arrays()[0]
+        with pytest.warns(RuntimeWarning, match="beyond the largest float64") as caught:
+            DaskBatchNormTransformer().fit(X)
+        assert [warning.filename for warning in caught] == [__file__]
+
     def test_masked_weights(self):
         X, _ = arrays()
         weight = da.ma.masked_less(X[:, 0], 5.0)

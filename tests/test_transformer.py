@@ -323,6 +323,23 @@ def test_merge_of_portions_is_one_fit(seed, cuts, missing, weighted):
         assert_same_state(part, before)
 
 
+@pytest.mark.parametrize("offset", [1e6, 1e9, -1e12])
+@pytest.mark.parametrize("missing", [False, True])
+def test_weighted_portions_far_from_zero(offset, missing):
+    # One float64 holds the mean of a portion to 1e-16 of the offset, which is 1e-4 at 1e12.
+    rng = np.random.default_rng(0)
+    X = offset + rng.standard_normal((1000, 3))
+    X[:, 2] = offset
+    if missing:
+        X[rng.uniform(size=X.shape) < 0.1] = np.nan
+    weight = 0.37 * rng.integers(0, 3, 1000)
+    whole = BatchNormTransformer().fit(X, sample_weight=weight)
+    portions = BatchNormTransformer(batch_size=97).fit(X, sample_weight=weight)
+    np.testing.assert_allclose(portions.running_mean_, whole.running_mean_, rtol=1e-15)
+    np.testing.assert_allclose(portions.running_var_, whole.running_var_, rtol=1e-12)
+    assert whole.running_var_[2] == portions.running_var_[2] == 0.0
+
+
 def test_merge_with_itself_and_of_sequences():
     transformer = BatchNormTransformer().fit(X)
     transformer.merge(transformer)

@@ -14,7 +14,7 @@ from sklearn.utils import check_consistent_length
 from skbn.dask.collections import aligned_blocks, is_frame, map_rows, row_of_zeros, whole_rows
 from skbn.dask.estimator import DaskEstimator, local_alone
 from skbn.estimators.arguments import refuse_masked
-from skbn.estimators.transformer import BatchNormTransformer
+from skbn.estimators.transformer import BatchNormTransformer, _warn_of_extremes
 
 # The moments of so many blocks are merged by one task, so that no task waits for all blocks.
 MERGED_AT_ONCE = 8
@@ -264,6 +264,8 @@ class DaskBatchNormTransformer(
                 f"Found array with 0 sample(s) of positive weight while a minimum of 1 is required "
                 f"by {type(self).__name__}."
             )
+        # The warnings of the workers stay in their logs.
+        _warn_of_extremes(fitted._running_moments(), False, stacklevel=4)
         return fitted
 
     def _mapped(self, function, X):

@@ -43,6 +43,10 @@ def as_matrices(X, shared, contiguous):
         yield X[:, step], (slice(None) if shared else slice(step * d, (step + 1) * d))
 
 
+# A column is far from 0 if the square of its mean is so many variances.
+FAR = 1e6
+
+
 @dataclass(frozen=True)
 class RunningMoments:
     """Mean, biased variance and weight of each of m columns.
@@ -104,7 +108,14 @@ class RunningMoments:
                 return cls(mean, _pair(var), np.full(X.shape[1], float(X.shape[0])))
         # With NaN, infinity or a sum beyond the largest double: entry by entry.
         mean, var, weight = weighted_moments(X, sample_weight)
-        return cls(_pair(mean), _pair(var), weight)
+        lost = np.zeros_like(mean)
+        with np.errstate(over="ignore"):
+            far = mean * mean > FAR * var
+        if far.any():
+            # The rounding of such a mean is visible beside the spread when moments are merged.
+            rest = X[:, far].astype(np.float64) - mean[far]
+            lost[far], var[far], _ = weighted_moments(rest, sample_weight)
+        return cls(np.stack([mean, lost]), _pair(var), weight)
 
     @classmethod
     def empty(cls, m):
