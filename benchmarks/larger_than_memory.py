@@ -6,7 +6,8 @@
 ``memory`` writes a table to a NumPy file and to a Parquet file, and trains from the files in fresh
 processes. A limit of the operating system (RLIMIT_DATA) holds for the private memory of a process:
 arrays count, pages of a mapped file do not. In the rows "uncached" the pages of the file are
-dropped from the memory four times a second, so that they are read from the disk again.
+dropped from the memory four times a second, so that they are read from the disk again. MADV_RANDOM
+asks the system to read no pages around a page.
 
 ``scores`` compares the test scores of ``fit`` and of ``partial_fit`` on files in random order and
 on files sorted by the target. All ways see each row equally often.
@@ -34,8 +35,8 @@ WAYS = {
     "fit, array in memory": ("array", True, False),
     "fit, mapped file": ("file", True, False),
     "fit, mapped file, shuffle=False": ("file in order", True, False),
-    "fit, mapped file, uncached": ("file", True, True),
     "fit, mapped file, shuffle=False, uncached": ("file in order", True, True),
+    "fit, mapped file, uncached, MADV_RANDOM": ("file at random", True, True),
     "partial_fit, Parquet": ("parquet", True, False),
 }
 CHILD = "import sys; from benchmarks.larger_than_memory_child import main; main(*sys.argv[1:])"
@@ -52,7 +53,7 @@ def main(argv=None):
     content = json.loads(output.read_text()) if output.exists() else {}
     content["machine"] = machine()
     if arguments.what == "memory":
-        content["memory"] = memory(arguments.size, arguments.limit)
+        content["memory"] = memory(arguments.size, arguments.limit, arguments.ways)
     else:
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -71,8 +72,9 @@ def argument_parser():
     )
     data = os.environ.get("SKBN_DATA")
     parser.add_argument("what", choices=["memory", "scores"])
-    parser.add_argument("--size", type=int, default=800, help="MB of the table")
-    parser.add_argument("--limit", type=int, default=200, help="MB of memory beside the libraries")
+    parser.add_argument("--size", type=int, default=500, help="MB of the table")
+    parser.add_argument("--limit", type=int, default=150, help="MB of memory beside the libraries")
+    parser.add_argument("--ways", nargs="+", default=[*WAYS], choices=[*WAYS], metavar="WAY")
     parser.add_argument("--data", type=Path, default=Path(data) if data else None)
     parser.add_argument("--sets", nargs="+", default=SETS)
     parser.add_argument("--seeds", type=int, default=3)
@@ -85,19 +87,21 @@ def argument_parser():
 # Memory.
 
 
-def memory(size, limit):
+def memory(size, limit, ways):
     """What each way of training needs, for a table of `size` MB under a limit of `limit` MB."""
     rows = []
     with tempfile.TemporaryDirectory() as name:
         write_files(Path(name), size * 1_000_000 // (4 * FEATURES))
-        print(f"{'way':<44} {'memory':>8} {'of file':>8} {'seconds':>8}  (MB)")
-        for way, (kind, is_limited, is_uncached) in WAYS.items():
+        print(f"{'way':<44} {'memory':>8} {'of file':>8} {'seconds':>8} {'cpu':>8}  (MB)")
+        for way in ways:
+            kind, is_limited, is_uncached = WAYS[way]
             result = result_of(
                 CHILD, name, kind, limit if is_limited else 0, int(is_uncached), EPOCHS
             )
             rows.append({"way": way} | result)
             numbers = f"{result['private']:>8.0f} {result['of_file']:>8.0f}"
-            print(f"{way:<44} {numbers} {result['seconds']:>8.1f}  {result['error']}", flush=True)
+            times = f"{result['seconds']:>8.1f} {result['cpu_seconds']:>8.1f}"
+            print(f"{way:<44} {numbers} {times}  {result['error']}", flush=True)
     return {"size": size, "limit": limit, "epochs": EPOCHS, "features": FEATURES, "rows": rows}
 
 

@@ -7,7 +7,7 @@ import resource
 import sys
 import threading
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 import pyarrow as pa
@@ -46,6 +46,8 @@ def train(directory, kind, X, n_epochs):
         n_epochs=n_epochs, shuffle=kind != "file in order", random_state=0
     )
     if kind != "parquet":
+        if kind == "file at random":
+            X.base.madvise(mmap.MADV_RANDOM)
         network.fit(np.array(X) if kind == "array" else X, y)
         return
     # The default pool reserves memory that it does not use.
@@ -79,12 +81,13 @@ class Watch:
 
     def __enter__(self):
         self.before = status()
-        self.start = perf_counter()
+        self.start, self.cpu_start = perf_counter(), process_time()
         self.thread.start()
         return self
 
     def __exit__(self, *error):
         self.seconds = perf_counter() - self.start
+        self.cpu_seconds = process_time() - self.cpu_start
         self.stopped.set()
         self.thread.join()
         self._look(self.seconds)
@@ -114,6 +117,7 @@ class Watch:
             "private": float(private.max()),
             "of_file": float(of_file.max()),
             "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
             "course": [
                 [round(float(times[part[-1]]), 2)]
                 + [round(float(values[part].max()), 1) for values in (private, of_file)]

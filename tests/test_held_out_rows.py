@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
+from sklearn.metrics import log_loss
 
 from skbn import (
     MLPEnsembleWithBatchNormClassifier,
@@ -51,6 +52,7 @@ def test_networks_are_those_of_copied_rows(cls, parameters, weighted, layout, mo
     np.testing.assert_array_equal(one._statistics, other._statistics)
     assert one.loss_curve_ == other.loss_curve_
     assert one.validation_scores_ == other.validation_scores_
+    assert one.validation_loss_curve_ == other.validation_loss_curve_
     assert one.t_ == other.t_ == 4 * 540
     np.testing.assert_array_equal(one.predict(X), other.predict(X))
 
@@ -138,3 +140,18 @@ def test_values_in_their_places():
     assert rows.in_place(None) is None
     everything = Rows(X, y[:, np.newaxis], weight)
     assert everything.in_place(weight) is weight
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_recorded_loss_is_the_loss_of_the_held_out_rows(weighted):
+    X, y, weight = data()
+    y = y > 2.0
+    clf = MLPWithBatchNormClassifier(
+        (8,), n_epochs=1, shuffle=False, calibrate=False, random_state=0, dtype="float64"
+    ).fit(X, y, sample_weight=weight if weighted else None)
+    # The last tenth is held out. The network was not trained on it.
+    expected = log_loss(
+        y[540:], clf.predict_proba(X[540:]), sample_weight=weight[540:] if weighted else None
+    )
+    assert clf.validation_loss_curve_ == pytest.approx([expected], rel=1e-6)
+    assert clf.validation_scores_ == pytest.approx([-expected], rel=1e-6)

@@ -60,6 +60,15 @@ def test_weights_count_as_repeated_rows(kind, small_parts):
         np.testing.assert_array_equal(actual, wanted)
 
 
+def test_a_sum_that_misses_its_aim_by_rounding(small_parts):
+    X = table("cauchy", 300)
+    weight = np.random.default_rng(0).random(300)
+    beyond = np.nextafter(2.0 * weight.sum(), np.inf) - weight.sum()
+    for given, aim in ((weight, beyond * (1.0 + 1e-13)), (None, 300.0 * (1.0 + 1e-13))):
+        found, _, largest = numbers_at(X, [(aim, "left"), (aim, "right")], given)
+        np.testing.assert_array_equal(found, [largest, largest])
+
+
 def search_all_tables(monkeypatch):
     """Let quartiles be found as in a large table, and sorting fail."""
     monkeypatch.setattr(quartiles, "LARGE_BYTES", 0)

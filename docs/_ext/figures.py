@@ -205,7 +205,37 @@ def workers(results):
     return figure
 
 
+# Files larger than memory -------------------------------------------------------------------
+
+COURSES = {
+    "fit, array in memory, no limit": (ORANGE, "-", "fit, array in memory (without the limit)"),
+    "fit, mapped file": (BLUE, "-", "fit, mapped file"),
+    "partial_fit, Parquet": (GREY, "-", "partial_fit, Parquet file"),
+}
+
+
+def larger_than_memory(results):
+    """Private memory of a process over the time of its fit, and the limit."""
+    content = results["memory"]
+    rows = {row["way"]: row for row in content["rows"]}
+    figure = Figure(figsize=(6.2, 3.4), layout="constrained")
+    axes = figure.subplots()
+    for way, (color, style, label) in COURSES.items():
+        times, private, _ = np.transpose(rows[way]["course"])
+        axes.plot(times / times[-1], private, style, color=color, label=label)
+    axes.axhline(content["limit"], color="black", lw=0.8, ls="--")
+    axes.annotate("limit", (0.0, content["limit"]), xytext=(0, 3), textcoords="offset points")
+    axes.set(
+        xlabel="time (fraction of the fit)",
+        ylabel="memory beside the libraries (MB)",
+        ylim=(0, None),
+    )
+    axes.legend(loc="center right")
+    return figure
+
+
 FIGURES = {
+    "larger_than_memory": larger_than_memory,
     "learning_rates": learning_rates,
     "recurrent": recurrent,
     "tables": tables,
