@@ -27,6 +27,10 @@ def main(directory, kind, limit, uncached, n_epochs):
     # The libraries allocate their own memory once.
     warm_up = np.random.default_rng(0).standard_normal((300, 5))
     MLPWithBatchNormClassifier(n_epochs=1).fit(warm_up, warm_up[:, 0] > 0.0)
+    # The default pool reserves memory that it does not use. The first batch starts the threads.
+    pa.set_memory_pool(pa.system_memory_pool())
+    with pq.ParquetFile(directory / "table.parquet") as file:
+        next(file.iter_batches(batch_size=10))
     if int(limit):
         most = status()["VmData"] + int(limit) * MB
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
@@ -50,8 +54,6 @@ def train(directory, kind, X, n_epochs):
             X.base.madvise(mmap.MADV_RANDOM)
         network.fit(np.array(X) if kind == "array" else X, y)
         return
-    # The default pool reserves memory that it does not use.
-    pa.set_memory_pool(pa.system_memory_pool())
     for _ in range(n_epochs):
         with pq.ParquetFile(directory / "table.parquet") as file:
             for batch in file.iter_batches(batch_size=10_000, use_threads=False):
