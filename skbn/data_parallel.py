@@ -7,6 +7,7 @@ train on the same mini-batches, up to rounding.
 
 from numbers import Integral
 from typing import Any, Protocol, TypeVar
+from zlib import crc32
 
 from numpy.typing import ArrayLike, NDArray
 
@@ -66,8 +67,9 @@ def fit(
     Parameters
     ----------
     estimator : MLPWithBatchNormClassifier or MLPWithBatchNormRegressor
-        Has the same parameters in all processes, and is fitted in place. The first process
-        determines the random numbers. ``normalize_input="auto"`` is ``"smooth_clip"``, because
+        Has the same parameters in all processes, and is fitted in place. For ``warm_start`` all
+        processes give the same fitted network. The first process determines the random numbers,
+        and prints if `verbose` is true. ``normalize_input="auto"`` is ``"smooth_clip"``, because
         quartiles of different rows do not merge.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         The rows of this process, at least one.
@@ -92,11 +94,15 @@ def fit(
         If a parameter is not supported in several processes: ``solver="lbfgs"``,
         ``normalize_input="robust"``, a scorer as `scoring`, callbacks. For the reasons of the
         ``fit`` of the estimator; an error about the rows of one process is raised in all processes.
+        If the estimators of the processes differ.
+    KeyboardInterrupt
+        On Ctrl-C, also in the middle of the training: a network that one process leaves early would
+        not be the network of the others.
 
     Notes
     -----
-    An error that only one process has, such as too little memory, leaves the other processes
-    waiting. ``mpiexec python -m mpi4py script.py`` then ends them all.
+    An error that only one process has, such as too little memory or Ctrl-C, leaves the other
+    processes waiting. ``mpiexec python -m mpi4py script.py`` then ends them all.
 
     References
     ----------
@@ -122,16 +128,7 @@ def fit(
     True
     """
     refuse_unsupported(estimator)
-    estimator._validate_params()
-    no_validation_rows = None, None, None
-    return estimator._fit(
-        X,
-        y,
-        sample_weight,
-        no_validation_rows,
-        incremental=False,
-        processes=Processes(communicator),
-    )
+    return _fitted(estimator, X, y, sample_weight, communicator)
 
 
 def fit_members(
@@ -187,16 +184,40 @@ def fit_members(
             "integer."
         )
     refuse_callbacks(ensemble)
-    ensemble._validate_params()
+    return _fitted(ensemble, X, y, sample_weight, communicator)
+
+
+def _fitted(estimator, X, y, sample_weight, communicator):
+    estimator._validate_params()
+    processes = Processes(communicator)
+    _refuse_differences(estimator, processes)
     no_validation_rows = None, None, None
-    return ensemble._fit(
-        X,
-        y,
-        sample_weight,
-        no_validation_rows,
-        incremental=False,
-        processes=Processes(communicator),
+    return estimator._fit(
+        X, y, sample_weight, no_validation_rows, incremental=False, processes=processes
     )
+
+
+def _refuse_differences(estimator, processes):
+    # The first process determines the random numbers of a perceptron. All else must be equal in all
+    # processes, and so must the seeds of the members.
+    is_perceptron = isinstance(estimator, BaseMLPWithBatchNorm)
+    ignored = ("verbose", "random_state" if is_perceptron else "estimator__random_state")
+    state = {
+        f"the parameter {name}": getattr(value, "__qualname__", repr(value))
+        for name, value in estimator.get_params().items()
+        if not name.endswith(ignored) and not hasattr(value, "get_params")
+    }
+    goes_on = getattr(estimator, "warm_start", False) and estimator.__sklearn_is_fitted__()
+    parameters = estimator._parameters.tobytes() if goes_on else b""
+    state["the fitted network that warm_start continues"] = crc32(parameters)
+    states = processes.gathered(lambda: state)
+    for name, of_first in states[0].items():
+        for rank, other in enumerate(states):
+            if other[name] != of_first:
+                raise ValueError(
+                    f"All processes must give the same estimator, but {name} differs: {of_first} "
+                    f"in process 0, {other[name]} in process {rank}."
+                )
 
 
 def refuse_unsupported(estimator: Any) -> None:

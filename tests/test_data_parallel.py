@@ -1,5 +1,6 @@
 """Perceptrons that several processes fit together. Threads stand for the processes."""
 
+import threading
 from functools import partial
 
 import numpy as np
@@ -14,6 +15,7 @@ from communicators import (
 )
 from scipy.sparse import csr_matrix
 from sklearn.datasets import make_classification, make_regression
+from sklearn.neural_network import MLPClassifier
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skbn import (
@@ -232,6 +234,25 @@ class TestParts:
         for network in fitted_together(make, split((X, y, weight), counts)):
             assert_same_network(network, single, rtol=1e-7)
 
+    def test_balanced_weights_of_classes_that_look_like_numbers(self):
+        X, y, _ = rows_of("classes")
+        y = np.where(y == "a", "0", "1")
+        make = partial(
+            network_of, "classes", class_weight="balanced", early_stopping=False, n_epochs=4
+        )
+        order = in_merged_order([400, 200], 0)
+        single = make().fit(X[order], y[order])
+        for network in fitted_together(make, split((X, y), [400, 200])):
+            assert_same_network(network, single, rtol=1e-7)
+
+    def test_the_first_process_prints(self, capsys):
+        X, y, _ = rows_of("classes")
+        fitted_together(
+            partial(network_of, "classes", verbose=True, n_epochs=3), split((X, y), [400, 200])
+        )
+        printed = capsys.readouterr().out.splitlines()
+        assert sum("Iteration" in line for line in printed) == 3
+
     @pytest.mark.parametrize("class_weight", [None, "balanced", [{0: 1.0, 1: 3.0}] * 3])
     def test_several_labels(self, class_weight):
         rng = np.random.default_rng(0)
@@ -291,10 +312,7 @@ class TestParts:
         monkeypatch.setattr(scoring, "set_exact_statistics", spy)
         X, y, _ = rows_of("classes")
         self.check(partial(network_of, "classes", shuffle=True, n_epochs=20), (X, y), [400, 200])
-        assert {n for rank, n in chosen if rank == 0} | {n for rank, n in chosen if rank == 1} == {
-            67,
-            33,
-        }
+        assert set(chosen) == {(0, 67), (1, 33)}
 
     def test_a_loss_that_is_not_finite(self):
         X, y, _ = rows_of("numbers")
@@ -312,7 +330,7 @@ class TestErrors:
             (lambda X, y: (np.full_like(X, np.nan), y), "Input X contains NaN"),
             (lambda X, y: (X, y[:-1]), "inconsistent numbers of samples"),
             (lambda X, y: (np.ma.masked_array(X, X > 2.0), y), "masked"),
-            (lambda X, y: (X, np.linspace(0, 1, len(y))), "continuous target"),
+            (lambda X, y: (X, np.linspace(0, 1, len(y))), "targets are numbers differs"),
             (lambda X, y: (X[:, :5], y), "number of features differs"),
             (lambda X, y: (X.astype(np.float32), y), "dtype of X differs"),
             (lambda X, y: (csr_matrix(X), y), "sparse differs"),
@@ -335,7 +353,7 @@ class TestErrors:
         ("wrong", "message"),
         [
             (np.full(300, -1.0), "targets >= 0"),
-            (np.full(300, np.datetime64("2020-01-01")), "dates or durations"),
+            (np.full(300, np.datetime64("2020-01-01")), "targets are numbers differs"),
             (np.full(300, np.nan), "NaN"),
         ],
     )
@@ -346,6 +364,126 @@ class TestErrors:
         for answer in fitted_together(partial(network_of, "numbers", loss="poisson"), parts):
             assert isinstance(answer, (ValueError, TypeError))
             assert message in str(answer)
+
+    @pytest.mark.parametrize(
+        ("parameters", "message"),
+        [
+            ({"class_weight": {0: -1.0, 1: 1.0}}, "class_weight must be >= 0"),
+            ({"class_weight": {0: np.nan, 1: 1.0}}, "class_weight must be >= 0"),
+            ({"class_weight": {0: 1e308, 1: 1.0}}, "beyond the largest float64"),
+            ({"class_weight": {7: 1.0}}, "class_weight"),
+        ],
+    )
+    def test_weights_of_a_class_that_one_process_has(self, parameters, message):
+        X, y = np.random.default_rng(0).standard_normal((60, 3)), np.arange(60) // 30
+        make = partial(MLPWithBatchNormClassifier, random_state=0, **parameters)
+        for answer in fitted_together(make, split((X, y), [30, 30])):
+            assert isinstance(answer, ValueError)
+            assert message in str(answer)
+
+    @pytest.mark.parametrize(
+        "of_rank",
+        [
+            lambda rank: MLPWithBatchNormClassifier(batch_size=8 + rank),
+            lambda rank: MLPWithBatchNormClassifier(alpha=0.1 * rank),
+            lambda rank: MLPWithBatchNormClassifier((8,) if rank else (8, 8)),
+            lambda rank: MLPWithBatchNormClassifier(
+                warm_start=True, n_epochs=1, random_state=rank
+            ).fit(*rows_of("classes", 60)[:2]),
+            lambda rank: (
+                MLPWithBatchNormClassifier(warm_start=True, n_epochs=1).fit(
+                    *rows_of("classes", 60)[:2]
+                )
+                if rank
+                else MLPWithBatchNormClassifier(warm_start=True, n_epochs=1)
+            ),
+        ],
+    )
+    def test_estimators_that_differ(self, of_rank):
+        X, y, _ = rows_of("classes", 60)
+
+        def work(communicator):
+            return fit(of_rank(communicator.rank), X, y, communicator=communicator)
+
+        for answer in in_threads(work, 2):
+            assert isinstance(answer, ValueError)
+            assert "must give the same estimator, but" in str(answer)
+
+    @pytest.mark.parametrize("n", [10, 40, 60, 200])
+    def test_ctrl_c_in_one_process_ends_its_fit(self, n):
+        class Interrupted(ThreadCommunicator):
+            calls = 0
+
+            def Allreduce(self, sendbuf, recvbuf):
+                self.calls += 1
+                if self.calls == n:
+                    self.exchange.barrier.abort()
+                    raise KeyboardInterrupt
+                super().Allreduce(sendbuf, recvbuf)
+
+        network = network_of("classes", n_epochs=100)
+        X, y, _ = rows_of("classes")
+        with pytest.raises(KeyboardInterrupt):
+            fit(network, X, y, communicator=Interrupted(Exchange(1), 0))
+        assert not hasattr(network, "coefs_")
+
+    def test_negative_weights_of_a_plain_network(self):
+        X, y, weight = rows_of("classes")
+        weight[-1] = -1.0
+        make = partial(
+            MLPWithBatchNormClassifier.from_sklearn, MLPClassifier(max_iter=2, batch_size=50)
+        )
+        for answer in fitted_together(make, split((X, y, weight), [300, 300])):
+            assert isinstance(answer, ValueError)
+            assert "Negative values" in str(answer)
+
+    @pytest.mark.parametrize(
+        ("kind", "columns", "targets"),
+        [
+            ("classes", (1e155, -1e155), None),
+            ("numbers", None, (1e155, -1e155)),
+            ("classes", (1e-170, 2e-170), None),
+        ],
+    )
+    def test_extreme_numbers_that_only_all_processes_show(self, kind, columns, targets):
+        X, y, _ = rows_of(kind)
+        parts = split((X, y), [300, 300])
+        for rank in range(2):
+            if columns is not None:
+                parts[rank] = np.full((300, 1), columns[rank]), parts[rank][1]
+            else:
+                parts[rank] = parts[rank][0], np.full(300, targets[rank])
+        for answer in fitted_together(partial(network_of, kind), parts):
+            assert isinstance(answer, ValueError)
+            assert "squares leave the range" in str(answer)
+
+    def test_too_few_rows_in_all_processes(self):
+        X, y, _ = rows_of("numbers")
+        (answer,) = fitted_together(partial(network_of, "numbers"), [(X[:1], y[:1])])
+        assert isinstance(answer, ValueError)
+        assert "1 sample(s) in all processes together" in str(answer)
+        make = partial(network_of, "numbers", early_stopping=True, validation_fraction=0.01)
+        for answer in fitted_together(make, split((X[:40], y[:40]), [20, 20])):
+            assert isinstance(answer, ValueError)
+            assert "validation set is too small" in str(answer)
+
+    def test_too_little_memory_of_one_machine(self, monkeypatch):
+        from skbn.estimators import memory
+
+        sizes = {}
+        monkeypatch.setattr(
+            memory, "physical_memory", lambda: sizes.get(threading.current_thread().name, np.inf)
+        )
+
+        def work(communicator):
+            if communicator.rank == 1:
+                sizes[threading.current_thread().name] = 1000.0
+            part = split(rows_of("classes")[:2], [300, 300])[communicator.rank]
+            return fit(network_of("classes"), *part, communicator=communicator)
+
+        for answer in in_threads(work, 2):
+            assert isinstance(answer, ValueError)
+            assert "is too large" in str(answer)
 
     def test_all_weights_of_a_process_are_zero(self):
         X, y, weight = rows_of("classes")

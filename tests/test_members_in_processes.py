@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from communicators import in_threads
 from sklearn.datasets import make_classification, make_regression
+from sklearn.metrics import make_scorer
 
 from skbn import (
     MLPEnsembleWithBatchNormClassifier,
@@ -84,6 +85,15 @@ def test_other_ends_of_training(parameters):
     single = ensemble_of("classes", **parameters).fit(X, y)
     for fitted in fitted_in_threads(lambda: ensemble_of("classes", **parameters), (X, y), 2):
         assert_same_ensemble(fitted, single)
+
+
+def test_a_scorer_that_cannot_be_pickled():
+    X, y = rows_of("classes")
+    scorer = make_scorer(lambda y, predicted: float(np.mean(y == predicted)))
+    single = ensemble_of("classes", scoring=scorer).fit(X, y)
+    for fitted in fitted_in_threads(lambda: ensemble_of("classes", scoring=scorer), (X, y), 2):
+        assert_same_ensemble(fitted, single)
+        assert fitted.estimators_[2].scoring is not None
 
 
 def test_few_rows_hold_out_none():

@@ -99,7 +99,8 @@ def aligned_blocks(**collections: Any) -> list[dict[str, Delayed]]:
             raise ValueError(
                 f"{name} has {len(blocks[name])} blocks of rows, but {first_name} has "
                 f"{len(blocks[first_name])}, and the numbers of their rows are not known: give "
-                "both the same partitions, or call compute_chunk_sizes() of the arrays."
+                "both the same partitions, for example as columns of one DataFrame, or call "
+                "compute_chunk_sizes() of the arrays."
             )
     return [
         dict(zip(blocks, of_rows, strict=True)) for of_rows in zip(*blocks.values(), strict=True)
@@ -114,11 +115,11 @@ def _rows_of_blocks(collection: Any) -> tuple[int, ...] | None:
 
 
 def _delayed(collection: Any, n_given: int) -> list[Delayed]:
-    if is_frame(collection):
-        # The optimized graph reads the columns of the collection alone from a file.
-        return list(collection.to_delayed())
-    # Optimized one by one, arrays of a common source would each compute the source.
-    return collection.to_delayed(optimize_graph=n_given == 1).ravel().tolist()
+    # Optimized one by one, collections of a common source would each compute the source. Dask would
+    # also put small partitions of a Parquet file together, by the size of the columns of each
+    # collection, so that the partitions of X are not the partitions of y.
+    blocks = collection.to_delayed(optimize_graph=n_given == 1)
+    return list(blocks) if is_frame(collection) else blocks.ravel().tolist()
 
 
 def row_of_zeros(X: Any, n_features: int) -> Any:

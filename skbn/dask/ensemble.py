@@ -1,9 +1,8 @@
 """The ensembles of perceptrons, whose members train on different workers of a Dask cluster."""
 
 import numpy as np
-from distributed import Client, get_worker
+from distributed import Client
 from sklearn.utils import check_random_state
-from threadpoolctl import threadpool_limits
 
 from skbn.dask.classification import DaskClassifier
 from skbn.dask.estimator import local_alone
@@ -35,8 +34,7 @@ class DaskEnsemble(DaskModel):
 
 
 def _fitted_members(communicator, ensemble, *blocks):
-    with threadpool_limits(get_worker().state.nthreads):
-        return fit_members(ensemble, *together(blocks), communicator=communicator)
+    return fit_members(ensemble, *together(blocks), communicator=communicator)
 
 
 class DaskMLPEnsembleWithBatchNormClassifier(  # type: ignore[misc] # fit takes no validation rows

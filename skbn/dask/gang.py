@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from concurrent.futures import CancelledError
-from contextlib import suppress
 from typing import Any
 
-from distributed import Client, Future, get_worker, wait
+from distributed import Client, Future, get_worker
 
 from skbn.dask.communicator import CommunicatorError, DaskCommunicator, connect
 from skbn.dask.locks import locked
+from skbn.dask.waiting import Changes
 
 __all__ = ["run_on_workers"]
 
@@ -130,17 +129,20 @@ def _directories(client: Client, workers: list[str]) -> dict[str, str]:
 
 def _wait_for(client: Client, futures: list[Future], workers: list[str]) -> None:
     """Return when all tasks have finished. Raise when one failed or lost its worker."""
+    changes = Changes(futures)
     while True:
         pending = [future for future in futures if future.status == "pending"]
         if len(pending) < len(futures):
-            _raise_first(client, futures, workers)
+            _raise_first(client, futures, workers, changes)
         if not pending:
             return
-        _sleep_until_any(pending)
+        changes.wait(POLL)
         _raise_lost(client, workers)
 
 
-def _raise_first(client: Client, futures: list[Future], workers: list[str]) -> None:
+def _raise_first(
+    client: Client, futures: list[Future], workers: list[str], changes: Changes
+) -> None:
     """Raise the exception that made the others fail, if any task has failed."""
     deadline = time.monotonic() + PATIENCE
     while True:
@@ -163,7 +165,7 @@ def _raise_first(client: Client, futures: list[Future], workers: list[str]) -> N
         ]
         if not pending or time.monotonic() > deadline:
             _raise(futures[failed[0]], workers[failed[0]])
-        _sleep_until_any(pending)
+        changes.wait(POLL)
 
 
 def _raise(future: Future, worker: str) -> None:
@@ -188,12 +190,6 @@ def _lost(workers: list[str]) -> str:
         f"{which} {', '.join(workers)} left the cluster during the fit, so the fit has ended. The "
         f"logs of the worker may say why; a lack of memory is the usual reason."
     )
-
-
-def _sleep_until_any(pending: list[Future]) -> None:
-    """Return when the state of a task may have changed."""
-    with suppress(TimeoutError, CancelledError):
-        wait(pending, timeout=POLL, return_when="FIRST_COMPLETED")
 
 
 def _result_of(client: Client, future: Future, workers: list[str]) -> Any:

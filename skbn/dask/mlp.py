@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from distributed import Client, get_worker
-from threadpoolctl import threadpool_limits
+from distributed import Client
 
 from skbn.dask.classification import DaskClassifier
 from skbn.dask.estimator import local_alone
@@ -60,8 +59,7 @@ class DaskPerceptron(DaskModel):
 
 
 def _fitted_together(communicator, estimator, *blocks):
-    with threadpool_limits(get_worker().state.nthreads):
-        return fit(estimator, *together(blocks), communicator=communicator)
+    return fit(estimator, *together(blocks), communicator=communicator)
 
 
 class DaskMLPWithBatchNormClassifier(  # type: ignore[misc] # fit takes no validation rows

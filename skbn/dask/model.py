@@ -81,8 +81,7 @@ class DaskModel(DaskEstimator):
             sample_weight = whole_rows(sample_weight, "sample_weight", 1, 1)
         blocks = aligned_blocks(X=X, y=y, sample_weight=sample_weight)
         client = self._client()
-        # Some functions of Dask know no client but the current one.
-        with client.as_current(), _beside_other_tasks():
+        with _beside_other_tasks():
             fitted = self._fitted_on_workers(client, blocks)
         self._take(fitted)
         return self
@@ -121,11 +120,12 @@ def _beside_other_tasks() -> Iterator[None]:
     """
     try:
         secede()
+        is_task = True
     # Not a task, or a task that has given its thread away before.
     except (ValueError, KeyError):
-        yield
-        return
+        is_task = False
     try:
         yield
     finally:
-        rejoin()
+        if is_task:
+            rejoin()

@@ -8,10 +8,11 @@ from typing import Any
 import dask
 import numpy as np
 from dask.delayed import Delayed
-from distributed import Client, Future, wait
+from distributed import Client, Future
 from scipy.sparse import issparse, vstack
 from sklearn.utils import check_consistent_length
 
+from skbn.dask.waiting import wait_for_all
 from skbn.estimators.arguments import refuse_masked
 
 __all__ = ["blocks_of_workers", "computed", "of_positive_weight", "together"]
@@ -36,7 +37,7 @@ def computed(client: Client, blocks: list[dict[str, Delayed]]) -> Iterator[list[
     """
     futures = client.compute([dask.delayed(of_positive_weight)(**block) for block in blocks])
     with _released(futures):
-        wait(futures)
+        wait_for_all(futures)
         yield futures
 
 

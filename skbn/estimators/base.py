@@ -23,7 +23,13 @@ from skbn.estimators.fitted import FittedNetwork
 from skbn.estimators.inputs import INPUT_ATTRIBUTES, set_input_map
 from skbn.estimators.memory import initial_plan
 from skbn.estimators.rows import given_validation_rows, training_rows
-from skbn.estimators.scoring import Validation, hold_out, scoring_of, split_off
+from skbn.estimators.scoring import (
+    TOO_FEW_HELD_OUT,
+    Validation,
+    hold_out,
+    scoring_of,
+    split_off,
+)
 from skbn.estimators.state import STATE_FORMAT
 from skbn.estimators.statistics_weight import statistics_weight
 from skbn.estimators.training_run import NetworkTraining, TrainingRun, remedies
@@ -279,10 +285,7 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
             fresh=fresh,
             # One row has no variance, so with batch norm fit needs two rows. The running statistics
             # can normalize one row: in partial_fit, and if they are frozen.
-            # Of several processes each may have one row.
-            smallest=2
-            if normalized and not (incremental or self.bn_frozen or processes.is_parallel)
-            else 1,
+            smallest=2 if normalized and not (incremental or self.bn_frozen) else 1,
             goes_on=goes_on,
             random_state=random_sequence.shared(
                 random_sequence.sequence_of(
@@ -363,9 +366,11 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
                 shuffle=self.shuffle or call.early_stopping is True,
                 processes=call.processes,
             )
+            n_held = call.count(validation_rows)
+            if call.early_stopping is True and n_held < 2:
+                raise ValueError(TOO_FEW_HELD_OUT)
             # If most classes have one row, few rows can be held out.
-            fewest = solvers.FEWEST_HELD_OUT if call.early_stopping == "auto" else 2
-            if call.count(validation_rows) < fewest:
+            if call.early_stopping == "auto" and n_held < solvers.FEWEST_HELD_OUT:
                 call.early_stopping = False
                 return rows, None
             rows = training
@@ -376,9 +381,9 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
                 drawn_from,
                 stratified=is_classifier(self) and self.n_outputs_ == 1,
             )
-        if rows.n < call.smallest:
+        if call.count(rows) < call.smallest:
             raise ValueError(
-                f"validation_fraction={self.validation_fraction} leaves {rows.n} row to "
+                f"validation_fraction={self.validation_fraction} leaves {call.count(rows)} row to "
                 f"train on while a minimum of {call.smallest} is required by "
                 f"{type(self).__name__}."
             )
@@ -457,9 +462,10 @@ class BaseWithBatchNorm(DocumentationLinkMixin, CallbackSupportMixin, FittedNetw
                 + remedies(self, fit.call.incremental)
             )
         vars(self).update(fit.targets.attributes())
-        (self._random_sequence, *_) = fit.call.processes.gathered(
-            lambda: random_sequence.kept_of(self.random_state, fit.call.random_state)
-        )
+        self._random_sequence = random_sequence.kept_of(self.random_state, fit.call.random_state)
+        if fit.call.processes.is_parallel:
+            # The sequence of the first process, which a warm start of all processes goes on with.
+            self._random_sequence, *_ = fit.call.processes.gathered(lambda: self._random_sequence)
         self._keep_network(network)
 
     def _table(self, rows, targets, name):

@@ -39,10 +39,17 @@ def weights_by_class(estimator, targets, y, call):
             "rows: give the weights as a dict"
         )
     _check_list(type(estimator).__name__, class_weight, y)
+    if not call.processes.is_parallel:
+        return _checked_weight(class_weight, y, targets.classes if call.incremental else None)
+    counts = _counts_over(call.processes, y)
+    with call.processes.agreement():
+        if class_weight == "balanced":
+            return _balanced(counts, y)
+        return _checked_weight(class_weight, y, counts[0][0])
+
+
+def _checked_weight(class_weight, y, classes):
     n = y.shape[0]
-    classes = targets.classes if call.incremental else None
-    if call.processes.is_parallel:
-        classes, class_weight = _over_processes(class_weight, y, call.processes)
     if classes is not None:
         y = _behind_all_classes(classes, y)
         if y is None:
@@ -69,24 +76,32 @@ def _check_list(estimator_name, class_weight, y):
         )
 
 
-def _over_processes(class_weight, y, processes):
-    # All classes of one class a row, and the weights. The weights of 'balanced' are a dict: with n
-    # rows, n_c of them of class c, and k classes, the weight of the class is n / (k n_c).
-    columns = y.toarray() if issparse(y) else y
-    columns = columns.reshape(len(columns), -1).T
+def _counts_over(processes, y):
+    # For each column of targets: the classes of all processes, and the rows of each class.
     counts = processes.gathered(
-        lambda: [np.unique(column, return_counts=True) for column in columns]
+        lambda: [np.unique(column, return_counts=True) for column in _columns(y)]
     )
-    classes, weights = [], []
+    result = []
     for of_column in zip(*counts, strict=True):
-        labels = np.concatenate([values for values, _ in of_column])
-        present, places = np.unique(labels, return_inverse=True)
+        labels = np.concatenate([classes for classes, _ in of_column])
+        classes, places = np.unique(labels, return_inverse=True)
         n = np.bincount(places, np.concatenate([numbers for _, numbers in of_column]))
-        classes.append(present)
-        weights.append(dict(zip(present.tolist(), n.sum() / (len(n) * n), strict=True)))
-    if class_weight == "balanced":
-        class_weight = weights if len(columns) > 1 else weights[0]
-    return classes[0], class_weight
+        result.append((classes, n))
+    return result
+
+
+def _balanced(counts, y):
+    # With n rows, n_c of them of class c, and k classes, the weight of the class is n / (k n_c).
+    # The weights of several labels are multiplied, as in scikit-learn.
+    weight = np.ones(y.shape[0])
+    for (classes, n), column in zip(counts, _columns(y), strict=True):
+        weight *= (n.sum() / (len(n) * n))[np.searchsorted(classes, column)]
+    return weight
+
+
+def _columns(y):
+    y = y.toarray() if issparse(y) else y
+    return y.reshape(len(y), -1).T
 
 
 def _behind_all_classes(classes, y):

@@ -324,8 +324,10 @@ class BaseMLPEnsembleWithBatchNorm(
             is_watched = call.early_stopping is True
             fit.estimator.best_loss_ = None if is_watched else min(losses, default=np.inf)
         vars(self).update(self._target_attributes(targets, all_rows(fits[0])))
-        members = processes.gathered(lambda: [fit.estimator for fit in fits])
-        vars(self).update(record_of(list(chain.from_iterable(members)), losses_before))
+        members = [fit.estimator for fit in fits]
+        if processes.is_parallel:
+            members = _of_all_processes(processes, members, self._new_members(self._template()))
+        vars(self).update(record_of(members, losses_before))
         return unconverged
 
     # Predictions.
@@ -420,6 +422,21 @@ def _members_of(processes, members):
         )
     edges = len(members) * np.arange(processes.size + 1) // processes.size
     return members[edges[processes.rank] : edges[processes.rank + 1]]
+
+
+def _of_all_processes(processes, fitted, members):
+    # All members: the unfitted ones get the fitted attributes of the processes that trained them.
+    # Parameters are not sent, because a scorer may be a function that cannot be pickled.
+    parameters = members[0].get_params(deep=False).keys()
+    attributes = processes.gathered(
+        lambda: [
+            {name: value for name, value in vars(member).items() if name not in parameters}
+            for member in fitted
+        ]
+    )
+    for member, of_member in zip(members, chain.from_iterable(attributes), strict=True):
+        vars(member).update(of_member)
+    return members
 
 
 @contextmanager

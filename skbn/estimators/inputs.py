@@ -6,6 +6,8 @@ network. ``smooth_clip`` and ``robust`` also apply the smooth clip, which moves 
 center.
 """
 
+from functools import reduce
+
 import numpy as np
 from scipy.sparse import issparse
 
@@ -60,8 +62,8 @@ def set_input_map(estimator, rows, call):
     elif hasattr(estimator, "input_mean_"):
         previous = estimator.input_mean_, estimator.input_var_, estimator._input_weight
     if estimator._input_kind in ("standard", "smooth_clip"):
-        moments = call.processes.merged(lambda: estimator._input_moments(rows))
-        moments = merged(previous, moments)
+        of_processes = call.processes.gathered(lambda: estimator._input_moments(rows))
+        moments = reduce(merged, of_processes, previous)
         estimator.input_mean_, estimator.input_var_, estimator._input_weight = moments
 
 

@@ -29,7 +29,7 @@ def initial_plan(estimator, rows, call):
         If BLAS cannot count the weights, or if this machine has too little memory for the training.
         The message names `hidden_layer_sizes`.
     """
-    n, *steps, n_features = rows.X.shape
+    _, *steps, n_features = rows.X.shape
     asked = (
         f"hidden_layer_sizes={estimator.hidden_layer_sizes} is too large: with {n_features} "
         f"features and {estimator.n_outputs_} outputs it makes"
@@ -46,13 +46,16 @@ def initial_plan(estimator, rows, call):
     # Fused layers need more memory, but only for small batches, which need little memory anyway.
     run = sizes.dense.plain
     columns = run.work_columns + sizes.state_columns + 2 * run.widest
-    rows_at_once = solvers.rows_per_step(estimator, n) * int(np.prod(steps))
+    batch = solvers.rows_per_step(estimator, call.count(rows), call.processes)
+    # Each of several processes has its share of a mini-batch.
+    rows_at_once = -(-batch // call.processes.size) * int(np.prod(steps))
     itemsize = estimator._network_dtype(rows.X).itemsize
     needed = itemsize * (COPIES * sizes.n_parameters + rows_at_once * columns)
-    if needed > physical_memory():
-        raise ValueError(
-            f"{asked} {sizes.n_parameters} parameters, and training them in batches of "
-            f"{solvers.rows_per_step(estimator, n)} rows needs {needed / 1e9:.0f} GB of memory, of "
-            f"which this machine has {physical_memory() / 1e9:.0f}."
-        )
+    with call.processes.agreement():
+        if needed > physical_memory():
+            raise ValueError(
+                f"{asked} {sizes.n_parameters} parameters, and training them in batches of "
+                f"{batch} rows needs {needed / 1e9:.0f} GB of memory, of which this machine has "
+                f"{physical_memory() / 1e9:.0f}."
+            )
     return plan

@@ -77,6 +77,8 @@ class PooledValidation:
             row_losses = np.concatenate([evaluation.row_losses for evaluation in evaluations])
         weights = self.rows.sample_weight
         score = -float(np.average(row_losses, weights=weights))
+        # Other processors may round otherwise. All processes take the score of the first one.
+        score = self.processes.gathered(lambda: score)[0]
         return Evaluation(score, loss, row_losses, weights)
 
     def raw_outputs(self):

@@ -1,6 +1,7 @@
 """Real targets: their normalization, and predictions from raw outputs."""
 
 from datetime import date, time, timedelta
+from functools import reduce
 
 import numpy as np
 from sklearn.utils.validation import check_array, column_or_1d
@@ -190,10 +191,10 @@ class RealTargets:
             return
         previous = self.moments
         before = None if previous is None else self.output_affine()
-        moments = self.processes.merged(
+        of_processes = self.processes.gathered(
             lambda: column_moments(rows.targets, rows.sample_weight, name="y")
         )
-        self.moments = merged(previous, moments)
+        self.moments = reduce(merged, of_processes, previous)
         if previous is not None:
             self._rescale_outputs(network, *before)
 
@@ -329,7 +330,9 @@ class RealTargets:
         )
         loss = REGRESSION_LOSSES[self.loss]
         options = {} if loss.parameter is None else {loss.parameter: self.loss_parameter}
-        return loss.score(targets, predictions, sample_weight=weight, **options)
+        score = loss.score(targets, predictions, sample_weight=weight, **options)
+        # Other processors may round otherwise. All processes take the score of the first one.
+        return self.processes.gathered(lambda: score)[0]
 
 
 def _refuse_dates(y):

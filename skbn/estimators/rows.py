@@ -236,12 +236,16 @@ def training_rows(estimator, targets, X, y, sample_weight, call):
     ValueError
         If the data are not finite, do not fit each other or an earlier call, or are too few.
     """
-    keep_all, smallest = estimator._is_plain, call.smallest
-    processes = call.processes
+    keep_all, processes = estimator._is_plain, call.processes
+    # Each of several processes may have one row.
+    smallest = 1 if processes.is_parallel else call.smallest
+    takes_negative = keep_all and not processes.is_parallel
     with processes.agreement():
         X, y = estimator._checked_rows(X, y, smallest=smallest, fresh=call.fresh)
         if sample_weight is not None:
-            sample_weight = _checked_weight(sample_weight, X, ensure_non_negative=not keep_all)
+            sample_weight = _checked_weight(
+                sample_weight, X, ensure_non_negative=not takes_negative
+            )
     if processes.is_parallel:
         _refuse_different_forms(estimator, X, y, sample_weight, call)
     if sample_weight is not None and not keep_all:
@@ -249,17 +253,23 @@ def training_rows(estimator, targets, X, y, sample_weight, call):
             X, y, sample_weight = _of_positive_weight(estimator, X, y, sample_weight, smallest)
     class_weight = weights_by_class(estimator, targets, y, call)
     if class_weight is not None:
-        if sample_weight is None:
-            sample_weight = class_weight
-            _refuse_endless("class_weight", sample_weight)
-        else:
-            with np.errstate(over="ignore"):
-                sample_weight = sample_weight * class_weight
-            _refuse_endless("sample_weight times class_weight", sample_weight)
-        if not keep_all:
-            with processes.agreement():
+        with processes.agreement():
+            if sample_weight is None:
+                sample_weight = class_weight
+                _refuse_endless("class_weight", sample_weight)
+            else:
+                with np.errstate(over="ignore"):
+                    sample_weight = sample_weight * class_weight
+                _refuse_endless("sample_weight times class_weight", sample_weight)
+            if not keep_all:
                 X, y, sample_weight = _of_positive_weight(estimator, X, y, sample_weight, smallest)
-    return Rows(X, targets.encode(y, call.incremental), sample_weight)
+    rows = Rows(X, targets.encode(y, call.incremental), sample_weight)
+    if processes.is_parallel and call.count(rows) < call.smallest:
+        raise ValueError(
+            f"Found array with {call.count(rows)} sample(s) in all processes together while a "
+            f"minimum of {call.smallest} is required by {type(estimator).__name__}."
+        )
+    return rows
 
 
 def given_validation_rows(estimator, targets, X, y, sample_weight):
@@ -338,6 +348,8 @@ def _refuse_different_forms(estimator, X, y, sample_weight, call):
         "the dtype of X": X.dtype.name,
         "whether X is sparse": issparse(X),
         "the shape of the targets of a row": y.shape[1:],
+        "whether y is sparse": issparse(y),
+        "whether the targets are numbers": y.dtype.kind in "biufc",
         "whether there are weights": sample_weight is not None,
     }
     forms = call.processes.gathered(lambda: form)

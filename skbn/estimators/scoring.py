@@ -14,6 +14,11 @@ from skbn.training.validation_record import Evaluation
 # (Wu and Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 3).
 STATISTICS_ROWS = 10_000
 
+# The words of scikit-learn's error.
+TOO_FEW_HELD_OUT = (
+    "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+)
+
 
 def split_off(rows, fraction, random_state, stratified):
     """Split rows into training and validation rows, as scikit-learn does.
@@ -34,10 +39,7 @@ def split_off(rows, fraction, random_state, stratified):
         )
     training, validation = rows.marked(numbers[0]), rows.marked(numbers[1])
     if validation.n < 2:
-        raise ValueError(
-            "The validation set is too small. Increase 'validation_fraction' "
-            "or the size of your dataset."
-        )
+        raise ValueError(TOO_FEW_HELD_OUT)
     return training, validation
 
 

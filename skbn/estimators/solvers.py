@@ -307,16 +307,12 @@ def rows_per_step(estimator, n_rows, processes=ONE_PROCESS):
     if estimator._is_plain:
         return min(PLAIN_BATCH, n_rows)
     smallest, largest = BATCHES
-    power = min(max(_power_of_2(n_rows / STEPS_OF_AN_EPOCH), smallest), largest)
+    # The nearest power of 2, on a logarithmic scale.
+    power = min(max(2 ** round(np.log2(n_rows / STEPS_OF_AN_EPOCH)), smallest), largest)
     if processes.is_parallel:
-        rows = _power_of_2(n_rows * FEWEST_EPOCHS / FEWEST_STEPS)
+        rows = 2 ** round(np.log2(n_rows * FEWEST_EPOCHS / FEWEST_STEPS))
         power = max(power, min(rows, LARGEST_OF_PROCESSES))
     return min(power, n_rows)
-
-
-def _power_of_2(number):
-    # The nearest power of 2, on a logarithmic scale.
-    return 2 ** round(np.log2(number))
 
 
 def minimize(estimator, network, table):

@@ -188,7 +188,9 @@ class NetworkTraining:
             rate = settings["learning_rate_init"]
         estimator._optimizer = trainer.training.optimizer
         estimator._moments = trainer.training.moments
-        (estimator._dropout_seed, *_) = trainer.processes.gathered(lambda: trainer.training.seed)
+        estimator._dropout_seed = trainer.training.seed
+        if trainer.processes.is_parallel:
+            estimator._dropout_seed, *_ = trainer.processes.gathered(lambda: trainer.training.seed)
         estimator._learning_rate, estimator._schedule = rate, settings
 
 
@@ -230,6 +232,8 @@ class TrainingRun:
         self.estimator = estimator
         self.networks = networks
         self.parameters = networks[0].estimator
+        # Of several processes the first one prints.
+        self.verbose = estimator.verbose if call.processes.rank + side_by_side.rank == 0 else False
         trainers = [network.trainer for network in networks]
         self.trainers = Trainers(trainers, n_threads, side_by_side)
         self.call = call
@@ -251,7 +255,7 @@ class TrainingRun:
             # partial_fit predicts by running averages, so the score uses running averages, too.
             lambda: self.validation.evaluate(exact=not self.incremental),
             self.trainers.snapshot,
-            self.estimator.verbose,
+            self.verbose,
             scores=before.get("validation_scores_") or (),
             losses=before.get("validation_loss_curve_") or (),
             epochs=before.get("validation_epochs_") or (),
@@ -315,7 +319,7 @@ class TrainingRun:
                 self.stopping,
                 progress,
                 max_epochs=self.n_epochs,
-                verbose=self.estimator.verbose,
+                verbose=self.verbose,
                 epoch_hook=no_hook
                 if self.callbacks is None
                 else self.callbacks.epochs(lambda: self.fitted_up_to_now(progress.n_epochs)),
@@ -359,7 +363,7 @@ class TrainingRun:
                 self.n_kept = self.record.best_epoch
             self.trainers.set_exact_statistics()
         except KeyboardInterrupt:
-            if self.progress.interrupted:
+            if self.progress.interrupted or self.trainers.is_parallel:
                 raise
             self.progress.interrupted = True
             warnings.warn(INTERRUPTED, stacklevel=7)

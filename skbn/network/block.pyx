@@ -239,13 +239,15 @@ def train(
     cdef Sums over_processes
     cdef const Sums* sums_pointer = NULL
     cdef void* moments_pointer = <void*> moments
-    cdef double[:, ::1] totals = np.empty((1 if sums is None else max(1, len(bounds) - 1), 3))
+    cdef double[:, ::1] totals = None
+    cdef const double* of_batch = NULL
     if sums is not None:
         over_processes.add = (
             <void (*)(void*, double*, Py_ssize_t) noexcept nogil> <uintptr_t> sums[0]
         )
         over_processes.context = <void*> <uintptr_t> sums[1]
         sums_pointer = &over_processes
+        totals = np.empty((bounds.shape[0] - 1, 3))
         memory.make_room_for_sums()
     with nogil:
         # Moments and gradients that fade away become subnormal numbers, which are slow. Nothing in
@@ -254,9 +256,10 @@ def train(
         if sums_pointer != NULL and bounds.shape[0] > 1:
             _add_up_totals(totals, &source.source, rows, bounds, sums_pointer)
         while b < bounds.shape[0] - 1:
+            if sums_pointer != NULL:
+                of_batch = &totals[b, 0]
             _begin(&batch, &memory.memory, &source.source, &rows[bounds[b]],
-                   bounds[b + 1] - bounds[b], objective, sums_pointer,
-                   &totals[b if sums_pointer != NULL else 0, 0])
+                   bounds[b + 1] - bounds[b], objective, sums_pointer, of_batch)
             batch.step = optimizer[0].step
             _run(&losses[b, 0], &memory.memory, &batch, objective, segments)
             if not isfinite(losses[b, 0] + losses[b, 1]):

@@ -13,7 +13,7 @@ follows from sums, so all processes decide alike.
 
 import ctypes
 import pickle
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 
 import numpy as np
 
@@ -119,6 +119,7 @@ class Processes:
         values[:] = np.nan
 
     def _sum(self, array):
+        self.check()  # after a failure nothing is sent
         result = np.empty_like(array)
         self.communicator.Allreduce(array, result)
         return result
@@ -138,10 +139,13 @@ class Processes:
             error, so that no process waits for the others.
         """
         try:
-            answer = function(), None
+            value = function()
+            own = None
+            packed = pickle.dumps((value, None))
         except Exception as error:
-            answer = None, error
-        packed = np.frombuffer(_pickled(answer), np.uint8)
+            own = error
+            packed = _pickled_error(error)
+        packed = np.frombuffer(packed, np.uint8)
         sizes = np.zeros(self.size, np.int64)
         sizes[self.rank] = len(packed)
         ends = np.cumsum(self._sum(sizes))
@@ -151,10 +155,10 @@ class Processes:
         together = self._sum(together).tobytes()
         answers = []
         for rank, start in enumerate([0, *ends[:-1]]):
+            if rank == self.rank and own is not None:
+                raise own
             value, failure = pickle.loads(together[start : ends[rank]])
             if failure is not None:
-                if rank == self.rank:
-                    raise answer[1]
                 failure.add_note(f"This is an error of process {rank}.")
                 raise failure
             answers.append(value)
@@ -314,8 +318,11 @@ def first_rows(counts, totals):
     return first
 
 
-def _pickled(answer):
-    try:
-        return pickle.dumps(answer)
-    except Exception:  # an error that cannot be pickled
-        return pickle.dumps((None, RuntimeError(repr(answer[1]))))
+def _pickled_error(error):
+    packed = pickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}")))
+    # Some errors cannot be pickled, and others cannot be unpickled.
+    with suppress(Exception):
+        own = pickle.dumps((None, error))
+        pickle.loads(own)
+        packed = own
+    return packed

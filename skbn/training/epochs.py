@@ -98,7 +98,7 @@ class Trainer:
         for block in blocks(self._all_bounds, self.network.flops_per_row(self.table)):
             losses.append(self._train(block, rates))
             yield
-        sizes = np.diff(self._all_bounds)
+        sizes = self._all_bounds[1:] - self._all_bounds[:-1]
         self.loss = float((np.concatenate(losses) * sizes).sum() / self._n_rows)
         self._rate = float(rates[0])
 
@@ -146,6 +146,12 @@ class Trainers:
 
     def __init__(self, trainers, n_threads=1, processes=ONE_PROCESS):
         self.trainers, self.n_threads, self.processes = trainers, n_threads, processes
+
+    @property
+    def is_parallel(self):
+        """Whether other processes train with this process, and would wait for it for ever."""
+        processes = [self.processes, *(trainer.processes for trainer in self.trainers)]
+        return any(one.is_parallel for one in processes)
 
     @property
     def runs_to_the_end(self):
@@ -273,6 +279,8 @@ def run_epochs(trainers, stopping, progress, *, max_epochs, verbose, epoch_hook=
                     break
                 stopping.n_without_improvement = 0
     except KeyboardInterrupt:
+        if trainers.is_parallel:
+            raise
         progress.interrupted = True
         warnings.warn(INTERRUPTED, stacklevel=7)
 

@@ -329,7 +329,8 @@ cdef void norm_add_up_statistics(
             squares[j] = squares[j] / total - difference
             if squares[j] < ROUNDING * difference:
                 squares[j] = 0.0
-            is_far = is_far or difference > FAR * (squares[j] + operation.epsilon)
+            # Written so that NaN is far, too.
+            is_far = is_far or not difference <= FAR * (squares[j] + operation.epsilon)
         if not is_far:
             break
     memcpy(mean, near, d * sizeof(double))

@@ -1,0 +1,37 @@
+"""Waiting for futures of any client."""
+
+import threading
+from collections.abc import Sequence
+
+from distributed import Future
+
+__all__ = ["Changes", "wait_for_all"]
+
+
+class Changes:
+    """Tells when any of some futures has finished since the last question.
+
+    ``distributed.wait`` knows no client but the current one, and a client becomes the current one
+    by a setting that all threads of this process share.
+
+    Parameters
+    ----------
+    futures : sequence of Future
+    """
+
+    def __init__(self, futures: Sequence[Future]) -> None:
+        self._changed = threading.Event()
+        for future in futures:
+            future.add_done_callback(lambda _: self._changed.set())
+
+    def wait(self, seconds: float) -> None:
+        """Return when a future has finished, was canceled or is lost, or after some seconds."""
+        self._changed.wait(seconds)
+        self._changed.clear()
+
+
+def wait_for_all(futures: Sequence[Future]) -> None:
+    """Return when no future is pending any more."""
+    changes = Changes(futures)
+    while any(future.status == "pending" for future in futures):
+        changes.wait(1.0)
