@@ -29,7 +29,7 @@ def main(directory, kind, limit, uncached, n_epochs):
     MLPWithBatchNormClassifier(n_epochs=1).fit(warm_up, warm_up[:, 0] > 0.0)
     # The default pool reserves memory that it does not use. The first batch starts the threads.
     pa.set_memory_pool(pa.system_memory_pool())
-    with pq.ParquetFile(directory / "table.parquet") as file:
+    with pq.ParquetFile(directory / "table.parquet", pre_buffer=False) as file:
         next(file.iter_batches(batch_size=10))
     if int(limit):
         most = status()["VmData"] + int(limit) * MB
@@ -55,9 +55,9 @@ def train(directory, kind, X, n_epochs):
         network.fit(np.array(X) if kind == "array" else X, y)
         return
     for _ in range(n_epochs):
-        with pq.ParquetFile(directory / "table.parquet") as file:
-            for batch in file.iter_batches(batch_size=10_000, use_threads=False):
-                *columns, targets = batch.columns
+        with pq.ParquetFile(directory / "table.parquet", pre_buffer=False) as file:
+            for group in range(file.num_row_groups):
+                *columns, targets = file.read_row_group(group, use_threads=False).columns
                 X = np.column_stack(columns)
                 network.partial_fit(X, targets.to_numpy(), classes=[0, 1])
 
