@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -164,7 +164,7 @@ def test_data_that_were_canceled_before(client):
     workers = workers_of(client)
     arguments = {worker: (client.scatter(1.0, workers=[worker]),) for worker in workers}
     client.cancel([arguments[workers[1]][0]])
-    with pytest.raises((RuntimeError, gang.CancelledError), match="cancel"):
+    with pytest.raises((RuntimeError, CancelledError), match="cancel"):
         run_on_workers(client, exchanges.summed, arguments)
     assert are_free(client, workers)
     assert fit_of(client)
