@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -11,7 +10,7 @@ from typing import Any
 
 from distributed import Client, Future, get_worker, wait
 
-from skbn.dask.communicator import CommunicatorError, DaskCommunicator, connect
+from skbn.dask.communicator import CommunicatorError, DaskCommunicator, Fit, connect
 from skbn.dask.locks import locked
 
 __all__ = ["run_on_workers"]
@@ -63,7 +62,7 @@ def run_on_workers(
     workers = list(arguments_by_worker)
     if not workers:
         raise ValueError("No worker has any arguments: there must be one worker at least.")
-    fit = uuid.uuid4().hex
+    fit = Fit()
     name = getattr(function, "__name__", type(function).__name__)
     with locked(client, workers):
         directories = _directories(client, workers)
@@ -76,7 +75,7 @@ def run_on_workers(
                 workers,
                 directories[worker],
                 *arguments_by_worker[worker],
-                key=f"{name}-{fit}-{rank}",
+                key=f"{name}-{fit.name}-{rank}",
                 workers=[worker],
                 allow_other_workers=False,
                 pure=False,
@@ -88,13 +87,13 @@ def run_on_workers(
             _wait_for(client, futures, workers)
             return _result_of(client, futures[0], workers)
         finally:
-            # Also after success: with its last future a task is forgotten.
+            # Also after success: Dask forgets a task when its last future is gone.
             client.cancel(futures)
 
 
 def _member(
     function: Callable[..., Any],
-    fit: str,
+    fit: Fit,
     rank: int,
     workers: list[str],
     directory: str,
