@@ -17,13 +17,13 @@ import pytest
 pytest.importorskip("distributed")
 
 import exchanges
-from distributed import Client, Event, Future, MultiLock
+from distributed import Client, Event, Future, MultiLock, Status
 from distributed.protocol.pickle import dumps
 from local_cluster import are_free, eventually, local_cluster, workers_of
 from processes import environment
 
 from skbn.dask import gang, locks
-from skbn.dask.gang import run_on_workers
+from skbn.dask.gang import run_on_workers, running_workers
 from skbn.dask.locks import locked
 
 # Seconds.
@@ -95,6 +95,22 @@ def test_an_exception_comes_from_the_task_that_raised(client, rank):
     assert caught.value.__notes__ == [f"Raised by the task on worker {workers[rank]}."]
     assert are_free(client, workers)
     assert fit_of(client)
+
+
+def test_running_workers(client):
+    """A paused worker takes up no task, so a fit would wait for it."""
+    workers = workers_of(client)
+
+    def become(status, dask_worker):
+        dask_worker.status = status
+
+    assert running_workers(client) == workers
+    try:
+        client.run(become, Status.paused, workers=workers[1:2])
+        assert eventually(lambda: running_workers(client) == [workers[0], workers[2]])
+    finally:
+        client.run(become, Status.running, workers=workers[1:2])
+    assert eventually(lambda: running_workers(client) == workers)
 
 
 def test_no_workers(client):

@@ -13,7 +13,7 @@ from distributed import Client, Future, get_worker, wait
 from skbn.dask.communicator import CommunicatorError, DaskCommunicator, Fit, connect
 from skbn.dask.locks import locked
 
-__all__ = ["run_on_workers"]
+__all__ = ["run_on_workers", "running_workers"]
 
 # Seconds after which the client looks whether a worker was lost.
 POLL = 0.5
@@ -116,6 +116,12 @@ def _member(
         communicator.close()
     # One model goes back to the client, not as many equal ones as there are workers.
     return result if rank == 0 else None
+
+
+def running_workers(client: Client) -> list[str]:
+    """Addresses of the workers that take up tasks, sorted. Paused and closing workers do not."""
+    known = client.scheduler_info(n_workers=-1)["workers"]
+    return sorted(worker for worker, state in known.items() if state["status"] == "running")
 
 
 def _directories(client: Client, workers: list[str]) -> dict[str, str]:
