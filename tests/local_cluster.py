@@ -10,6 +10,7 @@
 
 import logging
 import os
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -49,6 +50,16 @@ def client(cluster):
 def workers_of(client):
     """Addresses of the workers, in a fixed order."""
     return sorted(client.scheduler_info(n_workers=-1)["workers"])
+
+
+def eventually(condition, seconds=30):
+    """Wait until a condition holds. False if it does not come to hold within a generous time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def are_free(client, workers):

@@ -17,13 +17,13 @@ import pytest
 pytest.importorskip("distributed")
 
 import exchanges
-from distributed import Client, Event, Future, MultiLock
+from distributed import Client, Event, Future, MultiLock, Status
 from distributed.protocol.pickle import dumps
-from local_cluster import are_free, local_cluster, workers_of
+from local_cluster import are_free, eventually, local_cluster, workers_of
 from processes import environment
 
 from skbn.dask import gang, locks
-from skbn.dask.gang import run_on_workers
+from skbn.dask.gang import run_on_workers, running_workers
 from skbn.dask.locks import locked
 
 # Seconds.
@@ -59,16 +59,6 @@ def plugins(client):
     )
 
 
-def eventually(condition):
-    """Wait until a condition holds. False if it does not come to hold."""
-    end = time.monotonic() + HANGS
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 def test_the_order_of_arguments_is_the_order_of_ranks(client):
     workers = workers_of(client)[::-1]
     futures = [client.scatter(np.full(4, i), workers=[w]) for i, w in enumerate(workers)]
@@ -87,11 +77,9 @@ def test_a_part_of_the_workers(client):
 
 def test_nothing_is_left(client):
     assert fit_of(client)
-    assert not requests(client)
-    assert plugins(client) == []
-    assert eventually(
-        lambda: client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)) == 0
-    )
+    assert eventually(lambda: not requests(client))
+    assert eventually(lambda: plugins(client) == [])
+    assert eventually(lambda: n_tasks(client) == 0)
 
 
 def test_a_slow_worker_is_waited_for(client):
@@ -107,6 +95,22 @@ def test_an_exception_comes_from_the_task_that_raised(client, rank):
     assert caught.value.__notes__ == [f"Raised by the task on worker {workers[rank]}."]
     assert are_free(client, workers)
     assert fit_of(client)
+
+
+def test_running_workers(client):
+    """A paused worker takes up no task, so a fit would wait for it."""
+    workers = workers_of(client)
+
+    def become(status, dask_worker):
+        dask_worker.status = status
+
+    assert running_workers(client) == workers
+    try:
+        client.run(become, Status.paused, workers=workers[1:2])
+        assert eventually(lambda: running_workers(client) == [workers[0], workers[2]])
+    finally:
+        client.run(become, Status.running, workers=workers[1:2])
+    assert eventually(lambda: running_workers(client) == workers)
 
 
 def test_no_workers(client):
@@ -156,8 +160,8 @@ def test_waits_for_the_lock_of_xgboost(client):
 def test_an_error_under_the_lock_releases_it(client):
     with pytest.raises(KeyError, match="x"), locked(client, workers_of(client)):
         raise KeyError("x")
-    assert not requests(client)
-    assert plugins(client) == []
+    assert eventually(lambda: not requests(client))
+    assert eventually(lambda: plugins(client) == [])
 
 
 def test_data_that_were_canceled_before(client):
@@ -246,7 +250,7 @@ def test_an_interrupt_ends_the_fit(client, other_client):
     assert out == "interrupted 12.0\n"
     assert process.returncode == 0
     assert are_free(client, workers_of(client))
-    assert not requests(client)
+    assert eventually(lambda: not requests(client))
     assert fit_of(client)
 
 
@@ -262,7 +266,7 @@ def test_an_interrupt_ends_the_wait_for_the_lock(client, other_client):
     out, _ = process.communicate(timeout=HANGS)
     assert out == "interrupted 12.0\n"
     assert not running.is_set()
-    assert not requests(client)
+    assert eventually(lambda: not requests(client))
 
 
 def test_a_client_that_is_killed_frees_the_workers(client, other_client):
@@ -272,7 +276,7 @@ def test_a_client_that_is_killed_frees_the_workers(client, other_client):
     assert are_free(client, workers_of(client))
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(fit_of, client).result(timeout=HANGS)
-    assert plugins(client) == []
+    assert eventually(lambda: plugins(client) == [])
 
 
 def test_a_client_that_is_killed_leaves_the_queue_for_the_lock(client, other_client):
@@ -325,7 +329,7 @@ def test_the_only_worker_dies(fragile):
     worker = workers_of(fragile)[0]
     with pytest.raises(RuntimeError, match=f"Worker {worker} left the cluster"):
         run_on_workers(fragile, exchanges.dying, {worker: (0,)})
-    assert not requests(fragile)
+    assert eventually(lambda: not requests(fragile))
 
 
 def test_a_worker_dies_that_does_not_exchange(fragile):

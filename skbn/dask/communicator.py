@@ -4,18 +4,28 @@ The task of rank 0 listens on a port of its own; the other tasks learn the port 
 scheduler and connect. The numbers then go from thread to thread through blocking sockets. Dask's
 own messages pass the event loops of both workers, and take 30 times as long for a few numbers,
 while a training step waits for several sums. The sockets use the certificates of the cluster where
-it has any (``tls://``), and nothing that arrives is unpickled.
+it has any (``tls://``).
+
+The communicator itself unpickles nothing, but `skbn.network.processes` unpickles arrays of bytes
+that came through it. So a connection counts only if its greeting has the secret of the fit, which
+the tasks get as an argument: it is neither in a key nor in the metadata of the scheduler.
 
 Rank 0 adds up in the order of ranks and sends the sum to all, so all have the same bits.
 """
 
 from __future__ import annotations
 
+import hmac
+import secrets
+import selectors
 import socket
+import ssl
 import struct
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,19 +33,36 @@ from distributed import Worker, get_client, get_worker
 from distributed.comm import get_address_host
 from numpy.typing import NDArray
 
-__all__ = ["CommunicatorError", "DaskCommunicator", "connect"]
+__all__ = ["CommunicatorError", "DaskCommunicator", "Fit", "connect"]
 
 # Seconds after which a thread that waits looks whether its task is still wanted.
 POLL = 0.25
 # Seconds for what a healthy network does at once.
 PATIENCE = 30.0
-# Before the numbers goes their size in bytes. A negative size is the size of the reason why the
-# sender gives up.
+# The size in bytes precedes the numbers. A negative size is the size of the reason why the sender
+# gives up.
 HEADER = struct.Struct("<q")
 # Numbers of up to this many bytes are sent with their header in one call.
 SMALL = 1 << 16
 # Bytes that are received before they are added: they stay in the cache of the processor.
 PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What the tasks of a fit know it by.
+
+    Attributes
+    ----------
+    name : str
+        No other fit has this name. Everybody may know it.
+    secret : str
+        What only the tasks of this fit know. It is not in the repr, since messages about a task may
+        have the repr of an argument.
+    """
+
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
+    secret: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
 
 
 class CommunicatorError(RuntimeError):
@@ -213,13 +240,13 @@ def _bytes_of(array: NDArray[Any]) -> memoryview:
     return array.reshape(-1).view(np.uint8).data
 
 
-def connect(fit: str, rank: int, workers: list[str]) -> DaskCommunicator:
+def connect(fit: Fit, rank: int, workers: list[str]) -> DaskCommunicator:
     """Connect the tasks of a fit. To be called by the task of each rank, in its thread.
 
     Parameters
     ----------
-    fit : str
-        Name of the fit, which no other fit has.
+    fit : Fit
+        The same for all tasks of the fit.
     rank : int
         Number of this task, from 0.
     workers : list of str
@@ -254,7 +281,8 @@ def _check_of(worker: Worker) -> Callable[[], None]:
     """A function that raises CommunicatorError if the task of this thread is not wanted any more.
 
     Dask does not interrupt a thread. A task whose future was canceled, or whose client is gone,
-    only leaves the state "executing" of the worker's state machine, which has no public question.
+    only leaves the state "executing" of the worker's state machine, which has no public method for
+    this.
     """
     key = worker.get_current_task()
 
@@ -278,7 +306,7 @@ def _place_of(workers: list[str]) -> list[str]:
 
 def _accept_all(
     peers: dict[int, socket.socket],
-    fit: str,
+    fit: Fit,
     worker: Worker,
     workers: list[str],
     check: Callable[[], None],
@@ -288,31 +316,158 @@ def _accept_all(
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     context = worker.security.get_listen_args("worker")["ssl_context"]
     with socket.create_server((host, 0), family=family, backlog=len(workers)) as server:
-        server.settimeout(POLL)
         port = server.getsockname()[1]
-        get_client().set_metadata(_place_of(workers), {"fit": fit, "port": port})
-        while len(peers) < len(workers) - 1:
-            try:
-                peer, _ = server.accept()
-            except TimeoutError:
+        get_client().set_metadata(_place_of(workers), {"fit": fit.name, "port": port})
+        _admit(peers, server, context, fit.secret, len(workers), check)
+
+
+def _admit(
+    peers: dict[int, socket.socket],
+    server: socket.socket,
+    context: ssl.SSLContext | None,
+    secret: str,
+    size: int,
+    check: Callable[[], None],
+) -> None:
+    """Fill `peers` with a connection to each other rank. No connection waits for another one."""
+    server.setblocking(False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(server, selectors.EVENT_READ)
+        try:
+            while len(peers) < size - 1:
+                for key, _ in selector.select(POLL):
+                    if key.data is None:
+                        _let_in(selector, server, context, secret, size)
+                    else:
+                        _hear(selector, key.data, peers)
+                for newcomer in _newcomers(selector):
+                    if time.monotonic() > newcomer.deadline:
+                        selector.unregister(newcomer.peer)
+                        newcomer.peer.close()
                 check()
-                continue
-            peer.settimeout(PATIENCE)
-            try:
-                peer = _ready(peer, context, server_side=True)
-                rank = _greeting_of(peer, fit)
-            except OSError:
-                # Not a task of this fit, or one that died.
-                peer.close()
-                continue
-            peer.settimeout(POLL)
-            if rank in peers:
-                peers[rank].close()
-            peers[rank] = peer
+        finally:
+            for newcomer in _newcomers(selector):
+                newcomer.peer.close()
+
+
+def _newcomers(selector: selectors.BaseSelector) -> list[_Newcomer]:
+    return [key.data for key in selector.get_map().values() if key.data is not None]
+
+
+def _let_in(
+    selector: selectors.BaseSelector,
+    server: socket.socket,
+    context: ssl.SSLContext | None,
+    secret: str,
+    size: int,
+) -> None:
+    """Accept a connection, whose greeting is then waited for."""
+    try:
+        peer, _ = server.accept()
+    except (BlockingIOError, ConnectionAbortedError):
+        # The other side has gone already.
+        return
+    try:
+        peer.setblocking(False)
+        newcomer = _Newcomer(_ready(peer, context, server_side=True), secret, size)
+    except OSError:
+        peer.close()
+        return
+    selector.register(newcomer.peer, newcomer.events, newcomer)
+
+
+def _hear(
+    selector: selectors.BaseSelector, newcomer: _Newcomer, peers: dict[int, socket.socket]
+) -> None:
+    """Go on with a greeting, and put the connection among `peers` after the right one."""
+    peer = newcomer.peer
+    try:
+        rank = newcomer.read()
+    except OSError:
+        # Not a task of this fit, or one that died.
+        selector.unregister(peer)
+        peer.close()
+        return
+    if rank is None:
+        selector.modify(peer, newcomer.events, newcomer)
+        return
+    selector.unregister(peer)
+    peer.settimeout(POLL)
+    if rank in peers:
+        peers[rank].close()
+    peers[rank] = peer
+
+
+class _Newcomer:
+    """A connection that may come from a task of the fit, or from anybody.
+
+    Parameters
+    ----------
+    peer : socket.socket
+        The connection, which does not block.
+    secret : str
+        The secret of the fit.
+    size : int
+        Number of tasks.
+
+    Attributes
+    ----------
+    peer : socket.socket
+    events : int
+        What must be waited for before the next call of `read`, as a selector is told it.
+    deadline : float
+        Time at which the greeting must be complete.
+    """
+
+    def __init__(self, peer: socket.socket, secret: str, size: int) -> None:
+        self.peer = peer
+        self.events = selectors.EVENT_READ
+        self.deadline = time.monotonic() + PATIENCE
+        self._secret = secret.encode()
+        self._size = size
+        self._greeting = b""
+        self._is_shaken = not isinstance(peer, ssl.SSLSocket)
+
+    def read(self) -> int | None:
+        """Read what has come of the greeting: secret and rank.
+
+        Returns
+        -------
+        rank : int or None
+            None: the greeting is not complete.
+
+        Raises
+        ------
+        OSError
+            If the connection is lost, or if the greeting is not of a task of this fit.
+        """
+        length = len(self._secret) + HEADER.size
+        try:
+            if not self._is_shaken:
+                self.peer.do_handshake()
+                self._is_shaken = True
+            # TLS may have received more than a selector knows of, so all is read.
+            while len(self._greeting) < length:
+                more = self.peer.recv(length - len(self._greeting))
+                if not more:
+                    raise ConnectionResetError
+                self._greeting += more
+        except (BlockingIOError, ssl.SSLWantReadError):
+            self.events = selectors.EVENT_READ
+            return None
+        except ssl.SSLWantWriteError:
+            self.events = selectors.EVENT_WRITE
+            return None
+        if not hmac.compare_digest(self._greeting[: len(self._secret)], self._secret):
+            raise ConnectionRefusedError
+        (rank,) = HEADER.unpack(self._greeting[len(self._secret) :])
+        if not 1 <= rank < self._size:
+            raise ConnectionRefusedError
+        return rank
 
 
 def _reach(
-    fit: str, rank: int, worker: Worker, workers: list[str], check: Callable[[], None]
+    fit: Fit, rank: int, worker: Worker, workers: list[str], check: Callable[[], None]
 ) -> socket.socket:
     """Wait for the port of rank 0, and connect to it."""
     client = get_client()
@@ -320,7 +475,7 @@ def _reach(
     while True:
         check()
         place = client.get_metadata(_place_of(workers), default=None)
-        if place is not None and place["fit"] == fit:
+        if place is not None and place["fit"] == fit.name:
             break
         time.sleep(pause)
         pause = min(2 * pause, POLL)
@@ -330,7 +485,7 @@ def _reach(
         peer = socket.create_connection((host, place["port"]), timeout=PATIENCE)
         try:
             peer = _ready(peer, context, server_side=False)
-            peer.sendall(fit.encode() + HEADER.pack(rank))
+            peer.sendall(fit.secret.encode() + HEADER.pack(rank))
         except BaseException:
             peer.close()
             raise
@@ -343,24 +498,12 @@ def _reach(
     return peer
 
 
-def _ready(peer: socket.socket, context: Any, server_side: bool) -> socket.socket:
+def _ready(peer: socket.socket, context: ssl.SSLContext | None, server_side: bool) -> socket.socket:
     # Small messages leave at once.
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if context is None:
         return peer
-    return context.wrap_socket(peer, server_side=server_side)
-
-
-def _greeting_of(peer: socket.socket, fit: str) -> int:
-    """The rank that a connection announces. OSError if the greeting is not of this fit."""
-    expected = fit.encode()
-    greeting = b""
-    while len(greeting) < len(expected) + HEADER.size:
-        more = peer.recv(len(expected) + HEADER.size - len(greeting))
-        if not more:
-            raise ConnectionResetError
-        greeting += more
-    if greeting[: len(expected)] != expected:
-        raise ConnectionRefusedError
-    (rank,) = HEADER.unpack(greeting[len(expected) :])
-    return rank
+    # A socket that does not block shakes hands later.
+    return context.wrap_socket(
+        peer, server_side=server_side, do_handshake_on_connect=peer.gettimeout() != 0.0
+    )

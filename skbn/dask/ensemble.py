@@ -6,7 +6,7 @@ from sklearn.utils import check_random_state
 
 from skbn.dask.classification import DaskClassifier
 from skbn.dask.estimator import local_alone
-from skbn.dask.gang import run_on_workers
+from skbn.dask.gang import run_on_workers, running_workers
 from skbn.dask.model import DaskModel, with_client
 from skbn.dask.placement import computed, together
 from skbn.dask.regression import DaskRegressor
@@ -28,7 +28,7 @@ class DaskEnsemble(DaskModel):
             ensemble.set_params(random_state=seed)
         # Each worker has all rows: they go from worker to worker, and not through this process.
         with computed(client, blocks) as futures:
-            workers = sorted(client.nthreads())[: len(ensemble.periodic_embeddings)]
+            workers = running_workers(client)[: len(ensemble.periodic_embeddings)]
             arguments = dict.fromkeys(workers, (ensemble, *futures))
             return run_on_workers(client, _fitted_members, arguments)
 

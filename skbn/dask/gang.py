@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from distributed import Client, Future, get_worker
 
-from skbn.dask.communicator import CommunicatorError, DaskCommunicator, connect
+from skbn.dask.communicator import CommunicatorError, DaskCommunicator, Fit, connect
 from skbn.dask.locks import locked
 from skbn.dask.waiting import Changes
 
-__all__ = ["run_on_workers"]
+__all__ = ["run_on_workers", "running_workers"]
 
 # Seconds after which the client looks whether a worker was lost.
 POLL = 0.5
@@ -62,7 +61,7 @@ def run_on_workers(
     workers = list(arguments_by_worker)
     if not workers:
         raise ValueError("No worker has any arguments: there must be one worker at least.")
-    fit = uuid.uuid4().hex
+    fit = Fit()
     name = getattr(function, "__name__", type(function).__name__)
     with locked(client, workers):
         directories = _directories(client, workers)
@@ -75,7 +74,7 @@ def run_on_workers(
                 workers,
                 directories[worker],
                 *arguments_by_worker[worker],
-                key=f"{name}-{fit}-{rank}",
+                key=f"{name}-{fit.name}-{rank}",
                 workers=[worker],
                 allow_other_workers=False,
                 pure=False,
@@ -87,13 +86,13 @@ def run_on_workers(
             _wait_for(client, futures, workers)
             return _result_of(client, futures[0], workers)
         finally:
-            # Also after success: with its last future a task is forgotten.
+            # Also after success: Dask forgets a task when its last future is gone.
             client.cancel(futures)
 
 
 def _member(
     function: Callable[..., Any],
-    fit: str,
+    fit: Fit,
     rank: int,
     workers: list[str],
     directory: str,
@@ -116,6 +115,12 @@ def _member(
         communicator.close()
     # One model goes back to the client, not as many equal ones as there are workers.
     return result if rank == 0 else None
+
+
+def running_workers(client: Client) -> list[str]:
+    """Addresses of the workers that take up tasks, sorted. Paused and closing workers do not."""
+    known = client.scheduler_info(n_workers=-1)["workers"]
+    return sorted(worker for worker, state in known.items() if state["status"] == "running")
 
 
 def _directories(client: Client, workers: list[str]) -> dict[str, str]:

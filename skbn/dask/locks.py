@@ -16,8 +16,8 @@ __all__ = ["locked"]
 def locked(client: Client, workers: list[str]) -> Iterator[None]:
     """Hold the workers for one fit.
 
-    Two fits of which each has a thread that the other one waits for would wait forever. The lock is
-    the MultiLock that XGBoost takes for the same workers, so the fits of both wait for each other.
+    Two fits wait forever if each holds a thread that the other needs. The lock is the MultiLock
+    that XGBoost takes for the same workers, so the fits of both wait for each other.
 
     Parameters
     ----------
