@@ -47,8 +47,9 @@ class DaskMLPEnsembleWithBatchNormClassifier(  # type: ignore[misc] # fit takes 
     ensemble is the ensemble of :class:`~skbn.MLPEnsembleWithBatchNormClassifier`.
 
     The parameters are the parameters of :class:`~skbn.MLPEnsembleWithBatchNormClassifier`, and
-    `client`. `n_jobs` is the number of threads on each worker, and `verbose` prints in the process
-    of the first worker. Callbacks are not supported.
+    `client`. `n_jobs` is the number of threads on each worker: one in the workers of a usual
+    cluster, which are daemons. `verbose` prints in the process of the first worker. Callbacks are
+    not supported.
 
     Parameters
     ----------
@@ -99,8 +100,9 @@ class DaskMLPEnsembleWithBatchNormRegressor(  # type: ignore[misc] # fit takes n
     ensemble is the ensemble of :class:`~skbn.MLPEnsembleWithBatchNormRegressor`.
 
     The parameters are the parameters of :class:`~skbn.MLPEnsembleWithBatchNormRegressor`, and
-    `client`. `n_jobs` is the number of threads on each worker, and `verbose` prints in the process
-    of the first worker. Callbacks are not supported.
+    `client`. `n_jobs` is the number of threads on each worker: one in the workers of a usual
+    cluster, which are daemons. `verbose` prints in the process of the first worker. Callbacks are
+    not supported.
 
     Parameters
     ----------

@@ -98,9 +98,9 @@ class DaskMLPWithBatchNormClassifier(  # type: ignore[misc] # fit takes no valid
     workers waits. If a worker is lost, the fit ends with an error.
 
     A worker trains on the rows that Dask has computed there, and needs memory for these rows twice.
-    If `X` and `y` are persisted before (``X, y = client.persist([X, y])``) and `random_state` is an
-    integer, another fit gives the same network. Otherwise Dask may give a worker other rows, and
-    may compute a DataFrame twice, once for `X` and once for `y`.
+    Persist the rows before (arrays by ``X, y = client.persist([X, y])``, a DataFrame as a whole by
+    ``table = table.persist()``). Then the rows are computed once, and an integer as `random_state`
+    gives the same network in each fit on the same workers.
 
     Validation rows are always held out from the rows of each worker: ``fit`` has no argument for
     other validation rows.
