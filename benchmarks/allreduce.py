@@ -121,7 +121,7 @@ def _call(communicator, own, total):
 
 def on_dask(client, sizes):
     """`timed` on all workers of a cluster."""
-    workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
+    workers = sorted(client.nthreads())
     return run_on_workers(client, timed, {worker: tuple(sizes) for worker in workers})
 
 

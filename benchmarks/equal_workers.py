@@ -48,7 +48,7 @@ def order_of(counts):
 
 def blocks_on_workers(client, array, counts):
     """A collection with one block on each worker."""
-    workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
+    workers = sorted(client.nthreads())
     parts = np.split(array, np.cumsum(counts)[:-1])
     futures = [
         client.scatter(part, workers=[worker], direct=True, hash=False)

@@ -106,7 +106,7 @@ def measured(names, workers, n_rounds):
                 LocalCluster(n_workers=n, threads_per_worker=1, dashboard_address=":0") as cluster,
                 Client(cluster) as client,
             ):
-                addresses = sorted(client.scheduler_info(n_workers=-1)["workers"])
+                addresses = sorted(client.nthreads())
                 for name in names:
                     together, alone = (
                         run_on_workers(client, timed, dict.fromkeys(addresses, (name, n, is_alone)))

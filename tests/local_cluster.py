@@ -49,7 +49,7 @@ def client(cluster):
 
 def workers_of(client):
     """Addresses of the workers, in a fixed order."""
-    return sorted(client.scheduler_info(n_workers=-1)["workers"])
+    return sorted(client.nthreads())
 
 
 def eventually(condition, seconds=30):

@@ -374,3 +374,10 @@ def test_a_new_process_under_the_address_of_a_worker_that_died(fragile, monkeypa
     with pytest.raises(RuntimeError, match=f"Worker {workers[1]} left the cluster"):
         run_on_workers(fragile, exchanges.rounds, dict.fromkeys(workers, (1,)))
     assert are_free(fragile, workers)
+
+
+def test_workers_are_known_at_any_moment(client, monkeypatch):
+    """The client forgets the workers every two seconds, in `Client.scheduler_info`."""
+    monkeypatch.setattr(type(client), "scheduler_info", lambda *_, **__: {"workers": {}})
+    assert gang.running_workers(client) == workers_of(client)
+    assert fit_of(client)

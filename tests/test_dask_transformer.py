@@ -154,7 +154,7 @@ def test_the_client_of_the_parameter(cluster):
     X = rows_of()
     with distributed.Client(cluster, set_as_default=False) as client:
         transformer = DaskBatchNormTransformer(client=client)
-        before = len(client.scheduler_info(n_workers=-1)["workers"])
+        before = len(client.nthreads())
         transformer.fit(da.from_array(X, chunks=(100, 4)))
         assert before == 3
         assert_same(transformer, BatchNormTransformer().fit(X))

@@ -119,13 +119,19 @@ def _member(
 
 def running_workers(client: Client) -> list[str]:
     """Addresses of the workers that take up tasks, sorted. Paused and closing workers do not."""
-    known = client.scheduler_info(n_workers=-1)["workers"]
+    known = _workers(client)
     return sorted(worker for worker, state in known.items() if state["status"] == "running")
+
+
+def _workers(client: Client) -> dict[str, dict[str, Any]]:
+    """What the scheduler knows of each worker, by address."""
+    # The client renews the answer of `Client.scheduler_info` every two seconds without the workers.
+    return client.sync(client.scheduler.identity, n_workers=-1)["workers"]
 
 
 def _directories(client: Client, workers: list[str]) -> dict[str, str]:
     """The local directory of each worker, which no two worker processes share."""
-    known = client.scheduler_info(n_workers=-1)["workers"]
+    known = _workers(client)
     lost = [worker for worker in workers if worker not in known]
     if lost:
         raise RuntimeError(_lost(lost))
