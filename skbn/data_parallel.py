@@ -142,7 +142,8 @@ def fit_members(
     """Fit an ensemble whose members train in several processes. All processes call this function.
 
     Each process trains some members, on all rows. The processes exchange predictions for held-out
-    rows at each checkpoint. The fitted ensemble is the ensemble that one process would fit.
+    rows at each checkpoint. The fitted ensemble is the ensemble that one process would fit, up to
+    rounding.
 
     Parameters
     ----------

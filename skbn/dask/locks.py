@@ -45,6 +45,8 @@ def _release(client: Client, lock_id: str) -> None:
     MultiLock has no method for the second, so the scheduler is called as MultiLock calls it.
     """
     for _ in range(5):
+        if client.scheduler is None:
+            return  # closed in the meantime; the plugin of the scheduler releases the lock
         try:
             client.sync(client.scheduler.multi_lock_release, id=lock_id)
         except KeyError:
