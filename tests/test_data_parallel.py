@@ -28,6 +28,7 @@ from skbn.data_parallel import fit
 from skbn.estimators import solvers
 from skbn.estimators.scoring import n_held_out
 from skbn.network.processes import Processes
+from skbn.training.batches import Batches
 
 KINDS = {"classes": MLPWithBatchNormClassifier, "numbers": MLPWithBatchNormRegressor}
 
@@ -173,6 +174,24 @@ class TestParts:
             partial(network_of, "classes", shuffle=True, n_epochs=20), arrays, counts
         )
         np.testing.assert_array_equal(fitted.classes_, ["a", "b", "c"])
+
+    def test_processes_shuffle_in_orders_of_their_own(self, monkeypatch):
+        orders = {}
+        original = Batches.reordered
+
+        def spy(batches, rows):
+            order = original(batches, rows)
+            orders.setdefault(id(batches), []).append(order)
+            return order
+
+        monkeypatch.setattr(Batches, "reordered", spy)
+        X, y, _ = rows_of("classes")
+        make = partial(network_of, "classes", shuffle=True, n_epochs=2, early_stopping=False)
+        fitted_together(make, split((X, y), [300, 300]))
+        first, second = orders.values()
+        assert len(first) == len(second) == 2
+        for one, other in zip(first, second, strict=True):
+            assert not np.array_equal(one, other)
 
     def test_sorted_rows_are_mixed_in_each_mini_batch(self):
         # Rows sorted by the target: each mini-batch has rows of all processes.
