@@ -108,7 +108,7 @@ class TestTheHeldOutRows:
         rows = Rows(np.arange(len(classes))[:, np.newaxis], classes[:, np.newaxis])
         options = {"stratified": True, "shuffle": True} | options
         training, held = hold_out(rows, fraction, np.random.RandomState(seed), **options)
-        both = np.concatenate([training.numbers, held.X[:, 0]])
+        both = np.concatenate([training.numbers, held.own_X[:, 0]])
         np.testing.assert_array_equal(np.sort(both), np.arange(len(classes)))
         return training, held
 
@@ -139,19 +139,19 @@ class TestTheHeldOutRows:
         counts = np.zeros(50)
         for seed in range(400):
             _, held = self.held(np.arange(50) % 2, seed=seed)
-            counts[held.X[:, 0]] += 1
+            counts[held.own_X[:, 0]] += 1
         # Forty of four hundred each, with a deviation of six.
         assert 15 < counts.min() <= counts.max() < 65
 
     def test_regression(self):
         _, held = self.held(np.arange(95.0), stratified=False)
         assert held.n == 10
-        assert np.ptp(held.X) > 30
+        assert np.ptp(held.own_X) > 30
 
     @pytest.mark.parametrize("stratified", [False, True])
     def test_the_last_rows_without_shuffle(self, stratified):
         training, held = self.held(np.arange(40) % 3, shuffle=False, stratified=stratified)
-        np.testing.assert_array_equal(held.X[:, 0], [36, 37, 38, 39])
+        np.testing.assert_array_equal(held.own_X[:, 0], [36, 37, 38, 39])
         np.testing.assert_array_equal(training.numbers, np.arange(36))
 
 

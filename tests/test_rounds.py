@@ -137,7 +137,7 @@ def test_every_round_holds_out_the_same_rows(cls, monkeypatch):
     held_out, init = [], scoring.Validation.__init__
 
     def recorded(validation, network, training, table, *others):
-        held_out.append(table.X.tobytes())
+        held_out.append(table.X[table.rows].tobytes())
         init(validation, network, training, table, *others)
 
     monkeypatch.setattr(scoring.Validation, "__init__", recorded)
