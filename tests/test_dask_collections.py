@@ -82,6 +82,15 @@ class TestAlignedBlocks:
         self.check(X=X, y=X["a"].values, sample_weight=X["b"].to_dask_array())
         self.check(X=X.values, y=X["a"], sample_weight=None)
 
+    def test_columns_of_small_parquet_files(self, tmp_path):
+        # Dask puts small partitions together, by the size of the columns that are read.
+        for number in range(4):
+            part = pd.DataFrame(ROWS[number * 5 : number * 5 + 5], columns=list("abc"))
+            part.assign(y="yes").to_parquet(tmp_path / f"{number}.parquet")
+        table = dd.read_parquet(tmp_path)
+        assert len(table["y"].to_delayed()) < 4
+        self.check(X=table[["a", "b", "c"]], y=table["y"], sample_weight=table["a"])
+
     def test_unknown_numbers_of_rows(self):
         X, y = da.from_array(ROWS, chunks=(7, 3)), da.arange(20, chunks=7)
         self.check(X=unknown(X), y=unknown(y))
