@@ -241,6 +241,8 @@ def train(
     cdef void* moments_pointer = <void*> moments
     cdef double[:, ::1] totals = None
     cdef const double* of_batch = NULL
+    # One of several processes may have no rows.
+    cdef const Py_ssize_t* first_row = &rows[0] if rows.shape[0] > 0 else NULL
     if sums is not None:
         over_processes.add = (
             <void (*)(void*, double*, Py_ssize_t) noexcept nogil> <uintptr_t> sums[0]
@@ -258,7 +260,7 @@ def train(
         while b < bounds.shape[0] - 1:
             if sums_pointer != NULL:
                 of_batch = &totals[b, 0]
-            _begin(&batch, &memory.memory, &source.source, &rows[bounds[b]],
+            _begin(&batch, &memory.memory, &source.source, first_row + bounds[b],
                    bounds[b + 1] - bounds[b], objective, sums_pointer, of_batch)
             batch.step = optimizer[0].step
             _run(&losses[b, 0], &memory.memory, &batch, objective, segments)
