@@ -3,6 +3,7 @@
 import copy
 import pickle
 import pickletools
+from contextlib import suppress
 
 import joblib
 import numpy as np
@@ -218,6 +219,15 @@ def test_one_changed_attribute_is_noticed(name):
                 saved.rebuilt(type(model), changed)
 
 
+def fills_memory(stored):
+    """Whether Python's own list of remembered objects would get millions of entries."""
+    with suppress(Exception):
+        for opcode, argument, _ in pickletools.genops(bytes(stored)):
+            if opcode.name == "LONG_BINPUT" and argument > 2**20:
+                return True
+    return False
+
+
 @each_kind
 def test_flipped_bits_of_a_pickle(name):
     """A flip is refused, or it changes nothing: it may hit what a pickle says twice."""
@@ -228,6 +238,8 @@ def test_flipped_bits_of_a_pickle(name):
     for _ in range(200):
         damaged = bytearray(stored)
         damaged[rng.integers(len(stored))] ^= 1 << int(rng.integers(8))
+        if fills_memory(damaged):
+            continue
         try:
             loaded = pickle.loads(bytes(damaged))
         except (Exception, MemoryError):

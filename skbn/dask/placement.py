@@ -1,5 +1,6 @@
 """Which worker trains on which blocks of rows, and the rows of a worker in one piece."""
 
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from distributed import Client, Future
 from scipy.sparse import issparse, vstack
 from sklearn.utils import check_consistent_length
 
+from skbn.dask.gang import running_workers
 from skbn.dask.waiting import wait_for_all
 from skbn.estimators.arguments import refuse_masked
 
@@ -22,7 +24,8 @@ __all__ = ["blocks_of_workers", "computed", "of_positive_weight", "together"]
 def computed(client: Client, blocks: list[dict[str, Delayed]]) -> Iterator[list[Future]]:
     """Compute blocks of rows, and leave each block on the worker that has computed it.
 
-    Rows of weight 0 are left out. At the end of the context the workers forget the blocks.
+    Rows of weight 0 are left out. At the end of the context the workers forget the blocks. A
+    cluster without workers is waited for with a warning, because Dask itself waits in silence.
 
     Parameters
     ----------
@@ -35,6 +38,12 @@ def computed(client: Client, blocks: list[dict[str, Delayed]]) -> Iterator[list[
     futures : list of Future
         Finished futures of the blocks: arguments of `together`.
     """
+    if not running_workers(client):
+        warnings.warn(
+            f"The cluster of the scheduler at {client.scheduler.address} has no running workers, so "
+            "the fit waits for workers.",
+            stacklevel=5,
+        )
     futures = client.compute([dask.delayed(of_positive_weight)(**block) for block in blocks])
     with _released(futures):
         wait_for_all(futures)
