@@ -1,11 +1,13 @@
 """Prints requirements of pyproject.toml, one a line, for ``pip install -r`` or ``-c``.
 
 ``requirements.py NAME...`` prints the requirements of the extras with these names. So the tools
-of an extra can be installed without building the package. ``requirements.py --oldest`` prints the
-oldest version of each dependency, from ``numpy>=2.0`` the line ``numpy==2.0``, and
-``requirements.py --build`` the requirements of the build.
+of an extra can be installed without building the package. ``requirements.py --oldest NAME...``
+prints the oldest version of each dependency and of the packages of these extras, from
+``numpy>=2.0`` the line ``numpy==2.0``. ``requirements.py --build`` prints the requirements of the
+build.
 """
 
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -18,9 +20,12 @@ def requirements(names):
     project = content["project"]
     if names == ["--build"]:
         return content["build-system"]["requires"]
-    if names == ["--oldest"]:
-        return [floor.replace(">=", "==") for floor in project["dependencies"]]
-    return [line for name in names for line in project["optional-dependencies"][name]]
+    oldest = names[:1] == ["--oldest"]
+    lines = list(project["dependencies"]) if oldest else []
+    for name in names[oldest:]:
+        lines += project["optional-dependencies"][name]
+    # Constraints have no extras in brackets.
+    return [re.sub(r"\[.*\]", "", line).replace(">=", "==") for line in lines] if oldest else lines
 
 
 if __name__ == "__main__":

@@ -72,8 +72,11 @@ def test_the_oldest_versions_are_those_of_the_dependencies():
     dependencies = PYPROJECT["project"]["dependencies"]
     oldest = dict(line.split("==") for line in printed_by_requirements("--oldest"))
     assert oldest == dict(line.split(">=") for line in dependencies)
+    dask = dict(line.split("==") for line in printed_by_requirements("--oldest", "dask"))
+    of_extra = [line.replace("[array,dataframe]", "") for line in printed_by_requirements("dask")]
+    assert dask == oldest | dict(line.split(">=") for line in of_extra)
     (command,) = [step["run"] for step in jobs("tests")["oldest"]["steps"] if "run" in step]
-    assert "requirements.py --oldest > oldest.txt" in command
+    assert "requirements.py --oldest dask > oldest.txt" in command
     assert 'pip install -c oldest.txt -e ".[test]"' in command
     build_needs = {line.split(">=")[0]: line for line in PYPROJECT["build-system"]["requires"]}
     assert build_needs["scipy"] in dependencies

@@ -40,8 +40,8 @@ def computed(client: Client, blocks: list[dict[str, Delayed]]) -> Iterator[list[
     """
     if not running_workers(client):
         warnings.warn(
-            f"The cluster of the scheduler at {client.scheduler.address} has no running workers, so "
-            "the fit waits for workers.",
+            f"The cluster at {client.scheduler.address} has no running workers, so the fit waits "
+            "for workers.",
             stacklevel=5,
         )
     futures = client.compute([dask.delayed(of_positive_weight)(**block) for block in blocks])
