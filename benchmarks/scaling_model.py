@@ -6,8 +6,8 @@ Nothing is measured. A step of W workers costs ``compute / W + messages``:
 
 - compute: 6 floating point operations for each parameter and row (2 forward, 4 backward), at
   100 Gflop/s, which one core reaches in large products of float32 matrices;
-- messages: 2 for each batch norm (forward and backward, 2 numbers for each unit), and 1 for all
-  gradients, in float64.
+- messages: 2 for each batch norm (forward with 3 numbers for each unit, backward with 2), and 1 for
+  all gradients, in float64.
 
 A star sends all numbers through the first worker, one worker after the other, as the communicator
 of `skbn.dask` does. The algorithm of Rabenseifner takes 2 log2(W) hops and sends 2 (W - 1) / W of
@@ -60,7 +60,7 @@ class Work:
         """Bytes of each message, and how often it is sent in a step."""
         messages = [(self.gradient_bytes * (self.n_parameters + 2), 1.0 / self.period)]
         if self.shares_statistics:
-            messages += [(16 * n_units, 2.0) for n_units in self.units]
+            messages += [(8 * n * n_units, 1.0) for n_units in self.units for n in (3, 2)]
         return messages
 
 

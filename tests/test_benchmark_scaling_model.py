@@ -55,7 +55,7 @@ def test_speed_by_hand():
     work = Work((10,), 1_000_000, 1000)
     assert work.compute() == pytest.approx(0.06)
     communicator = Star(latency=1e-3, handling=0.0, rate=1e9)
-    messages = 3 * 2e-3 + 2 * (8_000_016 + 320) / 1e9
+    messages = 3 * 2e-3 + 2 * (8_000_016 + 400) / 1e9
     assert scaling_model.exchange(work, communicator, 2) == pytest.approx(messages)
     assert scaling_model.speed(work, communicator, 1) == 1.0
     assert scaling_model.speed(work, communicator, 2) == pytest.approx(0.06 / (0.03 + messages))

@@ -17,6 +17,7 @@ from skbn import (  # noqa: E402
 from skbn.dask import (  # noqa: E402
     DaskMLPEnsembleWithBatchNormClassifier,
     DaskMLPEnsembleWithBatchNormRegressor,
+    DaskMLPWithBatchNormClassifier,
 )
 
 MEMBERS = {
@@ -78,6 +79,13 @@ def test_a_random_state_that_is_no_integer(client, random_state):
     ).fit(X, y)
     assert ensemble.random_state is random_state
     assert len(ensemble.estimators_) == 3
+
+
+def test_a_member_for_dask_is_refused(client):
+    X, y = (da.from_array(part, chunks=200) for part in rows_of("classes"))
+    ensemble = DaskMLPEnsembleWithBatchNormClassifier(DaskMLPWithBatchNormClassifier())
+    with pytest.raises(TypeError, match=r"not a DaskMLPWithBatchNormClassifier: .* to_local"):
+        ensemble.fit(X, y)
 
 
 def test_parameters_of_the_members(client):

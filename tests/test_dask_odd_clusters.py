@@ -95,9 +95,10 @@ def test_an_asynchronous_client(cluster):
     async def fit():
         async with distributed.Client(cluster.scheduler_address, asynchronous=True) as client:
             for model in [*models(), DaskBatchNormTransformer()]:
-                model.set_params(client=client)
-                with pytest.raises(TypeError, match="the client is asynchronous"):
-                    model.fit(*collections())
+                for given in (client, None):
+                    model.set_params(client=given)
+                    with pytest.raises(TypeError, match="the client is asynchronous"):
+                        model.fit(*collections())
             assert await client.submit(pow, 2, 3) == 8
 
     asyncio.run(fit())

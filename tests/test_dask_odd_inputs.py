@@ -18,19 +18,21 @@ distributed = pytest.importorskip("distributed")
 
 from local_cluster import workers_of  # noqa: E402
 
-from skbn import BatchNormTransformer  # noqa: E402
+from skbn import (  # noqa: E402
+    BatchNormTransformer,
+    MLPEnsembleWithBatchNormClassifier,
+    MLPWithBatchNormClassifier,
+)
 from skbn.dask import (  # noqa: E402
     DaskBatchNormTransformer,
+    DaskMLPEnsembleWithBatchNormClassifier,
     DaskMLPWithBatchNormClassifier,
     DaskMLPWithBatchNormRegressor,
 )
 from skbn.dask.collections import aligned_blocks  # noqa: E402
-from skbn.dask.placement import (  # noqa: E402
-    blocks_of_workers,
-    computed,
-    of_positive_weight,
-)
+from skbn.dask.placement import blocks_of_workers, checked, computed  # noqa: E402
 from skbn.dask.transformer import _merged  # noqa: E402
+from skbn.estimators.mlp import PLAIN_PARAMETERS  # noqa: E402
 
 NAMES = list("abcdef")
 OPTIONS = {"hidden_layer_sizes": (8,), "n_epochs": 5, "random_state": 0}
@@ -192,12 +194,56 @@ class TestShapes:
             model.predict(X["a"].sum())
 
 
+class TestWeights:
+    def test_rows_of_weight_0_count_in_a_network_of_scikit_learn(self, client):
+        """Such a network shuffles them, and they fill its mini-batches."""
+        X, y = table()
+        sample_weight = np.arange(300) % 3.0
+        member = MLPWithBatchNormClassifier(**PLAIN_PARAMETERS, calibrate=False, n_epochs=5)
+        collections = [da.from_array(part, chunks=60) for part in (X, y, sample_weight)]
+        ensemble = DaskMLPEnsembleWithBatchNormClassifier(member, random_state=0).fit(*collections)
+        local = MLPEnsembleWithBatchNormClassifier(member, random_state=0).fit(X, y, sample_weight)
+        np.testing.assert_allclose(
+            ensemble.to_local().predict_proba(X), local.predict_proba(X), rtol=1e-6
+        )
+
+    def test_a_worker_whose_rows_all_have_weight_0(self, client):
+        X, y = table()
+        sample_weight = np.where(np.arange(300) < 100, 0.0, 1.0)
+        parts = [
+            da.concatenate(
+                [
+                    da.from_delayed(future, part.shape, dtype=part.dtype)
+                    for part, future in zip(parts, futures, strict=True)
+                ]
+            )
+            for parts in (np.split(array, 3) for array in (X, y, sample_weight))
+            for futures in [
+                [
+                    client.scatter(part, workers=[worker], direct=True, hash=False)
+                    for part, worker in zip(parts, workers_of(client), strict=True)
+                ]
+            ]
+        ]
+        assert classifier().fit(*parts).score(*parts[:2]) > 0.3
+
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_no_rows(self, client, weighted):
+        X, y = arrays()
+        of_weight = " of positive weight" if weighted else ""
+        weights = da.zeros(300, chunks=60) if weighted else None
+        if not weighted:
+            X, y = X[:0], y[:0]
+        with pytest.raises(ValueError, match=rf"0 sample\(s\){of_weight} while a minimum"):
+            classifier().fit(X, y, weights)
+
+
 class TestBlocks:
     def test_lengths_of_a_block_that_differ(self):
         X, y = table(10)
         for sample_weight in (None, np.arange(9.0)):
             with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-                of_positive_weight(X, y[:9], sample_weight)
+                checked(X, y[:9], sample_weight)
 
     def test_blocks_that_only_agree_in_total_are_refused(self, client):
         # Both blocks are on one worker, which could not tell afterwards.

@@ -4,10 +4,12 @@ import pickle
 
 import numpy as np
 import pytest
-from communicators import in_threads, merged_order
+from communicators import fitted_together, in_threads, merged_order, split
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skbn import MLPWithBatchNormClassifier
+from skbn.data_parallel import fit
 from skbn.network.processes import ONE_PROCESS, Processes, first_rows
 
 
@@ -38,6 +40,25 @@ def test_first_rows_follow_the_merged_order(counts, shares):
     np.testing.assert_array_equal(first_rows(np.array(counts), totals), expected)
 
 
+@pytest.mark.parametrize(
+    ("counts", "total", "expected"),
+    # Two rows have the same place, which has no exact number in float64.
+    [((11, 33), 30, (8, 22)), ((350, 550), 315, (123, 192)), ((33, 11), 30, (23, 7))],
+)
+def test_of_equal_places_the_first_process_comes_first(counts, total, expected):
+    chosen = first_rows(np.array(counts), np.array([total]))[0]
+    np.testing.assert_array_equal(chosen, expected)
+    order = [process for process, _ in merged_order(counts)]
+    np.testing.assert_array_equal(chosen, np.bincount(order[:total]))
+
+
+def test_first_rows_of_more_rows_than_int64_can_multiply():
+    counts = np.array([3, 1]) << 40
+    first = first_rows(counts, np.array([2**41 + 1]))
+    assert first.dtype == np.intp
+    np.testing.assert_array_equal(first, [[3 * 2**39 + 1, 2**39]])
+
+
 def test_first_rows_of_many_rows_have_the_right_sums():
     counts = np.array([1_000_003, 7, 0, 123_456, 1_000_003])
     totals = np.arange(0, counts.sum(), 4099)
@@ -50,6 +71,68 @@ def test_first_rows_of_many_rows_have_the_right_sums():
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 class TestOverProcesses:
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_units_of_small_variance_keep_it(self, size, dtype):
+        """Saturated units: their variance is far below the square of their mean."""
+        rng = np.random.default_rng(0)
+        X = rng.normal(10.0, 1.0, (200, 4))
+        y = (X[:, 0] > 10.0).astype(int)
+        options = {"batch_size": 200, "shuffle": False, "n_epochs": 60, "learning_rate_init": 0.01}
+        options |= {"activation": "tanh", "batch_norm": "after", "bn_epsilon": 1e-2}
+        options |= {"early_stopping": False, "normalize_input": None, "dtype": dtype}
+
+        def make():
+            return MLPWithBatchNormClassifier(
+                (16,), periodic_embedding=None, random_state=0, **options
+            )
+
+        counts = {1: [200], 2: [120, 80], 3: [120, 50, 30]}[size]
+        expected = make().fit(X, y).predict_proba(X)
+        answers = fitted_together(make, split((X, y), counts))
+        rtol = 1e-4 if dtype == "float32" else 1e-9
+        np.testing.assert_allclose(answers[0].predict_proba(X), expected, rtol=rtol)
+
+    def test_columns_that_differ_only_between_processes(self, size):
+        """Their numbers are so small that the squares of the differences are 0."""
+        X = np.column_stack([np.repeat([1e-170, 2e-170, 3e-170], 10), np.arange(30.0)])
+        answers = in_threads(
+            lambda communicator: fit(
+                MLPWithBatchNormClassifier(),
+                np.array_split(X, size)[communicator.rank],
+                np.arange(30 // size) % 2,
+                communicator=communicator,
+            ),
+            size,
+        )
+        for answer in answers:
+            assert "X has numbers in column 0 that are too small" in str(answer)
+
+    def test_units_of_no_variance_have_none(self, size):
+        """All values of a unit are equal, and far from the running mean."""
+        y = np.arange(30) % 2
+        X = np.column_stack([np.full(30, 7.7), y, np.arange(30)])
+
+        def make():
+            return MLPWithBatchNormClassifier(
+                (3,), n_epochs=4, normalize_input="standard", early_stopping=False, random_state=0,
+                batch_size=30, shuffle=False, periodic_embedding=None, dtype="float64",
+                activation="relu", batch_norm="after", warm_start=True,
+            )  # fmt: skip
+
+        def work(communicator):
+            part = slice(communicator.rank, None, size)
+            model = make()
+            # Dead units: the output of relu is 0 in all rows.
+            model.fit(X, y)
+            model.intercepts_[0][:2] = -50.0
+            return fit(model, X[part], y[part], communicator=communicator)
+
+        expected = make().fit(X, y)
+        expected.intercepts_[0][:2] = -50.0
+        expected.fit(X, y)
+        answer = in_threads(work, size)[0]
+        np.testing.assert_allclose(answer.coefs_[0], expected.coefs_[0], rtol=1e-9, atol=1e-12)
+
     def test_totals(self, size):
         def work(processes):
             own = processes.rank + 1

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from communicators import in_threads
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -25,6 +26,7 @@ from skbn import (
 )
 from skbn.estimators.statistics_weight import statistics_weight
 from skbn.network import views
+from skbn.network.processes import Processes
 from skbn.network.statistics import set_exact_statistics
 
 UNITS = [4, 6, 5, 3]
@@ -57,6 +59,32 @@ class TestWeights:
     )
     def test_moderate_weights_stay_as_they_are(self, weight, is_one_batch):
         assert statistics_weight(weight, is_one_batch) is weight
+
+    @pytest.mark.parametrize(
+        ("weight", "is_one_batch"),
+        [
+            (np.array([1.0, 1, 1, 2, 1, 1, 3, 1, 1, 2, 1, 3]), False),
+            (two_weights(10, 1, 2.25), False),
+            (two_weights(16, 1, 5.0), True),
+        ],
+    )
+    def test_at_a_bound_the_order_of_the_rows_does_not_matter(self, weight, is_one_batch):
+        rng = np.random.default_rng(0)
+        decisions = set()
+        for _ in range(200):
+            shuffled = rng.permutation(weight)
+            decisions.add(statistics_weight(shuffled, is_one_batch) is shuffled)
+        assert len(decisions) == 1
+
+    @pytest.mark.parametrize("n_processes", [2, 5])
+    def test_at_a_bound_the_number_of_processes_does_not_matter(self, n_processes):
+        weight = np.array([1.0, 1, 1, 2, 1, 1, 3, 1, 1, 2, 1, 3])
+
+        def work(communicator):
+            part = np.array_split(weight, n_processes)[communicator.rank]
+            return statistics_weight(part, False, Processes(communicator)) is part
+
+        assert in_threads(work, n_processes) == [True] * n_processes
 
     @pytest.mark.parametrize(
         ("weight", "is_one_batch"),

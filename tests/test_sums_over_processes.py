@@ -119,9 +119,10 @@ def test_parts_of_a_batch_give_the_step_of_the_whole(
         np.testing.assert_allclose(network.statistics, whole.statistics, rtol=1e-9, atol=1e-12)
         np.testing.assert_array_equal(network.parameters, networks[0].parameters)
         assert network.n_batches_tracked == whole.n_batches_tracked
-    # Totals; of each batch norm means and variances, later two sums of gradients; all gradients.
+    # Totals; of each batch norm three sums for mean and variance, later two sums of gradients; all
+    # gradients.
     norms = [] if batch_norm is None else UNITS[1:-1]
-    of_batch = [2 * d for d in (*norms, *norms[::-1])]
+    of_batch = [3 * d for d in norms] + [2 * d for d in norms[::-1]]
     expected = [3 * n_batches, *n_batches * [*of_batch, whole.layout.n_parameters + 2]]
     assert exchanged == expected
 
@@ -190,7 +191,7 @@ def test_parts_of_a_batch_that_are_run_in_layers(
         np.testing.assert_array_equal(network.parameters, networks[0].parameters)
         assert network.n_batches_tracked == whole.n_batches_tracked
     norms = [] if batch_norm is None else units[1:-1]
-    of_batch = [2 * d for d in (*norms, *norms[::-1])]
+    of_batch = [3 * d for d in norms] + [2 * d for d in norms[::-1]]
     expected = [3 * n_batches, *n_batches * [*of_batch, whole.layout.n_parameters + 2]]
     assert exchanged == expected
 
@@ -214,7 +215,7 @@ def test_running_means_far_from_the_means_of_a_batch(batch_norm, offset):
         np.testing.assert_allclose(network.parameters, whole.parameters, rtol=1e-10, atol=1e-12)
     # From far away each batch norm needs a second message.
     n_messages = 2 if offset > 100.0 else 1
-    forward = [3, *(2 * d for d in UNITS[1:-1] for _ in range(n_messages))]
+    forward = [3, *(3 * d for d in UNITS[1:-1] for _ in range(n_messages))]
     assert exchanged[: len(forward)] == forward
     assert len(exchanged) == len(forward) + len(UNITS[1:-1]) + 1
 

@@ -5,7 +5,7 @@ from distributed import Client
 from sklearn.utils import check_random_state
 
 from skbn.dask.classification import DaskClassifier
-from skbn.dask.estimator import local_alone
+from skbn.dask.estimator import DaskEstimator, local_alone
 from skbn.dask.gang import run_on_workers, running_workers
 from skbn.dask.model import DaskModel, with_client
 from skbn.dask.placement import computed, together
@@ -20,6 +20,11 @@ class DaskEnsemble(DaskModel):
 
     def _refuse_unsupported(self):
         refuse_callbacks(self)
+        if isinstance(self.estimator, DaskEstimator):
+            raise TypeError(
+                f"estimator must be a local perceptron, not a {type(self.estimator).__name__}: the "
+                "members train on arrays of a worker. Use its to_local()."
+            )
 
     def _fitted_on_workers(self, client, blocks):
         ensemble = self._unfitted_local()

@@ -1,6 +1,7 @@
 """Base of the estimators for Dask: the parameter ``client``, and the way to the local estimator."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -64,6 +65,8 @@ class DaskEstimator(BaseEstimator):
         if not dask.is_dask_collection(collection):
             return collection
         if self.client is None:
+            with suppress(ValueError):  # without a client, threads of this process compute
+                self._client()
             return collection.compute()
         return self._client().compute(collection, sync=True)
 

@@ -17,15 +17,15 @@ from skbn.dask.gang import running_workers
 from skbn.dask.waiting import wait_for_all
 from skbn.estimators.arguments import refuse_masked
 
-__all__ = ["blocks_of_workers", "computed", "of_positive_weight", "together"]
+__all__ = ["blocks_of_workers", "checked", "computed", "together"]
 
 
 @contextmanager
 def computed(client: Client, blocks: list[dict[str, Delayed]]) -> Iterator[list[Future]]:
     """Compute blocks of rows, and leave each block on the worker that has computed it.
 
-    Rows of weight 0 are left out. At the end of the context the workers forget the blocks. A
-    cluster without workers is waited for with a warning, because Dask itself waits in silence.
+    At the end of the context the workers forget the blocks. A cluster without workers is waited for
+    with a warning, because Dask itself waits in silence.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def computed(client: Client, blocks: list[dict[str, Delayed]]) -> Iterator[list[
             "for workers.",
             stacklevel=5,
         )
-    futures = client.compute([dask.delayed(of_positive_weight)(**block) for block in blocks])
+    futures = client.compute([dask.delayed(checked)(**block) for block in blocks])
     with _released(futures):
         wait_for_all(futures)
         yield futures
@@ -61,7 +61,7 @@ def _released(futures):
 
 
 def blocks_of_workers(client: Client, futures: list[Future]) -> dict[str, list[Future]]:
-    """Which worker has which blocks of rows. Workers without rows take no part.
+    """Which worker has which blocks of rows. Workers without rows of positive weight take no part.
 
     Parameters
     ----------
@@ -88,25 +88,26 @@ def blocks_of_workers(client: Client, futures: list[Future]) -> dict[str, list[F
         numbers = client.gather(counted)
     holders = client.who_has(futures)
     of_workers: dict[str, list[Future]] = defaultdict(list)
-    n_rows: dict[str, int] = defaultdict(int)
-    for future, n in zip(futures, numbers, strict=True):
+    n_present: dict[str, int] = defaultdict(int)
+    for future, (n, present) in zip(futures, numbers, strict=True):
         if n > 0:
             if not holders[future.key]:
                 raise RuntimeError(
                     "A worker left the cluster before the fit, so the fit has ended."
                 )
-            worker = min(holders[future.key], key=lambda address: (n_rows[address], address))
+            worker = min(holders[future.key], key=lambda address: (n_present[address], address))
             of_workers[worker].append(future)
-            n_rows[worker] += n
-    if not of_workers:
+            n_present[worker] += present
+    if not any(n_present.values()):
+        of_weight = " of positive weight" if of_workers else ""
         raise ValueError(
-            "Found array with 0 sample(s) of positive weight while a minimum of 1 is required."
+            f"Found array with 0 sample(s){of_weight} while a minimum of 1 is required."
         )
-    return dict(of_workers)
+    return {worker: parts for worker, parts in of_workers.items() if n_present[worker]}
 
 
-def of_positive_weight(X: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Any, Any]:
-    """The rows of a block with positive weight.
+def checked(X: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Any, Any]:
+    """A block, whose X, y and weights have the same length.
 
     Raises
     ------
@@ -114,24 +115,18 @@ def of_positive_weight(X: Any, y: Any, sample_weight: Any = None) -> tuple[Any, 
         If the lengths differ. The lengths of all rows of a worker could agree nevertheless.
     """
     check_consistent_length(X, y, sample_weight)
-    if sample_weight is None:
-        return X, y, None
-    refuse_masked(sample_weight=sample_weight)
-    sample_weight = np.asarray(sample_weight)
-    # Negative weights and NaN stay, so that the checks find them.
-    kept = sample_weight != 0
-    if kept.all():
-        return X, y, sample_weight
-    return _chosen(X, kept), _chosen(y, kept), sample_weight[kept]
-
-
-def _chosen(rows, mask):
-    # Not all forms of sparse matrices have an index.
-    return rows.tocsr()[mask] if issparse(rows) else rows[mask]
+    if sample_weight is not None:
+        refuse_masked(sample_weight=sample_weight)
+        sample_weight = np.asarray(sample_weight)
+    return X, y, sample_weight
 
 
 def _n_rows(block):
-    return block[0].shape[0]
+    # The number of rows, and of rows whose weight is not 0. Negative weights and NaN are left to
+    # the checks of the fit.
+    X, _, sample_weight = block
+    n = X.shape[0]
+    return n, n if sample_weight is None else int(np.count_nonzero(sample_weight))
 
 
 def together(blocks: tuple[tuple[Any, Any, Any], ...]) -> tuple[Any, Any, Any]:
@@ -147,7 +142,7 @@ def together(blocks: tuple[tuple[Any, Any, Any], ...]) -> tuple[Any, Any, Any]:
     y : ndarray, Series or DataFrame
     sample_weight : ndarray or None
     """
-    blocks = tuple(block for block in blocks if _n_rows(block)) or blocks[:1]
+    blocks = tuple(block for block in blocks if block[0].shape[0]) or blocks[:1]
     X, y, sample_weight = zip(*blocks, strict=True)
     weight = None if sample_weight[0] is None else np.concatenate(sample_weight)
     return _below_each_other(X), _below_each_other(y), weight

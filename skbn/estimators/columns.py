@@ -184,10 +184,10 @@ def lost(mean, var, before):
     return may_be_too_small(mean, var, np.dtype(np.float64)) & (mean != before)
 
 
-def merged(previous, batch):
+def merged(previous, batch, name="What was given up to now"):
     """Moments of the rows of `previous` and `batch`, both from `column_moments`.
 
-    ``None`` as `previous` stands for no rows.
+    ``None`` as `previous` stands for no rows. Errors say that the rows of both are `name`.
 
     Raises
     ------
@@ -197,7 +197,7 @@ def merged(previous, batch):
     if previous is None:
         return batch
     mean, var, weight = _merged(previous, batch)
-    _refuse_extremes("What was given up to now", mean, var, lost(mean, var, previous[0]))
+    _refuse_extremes(name, mean, var, lost(mean, var, previous[0]))
     return mean, var, weight
 
 

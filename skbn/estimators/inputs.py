@@ -6,7 +6,7 @@ network. ``smooth_clip`` and ``robust`` also apply the smooth clip, which moves 
 center.
 """
 
-from functools import reduce
+from functools import partial, reduce
 
 import numpy as np
 from scipy.sparse import issparse
@@ -63,7 +63,8 @@ def set_input_map(estimator, rows, call):
         previous = estimator.input_mean_, estimator.input_var_, estimator._input_weight
     if estimator._input_kind in ("standard", "smooth_clip"):
         of_processes = call.processes.gathered(lambda: estimator._input_moments(rows))
-        moments = reduce(merged, of_processes, previous)
+        merge = partial(merged, name="X") if call.fresh else merged
+        moments = reduce(merge, of_processes, previous)
         estimator.input_mean_, estimator.input_var_, estimator._input_weight = moments
 
 

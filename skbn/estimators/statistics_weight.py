@@ -22,6 +22,10 @@ LARGEST = 2.0
 # itself.
 STANDARD_DEVIATIONS = 3.0
 
+# The order of the rows, and the number of processes, change the last digits of sums. Weights at one
+# of the bounds above are moderate in every order.
+ROUNDING = 1e-9
+
 # Rows lighter than this share of the mean weight count less in the statistics, as they hardly count
 # in the loss. So a weight that falls to 0 has the same effect in the end as a row that is left out.
 LIGHT = 0.01
@@ -60,9 +64,12 @@ def statistics_weight(sample_weight, is_one_batch, processes=ONE_PROCESS):
     deviation = np.sqrt(processes.average((relative - mean) ** 2))
     smallest = -processes.largest(-relative.min(initial=1.0))
     if is_one_batch:
-        is_moderate = LARGEST_IN_ONE_BATCH * mean >= 1.0
+        is_moderate = LARGEST_IN_ONE_BATCH * mean >= 1.0 - ROUNDING
     else:
-        is_moderate = LARGEST * mean >= 1.0 and 1.0 - mean <= STANDARD_DEVIATIONS * deviation
+        is_moderate = (
+            LARGEST * mean >= 1.0 - ROUNDING
+            and 1.0 - mean <= STANDARD_DEVIATIONS * deviation + ROUNDING
+        )
     # Equal weights are moderate, whatever rounding makes of their mean and deviation.
     if is_moderate or smallest == 1.0:
         return sample_weight

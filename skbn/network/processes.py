@@ -14,6 +14,7 @@ follows from sums, so all processes decide alike.
 import ctypes
 import pickle
 from contextlib import contextmanager, nullcontext, suppress
+from fractions import Fraction
 
 import numpy as np
 
@@ -301,21 +302,33 @@ def first_rows(counts, totals):
         Each line has the sum of the total.
     """
     present = np.flatnonzero(counts)
-    n = counts[present].astype(np.float64)
+    # Integers, because rounding would decide about equal places. Python's own have no largest one.
+    dtype = np.int64 if int(np.sum(counts)) < 2**31 else object
+    n = np.asarray(counts)[present].astype(dtype)
+    whole = n.sum()
+    totals = np.asarray(totals).astype(dtype)
+    # All rows up to the place total / whole: about the right number of rows. Row i has the place
+    # (2 i + 1) / (2 n). Then the next places are added, or the last places removed.
+    chosen = (2 * totals[:, np.newaxis] * n + whole) // (2 * whole)
+    surplus = chosen.sum(axis=1) - totals
+    for line in np.flatnonzero(surplus):
+        for _ in range(-surplus[line]):
+            chosen[line, _first_smallest(2 * chosen[line] + 1, n)] += 1
+        for _ in range(surplus[line]):
+            # The last process is removed first, and the largest place.
+            reverse = _first_smallest((1 - 2 * chosen[line])[::-1], n[::-1])
+            chosen[line, len(n) - 1 - reverse] -= 1
     first = np.zeros((len(totals), len(counts)), np.intp)
-    for line, total in zip(first, totals, strict=True):
-        # All rows up to the place total / sum n: about the right number of rows. Then the next
-        # places are added, or the last places removed.
-        chosen = np.floor(total / n.sum() * n + 0.5)
-        surplus = int(chosen.sum() - total)
-        for _ in range(-surplus):
-            chosen[np.argmin((chosen + 0.5) / n)] += 1.0
-        for _ in range(surplus):
-            # Of equal places the last process is removed first.
-            last = len(n) - 1 - np.argmax(((chosen - 0.5) / n)[::-1])
-            chosen[last] -= 1.0
-        line[present] = chosen
+    first[:, present] = chosen
     return first
+
+
+def _first_smallest(numerators, denominators):
+    # The first of the smallest fractions. Division finds the few that may be the smallest.
+    quotients = (numerators / denominators).astype(np.float64)
+    smallest = quotients.min()
+    near = np.flatnonzero(quotients <= smallest + 1e-12 * abs(smallest))
+    return min(near, key=lambda i: Fraction(int(numerators[i]), int(denominators[i])))
 
 
 def _pickled_error(error):

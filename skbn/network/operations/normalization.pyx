@@ -48,7 +48,8 @@ cpdef enum:
 
 # FAR: the square of the largest difference of a batch mean and the running mean, in standard
 # deviations, for which one message gives the variance over processes. The sum of variance and
-# epsilon then has 12 digits. ROUNDING: a larger share of the squared difference is a variance.
+# epsilon then has 12 digits. ROUNDING: a larger share of the squared difference is a variance
+# between processes.
 cdef double FAR = 1e4
 cdef double ROUNDING = 1e-13
 
@@ -297,21 +298,25 @@ cdef void norm_add_up_statistics(
     A process has rows of total weight w, mean m and variance v. All processes have a number s near
     the mean: the running mean. With W = sum w, the mean M and the variance V over all processes are
 
-        D = sum w (m - s) / W,   M = s + D,   V = sum w (v + (m - s)^2) / W - D^2.
+        D = sum w (m - s) / W,   M = s + D,   V = sum w v / W + (sum w (m - s)^2 / W - D^2).
 
-    So one message has both sums. The difference has a rounding error of about D^2 times the
-    precision of a double. If this is too much beside V + epsilon, as it may be in the first batch,
-    a second message has the sums for s + D instead of s. A variance that may be rounding alone is
-    0, as in a unit whose values are all equal. All processes see the same sums and decide alike.
+    So one message has the three sums. The variance within the processes, the first term of V, is
+    exact. The variance between the processes, in brackets, has a rounding error of about D^2 times
+    the precision of a double. If this is too much beside V + epsilon, as it may be in the first
+    batch, a second message has the sums for s + D instead of s. A variance between the processes
+    that may be rounding alone is 0. So a unit whose values are all equal has no variance, and one
+    process alone has its own variance. All processes see the same sums and decide alike.
     """
     cdef Py_ssize_t d = operation.n_out, j
     cdef double* mean = norm_mean(scratch, operation, 0)
     cdef double* var = norm_var(scratch, operation, 0)
-    # The two sums stand side by side in memory.
+    # The three sums stand side by side in memory.
     cdef double* sums = scratch + MOMENTS * d
     cdef double* squares = sums + d
-    cdef double* near = squares + d
-    cdef double own = batch.own_statistics, total = batch.statistics_total, difference
+    cdef double* within = squares + d
+    # Only recurrent networks have gradient sums of later steps.
+    cdef double* near = scratch + LATER_DY * d
+    cdef double own = batch.own_statistics, total = batch.statistics_total, difference, between
     cdef int _message
     cdef bint is_far
     memcpy(near, statistics + operation.statistics, d * sizeof(double))
@@ -320,15 +325,17 @@ cdef void norm_add_up_statistics(
         for j in range(d):
             difference = mean[j] - near[j]
             sums[j] = own * difference
-            squares[j] = own * (var[j] + difference * difference)
-        batch.sums.add(batch.sums.context, sums, 2 * d)
+            squares[j] = own * (difference * difference)
+            within[j] = own * var[j]
+        batch.sums.add(batch.sums.context, sums, 3 * d)
         for j in range(d):
             difference = sums[j] / total
             near[j] += difference
             difference *= difference
-            squares[j] = squares[j] / total - difference
-            if squares[j] < ROUNDING * difference:
-                squares[j] = 0.0
+            between = squares[j] / total - difference
+            if between < ROUNDING * difference:
+                between = 0.0
+            squares[j] = within[j] / total + between
             # Written so that NaN is far, too.
             is_far = is_far or not difference <= FAR * (squares[j] + operation.epsilon)
         if not is_far:
