@@ -51,7 +51,7 @@ def test_seconds_of_a_sum(communicator, workers, seconds):
 
 
 def test_speed_by_hand():
-    # Compute: 6 * 1e6 * 1000 / 1e11 s. Messages of 8e6 + 16 and twice 160 bytes.
+    # Compute: 6 * 1e6 * 1000 / 1e11 s. Messages of 8e6 + 16, of 240 and of 160 bytes.
     work = Work((10,), 1_000_000, 1000)
     assert work.compute() == pytest.approx(0.06)
     communicator = Star(latency=1e-3, handling=0.0, rate=1e9)
