@@ -93,8 +93,8 @@ def fit(
     ValueError
         If a parameter is not supported in several processes: ``solver="lbfgs"``,
         ``normalize_input="robust"``, a scorer as `scoring`, callbacks. For the reasons of the
-        ``fit`` of the estimator; an error about the rows of one process is raised in all processes.
-        If the estimators of the processes differ.
+        ``fit`` of the estimator. If the estimators of the processes differ. An error about the
+        parameters or the rows of one process is raised in all processes.
     KeyboardInterrupt
         On Ctrl-C, also in the middle of the training: a network that one process leaves early would
         not be the network of the others.
@@ -127,8 +127,7 @@ def fit(
     >>> clf.score(X, y) > 0.9
     True
     """
-    refuse_unsupported(estimator)
-    return _fitted(estimator, X, y, sample_weight, communicator)
+    return _fitted(estimator, X, y, sample_weight, communicator, refuse_unsupported)
 
 
 def fit_members(
@@ -173,24 +172,15 @@ def fit_members(
         ensemble has callbacks; if there are more processes than members. For the reasons of the
         ``fit`` of the ensemble.
     """
-    if not isinstance(ensemble, BaseMLPEnsembleWithBatchNorm):
-        raise TypeError(
-            "The members of an MLPEnsembleWithBatchNormClassifier or "
-            "MLPEnsembleWithBatchNormRegressor train in several processes, not the members of "
-            f"{type(ensemble).__name__}."
-        )
-    if not isinstance(ensemble.random_state, Integral):
-        raise ValueError(
-            f"random_state={ensemble.random_state!r} would give each process other seeds: give an "
-            "integer."
-        )
-    refuse_callbacks(ensemble)
-    return _fitted(ensemble, X, y, sample_weight, communicator)
+    return _fitted(ensemble, X, y, sample_weight, communicator, _refuse_unsupported_members)
 
 
-def _fitted(estimator, X, y, sample_weight, communicator):
-    estimator._validate_params()
+def _fitted(estimator, X, y, sample_weight, communicator, refuse):
     processes = Processes(communicator)
+    # What one process refuses, all processes refuse. Otherwise the others would wait for it.
+    with processes.agreement():
+        refuse(estimator)
+        estimator._validate_params()
     _refuse_differences(estimator, processes)
     no_validation_rows = None, None, None
     return estimator._fit(
@@ -252,6 +242,21 @@ def refuse_unsupported(estimator: Any) -> None:
             "scorer needs the validation rows of all processes: use None or 'loss'."
         )
     refuse_callbacks(estimator)
+
+
+def _refuse_unsupported_members(ensemble):
+    if not isinstance(ensemble, BaseMLPEnsembleWithBatchNorm):
+        raise TypeError(
+            "The members of an MLPEnsembleWithBatchNormClassifier or "
+            "MLPEnsembleWithBatchNormRegressor train in several processes, not the members of "
+            f"{type(ensemble).__name__}."
+        )
+    if not isinstance(ensemble.random_state, Integral):
+        raise ValueError(
+            f"random_state={ensemble.random_state!r} would give each process other seeds: give an "
+            "integer."
+        )
+    refuse_callbacks(ensemble)
 
 
 def refuse_callbacks(estimator: Any) -> None:
