@@ -3,6 +3,7 @@
 An error of one process is an error of all processes. If one process left, the others would wait.
 """
 
+import numpy as np
 import pytest
 from communicators import in_threads
 from sklearn.datasets import make_classification
@@ -13,6 +14,7 @@ from skbn import (
     MLPWithBatchNormClassifier,
 )
 from skbn.data_parallel import fit, fit_members
+from skbn.estimators.base import BaseWithBatchNorm
 
 SIZE = 2
 
@@ -84,3 +86,35 @@ class TestParametersOfOneProcess:
         of_ranks = [make(), make().set_callbacks(callback())]
         message = "Callbacks are not supported"
         assert_all_raise(answers_of(function, of_ranks), ValueError, message)
+
+
+class TestRowsOfOneProcess:
+    @pytest.mark.parametrize(
+        ("wrong", "message"),
+        [
+            (lambda X, y: (np.full_like(X, np.nan), y), "Input X contains NaN"),
+            (lambda X, y: (np.ma.masked_array(X, X > 1.0), y), "X is a masked array"),
+            (lambda X, y: (X, y[:-1]), "inconsistent numbers of samples"),
+            (lambda X, y: (X, y, -np.ones(len(y))), "Negative values"),
+        ],
+    )
+    @pytest.mark.parametrize("wrong_rank", range(SIZE))
+    def test_wrong_rows(self, wrong, message, wrong_rank):
+        X, y = rows()
+        data = [wrong(X, y) if rank == wrong_rank else (X, y) for rank in range(SIZE)]
+        answers = answers_of(fit_members, [ensemble(), ensemble()], data)
+        assert_all_raise(answers, ValueError, message)
+
+
+@pytest.mark.parametrize("wrong_rank", range(SIZE))
+def test_a_member_that_is_not_finite_is_an_error_of_all(monkeypatch, wrong_rank):
+    finish = BaseWithBatchNorm._finish
+
+    def failing(member, fit):
+        if member.periodic_embedding == (None, 1.0)[wrong_rank]:
+            fit.network.parameters[:] = np.nan
+        finish(member, fit)
+
+    monkeypatch.setattr(BaseWithBatchNorm, "_finish", failing)
+    answers = answers_of(fit_members, [ensemble(), ensemble()])
+    assert_all_raise(answers, ValueError, "not finite after iteration 1")

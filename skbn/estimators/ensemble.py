@@ -142,10 +142,12 @@ class BaseMLPEnsembleWithBatchNorm(
         if fresh:
             draft._forget()
         template = self._template()
-        X, y, given = draft._checked(
-            X, y, sample_weight, given_validation, template, fresh, incremental
-        )
-        members = draft._new_members(template) if fresh else draft._present_members(template)
+        # An error of one process is raised in all, so that no process waits for the others.
+        with processes.agreement():
+            X, y, given = draft._checked(
+                X, y, sample_weight, given_validation, template, fresh, incremental
+            )
+            members = draft._new_members(template) if fresh else draft._present_members(template)
         if processes.is_parallel:
             members = _members_of(processes, members)
         fits = []
@@ -318,11 +320,13 @@ class BaseMLPEnsembleWithBatchNorm(
                     fit.targets.take_temperature(targets)
                 if not is_shared:
                     targets.predict_means(int(processes.total(len(fits))))
-        for fit in fits:
-            fit.estimator._finish(fit)
-            losses = fit.estimator.loss_curve_
-            is_watched = call.early_stopping is True
-            fit.estimator.best_loss_ = None if is_watched else min(losses, default=np.inf)
+        # A member may not be finite in one process alone.
+        with processes.agreement():
+            for fit in fits:
+                fit.estimator._finish(fit)
+                losses = fit.estimator.loss_curve_
+                is_watched = call.early_stopping is True
+                fit.estimator.best_loss_ = None if is_watched else min(losses, default=np.inf)
         vars(self).update(self._target_attributes(targets, all_rows(fits[0])))
         members = [fit.estimator for fit in fits]
         if processes.is_parallel:
