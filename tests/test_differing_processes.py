@@ -3,11 +3,13 @@
 An error of one process is an error of all processes. If one process left, the others would wait.
 """
 
+import tracemalloc
 from functools import partial
 
 import numpy as np
 import pytest
 from communicators import in_threads
+from scipy.sparse import csc_matrix, csr_matrix
 from sklearn.datasets import make_classification
 from sklearn.metrics import log_loss, make_scorer
 from sklearn.utils._param_validation import InvalidParameterError
@@ -124,6 +126,94 @@ def test_a_member_that_is_not_finite_is_an_error_of_all(monkeypatch, wrong_rank)
     monkeypatch.setattr(BaseWithBatchNorm, "_finish", failing)
     answers = answers_of(fit_members, [ensemble(), ensemble()])
     assert_all_raise(answers, ValueError, "not finite after iteration 1")
+
+
+class TestRowsThatDiffer:
+    def check(self, data, message):
+        answers = answers_of(fit_members, [ensemble() for _ in data], data)
+        assert_all_raise(answers, ValueError, "must give the same rows, but " + message)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda X, y: (X[:100], y[:100]), "the shape of X differs: (120, 4) in process 0"),
+            (lambda X, y: (X, y, np.ones(len(y))), "whether there are weights differs"),
+            (lambda X, y: (X[::-1], y), "X differs"),
+            (lambda X, y: (X, y[::-1]), "y differs"),
+            (lambda X, y: (X.astype(np.float32), y), "the dtype of X differs"),
+            (lambda X, y: (csr_matrix(X), y), "whether X is sparse differs"),
+        ],
+    )
+    def test_dense_rows(self, change, message):
+        X, y = rows()
+        self.check([(X, y), change(X, y)], message)
+
+    def test_one_number_of_the_last_process(self):
+        X, y = rows()
+        other = X.copy()
+        other[77, 2] += 1e-12
+        self.check([(X, y), (other, y)], "X differs: the checksum")
+
+    def test_weights(self):
+        X, y = rows()
+        weight = np.linspace(1.0, 2.0, len(y))
+        self.check([(X, y, weight), (X, y, weight[::-1])], "sample_weight differs")
+
+    @pytest.mark.parametrize("name", ["data", "indices"])
+    def test_sparse_rows(self, name):
+        X, y = rows()
+        X[X < 0.5] = 0.0
+        first, second = csr_matrix(X), csr_matrix(X)
+        if name == "data":
+            second.data[5] = 7.0
+        else:
+            second = second[:, ::-1]
+        self.check([(first, y), (second, y)], "X differs")
+
+    def test_labels(self):
+        X, y = rows()
+        y = np.array(["no", "yes"], dtype=object)[y]
+        self.check([(X, y), (X, y[::-1])], "y differs")
+
+    def test_several_labels_in_a_sparse_matrix(self):
+        X, _ = rows()
+        y = (X[:, :3] > 0.0).astype(int)
+        self.check([(X, csr_matrix(y)), (X, csr_matrix(1 - y))], "y differs")
+
+    @pytest.mark.parametrize("block_bytes", [1, 100, 2**23])
+    def test_equal_rows_in_other_forms(self, monkeypatch, block_bytes):
+        monkeypatch.setattr(alike, "BLOCK_BYTES", block_bytes)
+        X, y = rows()
+        weight = np.linspace(1.0, 2.0, len(y))
+        data = [
+            (X, y, weight),
+            (np.asfortranarray(X), y.astype(np.int32), weight.tolist()),
+            (X.tolist(), y.tolist(), np.repeat(weight, 2)[::2]),
+        ]
+        of_ranks = [ensemble().set_params(periodic_embeddings=(None, 1.0, 2.0)) for _ in data]
+        for fitted in answers_of(fit_members, of_ranks, data):
+            assert len(fitted.estimators_) == 3
+
+    def test_equal_sparse_rows_in_other_forms(self):
+        X, y = rows()
+        X[X < 0.5] = 0.0
+        y = np.array(["no", "yes"])[y]
+        data = [(csr_matrix(X), y), (csc_matrix(X), y.astype(object))]
+        for fitted in answers_of(fit_members, [ensemble(), ensemble()], data):
+            assert len(fitted.estimators_) == 2
+
+    def test_a_large_table_is_not_copied(self):
+        X = np.zeros((20_000, 100))
+        tracemalloc.start()
+        try:
+            for table in (X, np.asfortranarray(X), X.view(np.memmap)):
+                before, _ = tracemalloc.get_traced_memory()
+                tracemalloc.reset_peak()
+                alike.checksum(table, table.dtype)
+                _, peak = tracemalloc.get_traced_memory()
+                assert peak - before < 1.1 * alike.BLOCK_BYTES
+        finally:
+            tracemalloc.stop()
 
 
 class OtherKind(MLPWithBatchNormClassifier):

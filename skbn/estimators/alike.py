@@ -57,6 +57,48 @@ def refuse_differences(processes, state, things):
                 )
 
 
+def refuse_other_rows(processes, X, y, sample_weight):
+    """Refuse processes that give other rows than the first process.
+
+    Parameters
+    ----------
+    processes : OneProcess or Processes
+        The processes. One process alone has nothing to compare.
+    X : ndarray or sparse matrix of shape (n_samples, n_features)
+        The checked table of this process.
+    y : ndarray or sparse matrix
+        The checked targets.
+    sample_weight : array-like, or None
+        The checked weights.
+
+    Raises
+    ------
+    ValueError
+        If the rows differ. The message says in what.
+    """
+    if not processes.is_parallel:
+        return
+
+    def state():
+        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+        plain_state = {
+            "whether X is sparse": issparse(X),
+            "the dtype of X": str(X.dtype),
+            "the shape of X": X.shape,
+            "the shape of y": y.shape,
+            "whether y is sparse": issparse(y),
+            "whether there are weights": weight is not None,
+        }
+        checksums = {"X": checksum(X, X.dtype), "y": checksum(y)}
+        if weight is not None:
+            checksums["sample_weight"] = checksum(weight)
+        return {name: (value, value) for name, value in plain_state.items()} | {
+            name: (crc, f"the checksum {crc:08x}") for name, crc in checksums.items()
+        }
+
+    refuse_differences(processes, state, "rows")
+
+
 def checksum(values, dtype=np.float64):
     """The CRC-32 of an array or of a sparse matrix: equal for equal numbers in equal places.
 

@@ -20,6 +20,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skbn.estimators import jobs, solvers, training_run
+from skbn.estimators.alike import refuse_other_rows
 from skbn.estimators.annotations import RandomState
 from skbn.estimators.arguments import checker_of, in_the_name_of, refuse_masked
 from skbn.estimators.call import Call
@@ -156,6 +157,8 @@ class BaseMLPEnsembleWithBatchNorm(
                 with told_once(fits):
                     fit = member._prepared(X, y, sample_weight, given, incremental, classes)
                 fits.append(fit)
+        # Here, because an error about the rows says more than a difference of the rows.
+        refuse_other_rows(processes, X, y, sample_weight)
         # With few rows some members may have held out no row.
         stopping = [fit.call.early_stopping for fit in fits if fit.validation is not None]
         # The numbers of held-out rows may differ by one. So the first member gives the number.
