@@ -11,6 +11,7 @@ from zlib import crc32
 
 from numpy.typing import ArrayLike, NDArray
 
+from skbn.estimators import alike
 from skbn.estimators.annotations import MatrixLike
 from skbn.estimators.ensemble import BaseMLPEnsembleWithBatchNorm
 from skbn.estimators.mlp import BaseMLPWithBatchNorm
@@ -93,8 +94,8 @@ def fit(
     ValueError
         If a parameter is not supported in several processes: ``solver="lbfgs"``,
         ``normalize_input="robust"``, a scorer as `scoring`, callbacks. For the reasons of the
-        ``fit`` of the estimator; an error about the rows of one process is raised in all processes.
-        If the estimators of the processes differ.
+        ``fit`` of the estimator. If the estimators of the processes differ. An error about the
+        parameters or the rows of one process is raised in all processes.
     KeyboardInterrupt
         On Ctrl-C, also in the middle of the training: a network that one process leaves early would
         not be the network of the others.
@@ -127,8 +128,7 @@ def fit(
     >>> clf.score(X, y) > 0.9
     True
     """
-    refuse_unsupported(estimator)
-    return _fitted(estimator, X, y, sample_weight, communicator)
+    return _fitted(estimator, X, y, sample_weight, communicator, refuse_unsupported)
 
 
 def fit_members(
@@ -151,7 +151,7 @@ def fit_members(
         Has the same parameters in all processes, with an integer as `random_state`, and is fitted
         in place.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        All rows.
+        All rows, the same in each process.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         The targets of all rows.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -171,54 +171,54 @@ def fit_members(
     ValueError
         If `random_state` is no integer, so that the processes would draw different seeds; if the
         ensemble has callbacks; if there are more processes than members. For the reasons of the
-        ``fit`` of the ensemble.
+        ``fit`` of the ensemble. If the ensembles or the rows of the processes differ. An error of
+        one process is raised in all processes.
     """
-    if not isinstance(ensemble, BaseMLPEnsembleWithBatchNorm):
-        raise TypeError(
-            "The members of an MLPEnsembleWithBatchNormClassifier or "
-            "MLPEnsembleWithBatchNormRegressor train in several processes, not the members of "
-            f"{type(ensemble).__name__}."
-        )
-    if not isinstance(ensemble.random_state, Integral):
-        raise ValueError(
-            f"random_state={ensemble.random_state!r} would give each process other seeds: give an "
-            "integer."
-        )
-    refuse_callbacks(ensemble)
-    return _fitted(ensemble, X, y, sample_weight, communicator)
+    return _fitted(ensemble, X, y, sample_weight, communicator, _refuse_unsupported_members)
 
 
-def _fitted(estimator, X, y, sample_weight, communicator):
-    estimator._validate_params()
+def _fitted(estimator, X, y, sample_weight, communicator, refuse):
     processes = Processes(communicator)
-    _refuse_differences(estimator, processes)
+    # What one process refuses, all processes refuse. Otherwise the others would wait for it.
+    with processes.agreement():
+        refuse(estimator)
+        estimator._validate_params()
+    _refuse_other_estimators(estimator, processes)
     no_validation_rows = None, None, None
     return estimator._fit(
         X, y, sample_weight, no_validation_rows, incremental=False, processes=processes
     )
 
 
-def _refuse_differences(estimator, processes):
-    # The first process determines the random numbers of a perceptron. All else must be equal in all
-    # processes, and so must the seeds of the members.
-    is_perceptron = isinstance(estimator, BaseMLPWithBatchNorm)
-    ignored = ("verbose", "random_state" if is_perceptron else "estimator__random_state")
-    state = {
-        f"the parameter {name}": getattr(value, "__qualname__", repr(value))
-        for name, value in estimator.get_params().items()
-        if not name.endswith(ignored) and not hasattr(value, "get_params")
-    }
-    goes_on = getattr(estimator, "warm_start", False) and estimator.__sklearn_is_fitted__()
-    parameters = estimator._parameters.tobytes() if goes_on else b""
-    state["the fitted network that warm_start continues"] = crc32(parameters)
-    states = processes.gathered(lambda: state)
-    for name, of_first in states[0].items():
-        for rank, other in enumerate(states):
-            if other[name] != of_first:
-                raise ValueError(
-                    f"All processes must give the same estimator, but {name} differs: {of_first} "
-                    f"in process 0, {other[name]} in process {rank}."
-                )
+def _refuse_other_estimators(estimator, processes):
+    def state():
+        of_class = {"the class": type(estimator)}
+        # The first process determines the random numbers of a perceptron. All else must be equal in
+        # all processes, and so must the seeds of the members.
+        if isinstance(estimator, BaseMLPWithBatchNorm):
+            parameters = estimator.get_params()
+            ignored = "verbose", "random_state"
+        else:
+            # No perceptron is the same as the default perceptron.
+            template = estimator._template()
+            of_class["the class of the members"] = type(template)
+            parameters = estimator.get_params(deep=False) | {
+                f"estimator__{name}": value for name, value in template.get_params().items()
+            }
+            ignored = "verbose", "estimator__random_state"
+        state = {name: (alike.name_of(kind),) * 2 for name, kind in of_class.items()}
+        for name, value in parameters.items():
+            if name != "estimator" and not name.endswith(ignored):
+                text = getattr(value, "__qualname__", repr(value))
+                state[f"the parameter {name}"] = alike.plain(value), text
+        goes_on = getattr(estimator, "warm_start", False) and estimator.__sklearn_is_fitted__()
+        crc = crc32(estimator._parameters.tobytes() if goes_on else b"")
+        state["the fitted network that warm_start continues"] = crc, crc
+        classes = getattr(estimator, "classes_", None) if goes_on else None
+        state["classes_ of the fitted network"] = alike.plain(classes), str(classes)
+        return state
+
+    alike.refuse_differences(processes, state, "estimator")
 
 
 def refuse_unsupported(estimator: Any) -> None:
@@ -252,6 +252,21 @@ def refuse_unsupported(estimator: Any) -> None:
             "scorer needs the validation rows of all processes: use None or 'loss'."
         )
     refuse_callbacks(estimator)
+
+
+def _refuse_unsupported_members(ensemble):
+    if not isinstance(ensemble, BaseMLPEnsembleWithBatchNorm):
+        raise TypeError(
+            "The members of an MLPEnsembleWithBatchNormClassifier or "
+            "MLPEnsembleWithBatchNormRegressor train in several processes, not the members of "
+            f"{type(ensemble).__name__}."
+        )
+    if not isinstance(ensemble.random_state, Integral):
+        raise ValueError(
+            f"random_state={ensemble.random_state!r} would give each process other seeds: give an "
+            "integer."
+        )
+    refuse_callbacks(ensemble)
 
 
 def refuse_callbacks(estimator: Any) -> None:

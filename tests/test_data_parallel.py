@@ -36,6 +36,11 @@ KINDS = {"classes": MLPWithBatchNormClassifier, "numbers": MLPWithBatchNormRegre
 COUNTS = [[600], [300, 300], [410, 190], [201, 150, 249], [598, 1, 1], [30, 540, 30]]
 
 
+def one_thread():
+    """The communicator of a single process."""
+    return ThreadCommunicator(Exchange(1), 0)
+
+
 def rows_of(kind, n=600, n_classes=3):
     """A table with a binary column, targets and weights."""
     if kind == "numbers":
@@ -524,25 +529,29 @@ class TestErrors:
     def test_parameters_that_are_not_supported(self, parameters, message):
         X, y, _ = rows_of("classes")
         with pytest.raises(ValueError, match=message):
-            fit(network_of("classes", **parameters), X, y, communicator=None)
+            fit(network_of("classes", **parameters), X, y, communicator=one_thread())
 
     def test_wrong_parameters(self):
         with pytest.raises(InvalidParameterError, match="alpha"):
-            fit(network_of("classes", alpha=-1.0), *rows_of("classes")[:2], communicator=None)
+            fit(
+                network_of("classes", alpha=-1.0),
+                *rows_of("classes")[:2],
+                communicator=one_thread(),
+            )
 
     @pytest.mark.parametrize(
         "estimator", [MLPEnsembleWithBatchNormClassifier(), RNNWithBatchNormClassifier(), None]
     )
     def test_estimators_that_are_not_supported(self, estimator):
         with pytest.raises(TypeError, match=type(estimator).__name__):
-            fit(estimator, *rows_of("classes")[:2], communicator=None)
+            fit(estimator, *rows_of("classes")[:2], communicator=one_thread())
 
     def test_callbacks(self):
         callback = pytest.importorskip("sklearn.callback").ProgressBar
         pytest.importorskip("rich")
         network = network_of("classes").set_callbacks(callback())
         with pytest.raises(ValueError, match="Callbacks are not supported"):
-            fit(network, *rows_of("classes")[:2], communicator=None)
+            fit(network, *rows_of("classes")[:2], communicator=one_thread())
 
     @pytest.mark.parametrize("n_good", [3, 40, 60, 100])
     def test_a_broken_connection_is_the_error_of_the_fit(self, n_good):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from communicators import in_threads
+from communicators import Exchange, ThreadCommunicator, in_threads
 from sklearn.datasets import make_classification, make_regression
 from sklearn.metrics import make_scorer
 
@@ -131,7 +131,7 @@ class TestErrors:
             fit_members(
                 ensemble_of("classes", random_state=random_state),
                 *rows_of("classes"),
-                communicator=None,
+                communicator=ThreadCommunicator(Exchange(1), 0),
             )
 
     def test_wrong_rows(self):
@@ -141,4 +141,6 @@ class TestErrors:
     @pytest.mark.parametrize("estimator", [MLPWithBatchNormClassifier(), None])
     def test_what_is_no_ensemble(self, estimator):
         with pytest.raises(TypeError, match=type(estimator).__name__):
-            fit_members(estimator, *rows_of("classes"), communicator=None)
+            fit_members(
+                estimator, *rows_of("classes"), communicator=ThreadCommunicator(Exchange(1), 0)
+            )

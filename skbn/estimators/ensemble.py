@@ -20,6 +20,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skbn.estimators import jobs, solvers, training_run
+from skbn.estimators.alike import refuse_other_rows
 from skbn.estimators.annotations import RandomState
 from skbn.estimators.arguments import checker_of, in_the_name_of, refuse_masked
 from skbn.estimators.call import Call
@@ -142,10 +143,12 @@ class BaseMLPEnsembleWithBatchNorm(
         if fresh:
             draft._forget()
         template = self._template()
-        X, y, given = draft._checked(
-            X, y, sample_weight, given_validation, template, fresh, incremental
-        )
-        members = draft._new_members(template) if fresh else draft._present_members(template)
+        # An error of one process is raised in all, so that no process waits for the others.
+        with processes.agreement():
+            X, y, given = draft._checked(
+                X, y, sample_weight, given_validation, template, fresh, incremental
+            )
+            members = draft._new_members(template) if fresh else draft._present_members(template)
         if processes.is_parallel:
             members = _members_of(processes, members)
         fits = []
@@ -154,6 +157,8 @@ class BaseMLPEnsembleWithBatchNorm(
                 with told_once(fits):
                     fit = member._prepared(X, y, sample_weight, given, incremental, classes)
                 fits.append(fit)
+        # Here, because an error about the rows says more than a difference of the rows.
+        refuse_other_rows(processes, X, y, sample_weight)
         # With few rows some members may have held out no row.
         stopping = [fit.call.early_stopping for fit in fits if fit.validation is not None]
         # The numbers of held-out rows may differ by one. So the first member gives the number.
@@ -318,11 +323,13 @@ class BaseMLPEnsembleWithBatchNorm(
                     fit.targets.take_temperature(targets)
                 if not is_shared:
                     targets.predict_means(int(processes.total(len(fits))))
-        for fit in fits:
-            fit.estimator._finish(fit)
-            losses = fit.estimator.loss_curve_
-            is_watched = call.early_stopping is True
-            fit.estimator.best_loss_ = None if is_watched else min(losses, default=np.inf)
+        # A member may not be finite in one process alone.
+        with processes.agreement():
+            for fit in fits:
+                fit.estimator._finish(fit)
+                losses = fit.estimator.loss_curve_
+                is_watched = call.early_stopping is True
+                fit.estimator.best_loss_ = None if is_watched else min(losses, default=np.inf)
         vars(self).update(self._target_attributes(targets, all_rows(fits[0])))
         members = [fit.estimator for fit in fits]
         if processes.is_parallel:
