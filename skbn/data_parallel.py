@@ -90,7 +90,7 @@ def fit(
     Raises
     ------
     TypeError
-        If `estimator` is no perceptron of this package.
+        If `estimator` is no perceptron of this package, or `communicator` is no communicator.
     ValueError
         If a parameter is not supported in several processes: ``solver="lbfgs"``,
         ``normalize_input="robust"``, a scorer as `scoring`, callbacks. For the reasons of the
@@ -167,7 +167,7 @@ def fit_members(
     Raises
     ------
     TypeError
-        If `ensemble` is no ensemble of this package.
+        If `ensemble` is no ensemble of this package, or `communicator` is no communicator.
     ValueError
         If `random_state` is no integer, so that the processes would draw different seeds; if the
         ensemble has callbacks; if there are more processes than members. For the reasons of the

@@ -354,3 +354,11 @@ class TestEqualEstimators:
 
     def test_nan(self):
         assert alike.plain({"a": np.nan}) == alike.plain({"a": float("nan")})
+
+
+@pytest.mark.parametrize("function", [fit, fit_members])
+@pytest.mark.parametrize("communicator", [None, "localhost"])
+def test_what_is_no_communicator_is_refused(function, communicator):
+    model = network() if function is fit else ensemble()
+    with pytest.raises(TypeError, match="communicator must have rank, size and Allreduce"):
+        function(model, *rows(), communicator=communicator)

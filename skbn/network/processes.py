@@ -96,11 +96,21 @@ class Processes:
         The address of the C function for the argument `sums` of ``Network.train``, and its context.
         After a failure of the communicator this function writes NaN, so the training stops at a
         loss that is not finite. `check` then raises the error of the communicator.
+
+    Raises
+    ------
+    TypeError
+        If the communicator lacks one of its attributes.
     """
 
     is_parallel = True
 
     def __init__(self, communicator):
+        if not all(hasattr(communicator, name) for name in ("rank", "size", "Allreduce")):
+            raise TypeError(
+                "communicator must have rank, size and Allreduce, as mpi4py.MPI.COMM_WORLD has, "
+                f"got {communicator!r}."
+            )
         self.communicator = communicator
         self.rank, self.size = int(communicator.rank), int(communicator.size)
         self._failure = None
