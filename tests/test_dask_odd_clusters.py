@@ -113,11 +113,26 @@ def test_workers_that_come_later(n):
         if isinstance(model, DaskBatchNormTransformer):
             model.fit(*collections())  # as all of Dask's own computations wait
         else:
-            with pytest.warns(UserWarning, match="no running workers") as warned:
+            with pytest.warns(UserWarning, match="has no workers") as warned:
                 model.fit(*collections())
             assert [warning.filename for warning in warned] == [__file__]
         assert model.n_features_in_ == 4
         timer.join()
+
+
+def test_the_last_worker_dies_while_it_computes_blocks():
+    """Dask starts another process, and the fit goes on. Until then there is no worker."""
+    X, y = table()
+    with local_cluster(1) as cluster, distributed.Client(cluster) as client:
+        blocks = da.from_array(X, chunks=(50, 4)).map_blocks(slow_rows, 0.4, dtype=X.dtype)
+        (pid,) = client.run(os.getpid).values()
+        timer = threading.Timer(1.0, os.kill, (pid, signal.SIGKILL))
+        timer.start()
+        model = models()[0]
+        with pytest.warns(UserWarning, match="has no workers"):
+            model.fit(blocks, da.from_array(y, chunks=50))
+        timer.join()
+        assert model.n_features_in_ == 4
 
 
 def test_the_transformer_goes_on_when_a_worker_dies():

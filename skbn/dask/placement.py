@@ -13,8 +13,7 @@ from distributed import Client, Future
 from scipy.sparse import issparse, vstack
 from sklearn.utils import check_consistent_length
 
-from skbn.dask.gang import running_workers
-from skbn.dask.waiting import wait_for_all
+from skbn.dask.waiting import Changes
 from skbn.estimators.arguments import refuse_masked
 
 __all__ = ["blocks_of_workers", "checked", "computed", "together"]
@@ -24,8 +23,8 @@ __all__ = ["blocks_of_workers", "checked", "computed", "together"]
 def computed(client: Client, blocks: list[dict[str, Delayed]]) -> Iterator[list[Future]]:
     """Compute blocks of rows, and leave each block on the worker that has computed it.
 
-    At the end of the context the workers forget the blocks. A cluster without workers is waited for
-    with a warning, because Dask itself waits in silence.
+    At the end of the context the workers forget the blocks. There is a warning if the cluster has
+    no workers, because Dask itself waits in silence. An adaptive cluster then starts workers.
 
     Parameters
     ----------
@@ -38,16 +37,25 @@ def computed(client: Client, blocks: list[dict[str, Delayed]]) -> Iterator[list[
     futures : list of Future
         Finished futures of the blocks: arguments of `together`.
     """
-    if not running_workers(client):
-        warnings.warn(
-            f"The cluster at {client.scheduler.address} has no running workers, so the fit waits "
-            "for workers.",
-            stacklevel=5,
-        )
     futures = client.compute([dask.delayed(checked)(**block) for block in blocks])
     with _released(futures):
-        wait_for_all(futures)
+        _wait_for_all(client, futures)
         yield futures
+
+
+def _wait_for_all(client, futures):
+    """Return when no future is pending any more. Warn if the last worker has left the cluster."""
+    changes = Changes(futures)
+    is_silent = True
+    while any(future.status == "pending" for future in futures):
+        if is_silent and not client.nthreads():
+            is_silent = False
+            warnings.warn(
+                f"The cluster at {client.scheduler.address} has no workers, so the fit waits for "
+                "workers.",
+                stacklevel=6,
+            )
+        changes.wait(1.0)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from distributed import Future
 
-__all__ = ["Changes", "wait_for_all"]
+__all__ = ["Changes"]
 
 
 class Changes:
@@ -28,10 +28,3 @@ class Changes:
         """Return when a future has finished, was canceled or is lost, or after some seconds."""
         self._changed.wait(seconds)
         self._changed.clear()
-
-
-def wait_for_all(futures: Sequence[Future]) -> None:
-    """Return when no future is pending any more."""
-    changes = Changes(futures)
-    while any(future.status == "pending" for future in futures):
-        changes.wait(1.0)
