@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
 
 from dask_tasks import fitted_in_a_task, slow_rows  # noqa: E402
-from local_cluster import local_cluster, workers_of  # noqa: E402
+from local_cluster import eventually, local_cluster, workers_of  # noqa: E402
 
 from skbn import BatchNormTransformer, MLPWithBatchNormClassifier  # noqa: E402
 from skbn.dask import (  # noqa: E402
@@ -120,18 +121,28 @@ def test_workers_that_come_later(n):
         timer.join()
 
 
-def test_the_last_worker_dies_while_it_computes_blocks():
-    """Dask starts another process, and the fit goes on. Until then there is no worker."""
+def test_the_last_worker_leaves_while_it_computes_blocks():
+    """Another worker comes, and the fit goes on. Until then there is no worker."""
     X, y = table()
+
+    def leave_soon(dask_worker):
+        dask_worker.loop.call_later(1.0, dask_worker.close, nanny=True)
+
     with local_cluster(1) as cluster, distributed.Client(cluster) as client:
-        blocks = da.from_array(X, chunks=(50, 4)).map_blocks(slow_rows, 0.4, dtype=X.dtype)
-        (pid,) = client.run(os.getpid).values()
-        timer = threading.Timer(1.0, os.kill, (pid, signal.SIGKILL))
-        timer.start()
-        model = models()[0]
-        with pytest.warns(UserWarning, match="has no workers"):
-            model.fit(blocks, da.from_array(y, chunks=50))
-        timer.join()
+        blocks = da.from_array(X, chunks=(50, 4)).map_blocks(slow_rows, 0.6, dtype=X.dtype)
+        client.run(leave_soon)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+
+            def scale_after_the_warning():
+                eventually(lambda: warned)
+                cluster.scale(2)
+
+            thread = threading.Thread(target=scale_after_the_warning)
+            thread.start()
+            model = models()[0].fit(blocks, da.from_array(y, chunks=50))
+        thread.join()
+        assert "has no workers" in str(warned[0].message)
         assert model.n_features_in_ == 4
 
 
