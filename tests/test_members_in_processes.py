@@ -13,6 +13,7 @@ from skbn import (
     MLPWithBatchNormRegressor,
 )
 from skbn.data_parallel import fit_members
+from skbn.estimators.base import BaseWithBatchNorm
 
 CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_", "validation_epochs_")
 
@@ -53,6 +54,24 @@ def assert_same_ensemble(one, other):
         assert first.loss_curve_ == second.loss_curve_
     assert one.kept_epoch_ == other.kept_epoch_
     assert one.n_iter_ == other.n_iter_
+
+
+@pytest.mark.parametrize("calibrated", [{None}, {1.0}, {2.5}, set()])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_few_members_with_enough_held_out_rows(calibrated, size, monkeypatch):
+    """One member with a temperature is enough, in whichever process it is trained."""
+    monkeypatch.setattr(
+        BaseWithBatchNorm,
+        "_is_calibrated",
+        lambda member, rows, call: member.periodic_embedding in calibrated,
+    )
+    X, y = rows_of("classes")
+    single = ensemble_of("classes").fit(X, y)
+    assert hasattr(single, "temperature_") == bool(calibrated)
+    for fitted in fitted_in_threads(lambda: ensemble_of("classes"), (X, y), size):
+        assert_same_ensemble(fitted, single)
+        assert vars(fitted).keys() == vars(single).keys()
+        np.testing.assert_allclose(fitted.predict_proba(X), single.predict_proba(X), rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["classes", "numbers"])

@@ -45,7 +45,8 @@ class BaseMLPEnsembleWithBatchNorm(
     An ensemble defines:
 
     - ``_kind``: the class of its members;
-    - ``_pooled_targets(fits)``: the targets of all rows, from the `Preparation` of each member;
+    - ``_pooled_targets(fits, is_calibrated)``: the targets of all rows, from the `Preparation` of
+      each member. `is_calibrated`: whether there will be a temperature;
     - ``_target_attributes(targets, rows)``: attributes that predictions need beside the members;
     - ``_check_target_attributes()``: refuses these attributes if they are damaged.
     """
@@ -277,7 +278,9 @@ class BaseMLPEnsembleWithBatchNorm(
     def _train(self, fits, call, n_epochs, processes):
         """Train the members of this draft. Returns whether the training ran out of epochs."""
         losses_before = self.loss_curve_
-        targets, *_ = processes.gathered(lambda: self._pooled_targets(fits))
+        # With uneven weights the held-out rows of some members may be too few for a temperature.
+        is_calibrated = processes.total(sum(fit.calibrates for fit in fits)) > 0
+        targets, *_ = processes.gathered(lambda: self._pooled_targets(fits, is_calibrated))
         n_threads = jobs.n_threads(self.n_jobs, len(fits))
         self.n_epochs_ = n_epochs
         validations = [fit.validation for fit in fits if fit.validation is not None]

@@ -304,11 +304,10 @@ class MLPEnsembleWithBatchNormClassifier(NetworkClassifierMixin, BaseMLPEnsemble
     def _targets(self):
         return self._kind_of_targets.held_by(self)
 
-    def _pooled_targets(self, fits):
+    def _pooled_targets(self, fits, is_calibrated):
         targets = copy(fits[0].targets)
         targets.estimator_name = type(self).__name__
         if not fits[0].call.incremental:
-            is_calibrated = any(fit.calibrates for fit in fits)
             targets.set_prior(all_rows(fits[0]) if is_calibrated else None)
         elif self.__sklearn_is_fitted__():
             # A stream keeps the temperature of the ensemble. The members have another temperature.

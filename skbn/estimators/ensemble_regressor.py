@@ -300,7 +300,7 @@ class MLPEnsembleWithBatchNormRegressor(NetworkRegressorMixin, BaseMLPEnsembleWi
             type(self).__name__, "squared_error", self.n_outputs_, is_normalized=False
         )
 
-    def _pooled_targets(self, fits):
+    def _pooled_targets(self, fits, is_calibrated):
         return fits[0].targets
 
     def _target_attributes(self, targets, rows):
