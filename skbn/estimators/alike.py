@@ -74,7 +74,7 @@ def refuse_other_rows(processes, X, y, sample_weight):
     Raises
     ------
     ValueError
-        If the rows differ. The message says in what.
+        If the rows differ. The message names the first difference.
     """
     if not processes.is_parallel:
         return
